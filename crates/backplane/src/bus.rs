@@ -1,0 +1,1 @@
+//! The edge between nodes: topics with positions, history and recovery.

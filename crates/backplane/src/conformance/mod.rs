@@ -1,0 +1,67 @@
+//! Cases that every implementation of a trait must pass. Not covered by semver.
+//!
+//! A list is one macro per trait. An implementation's whole test is a call of it with an
+//! expression that makes a [`Fresh`] subject; each case gets its own, so that cases run in parallel.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{Clock, ManualClock, SystemClock, Timestamp};
+
+/// What a case gets: an empty store, and the time the store lives in.
+#[derive(Debug)]
+pub struct Fresh<T: ?Sized> {
+    /// The subject. Nothing else uses its namespace.
+    pub store: Arc<T>,
+    /// The subject's time.
+    pub time: TestTime,
+}
+
+/// The time that a subject under test reads.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TestTime {
+    /// The subject was built on this clock.
+    Manual(ManualClock),
+    /// The subject reads the time of an engine, which no test can move.
+    Engine(SystemClock),
+}
+
+impl TestTime {
+    /// Lets `duration` go by: at once on a manual clock, by waiting on an engine's.
+    pub async fn pass(&self, duration: Duration) {
+        match self {
+            Self::Manual(clock) => clock.advance(duration),
+            Self::Engine(clock) => clock.sleep(duration).await,
+        }
+    }
+
+    /// The subject's wall time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::Manual(clock) => clock.now(),
+            Self::Engine(clock) => clock.now(),
+        }
+    }
+}
+
+/// One test per case in a module named after the list, which is how `cargo xtask guarantees` finds
+/// them.
+///
+/// `conformance_cases!(list, [path::to::cases], fresh => case, …)`; `list` ends in `_conformance`.
+#[macro_export]
+macro_rules! conformance_cases {
+    ($list:ident, [$($path:tt)+], $fresh:expr => $($case:ident),+ $(,)?) => {
+        mod $list {
+            #[expect(clippy::allow_attributes, reason = "an invocation may name its items by path")]
+            #[allow(unused_imports, clippy::wildcard_imports, reason = "the invocation's scope")]
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    $($path)+::$case(&$fresh.await).await;
+                }
+            )+
+        }
+    };
+}

@@ -1,0 +1,1 @@
+//! Service discovery: who is up, where, and for how long.

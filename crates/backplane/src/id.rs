@@ -1,0 +1,1 @@
+//! 64-bit identifiers that sort by time.

@@ -1,0 +1,20 @@
+//! The ground floor: what a feed, a chat, a notification pipeline, a crawler and a "who is nearby"
+//! have in common.
+pub mod backoff;
+pub mod bus;
+pub mod clock;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod directory;
+mod error;
+pub mod hub;
+pub mod id;
+pub mod memory;
+pub mod position;
+pub mod queue;
+pub mod rate;
+pub mod ring;
+
+pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
+pub use error::{Error, ErrorKind, Result};
+pub use position::{Epoch, Position};

@@ -1,0 +1,1 @@
+//! The memory implementation of every trait: the reference and the fast path.
