@@ -1,1 +1,22 @@
-//! Being built.
+//! News feeds for applications that already have users and posts.
+mod activity;
+mod counters;
+mod cursor;
+mod entry;
+mod error;
+mod graph;
+mod outbox;
+mod page;
+mod timeline;
+
+pub use activity::{Activity, Visits};
+pub use counters::{Action, ActionKind, Actions, Counters, Counts, Recorded};
+pub use cursor::Cursor;
+pub use entry::{Entry, ListId, PostId, Seek, UserId};
+pub use error::{Error, ErrorKind, Result};
+pub use graph::{
+    Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, Route,
+};
+pub use outbox::{Appended, IdempotencyKey, Live, Outbox, Post, Publication, Retracted, Revised};
+pub use page::{Page, PageRequest, PageSize, PageSource};
+pub use timeline::{BuildStart, BuildTicket, PushReport, TimelineState, TimelineStore, Window};

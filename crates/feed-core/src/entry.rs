@@ -1,0 +1,115 @@
+//! What timelines and outboxes hold: references, never bodies.
+
+use std::{fmt, num::ParseIntError, str::FromStr};
+
+macro_rules! id_newtype {
+    ($(#[$doc:meta])* pub struct $name:ident;) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(u64);
+        impl $name {
+            /// Wraps a raw identifier.
+            #[must_use]
+            pub const fn new(raw: u64) -> Self { Self(raw) }
+            /// The raw identifier.
+            #[must_use]
+            pub const fn get(self) -> u64 { self.0 }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
+        }
+        impl FromStr for $name {
+            type Err = ParseIntError;
+            fn from_str(s: &str) -> Result<Self, Self::Err> { s.parse().map(Self) }
+        }
+    };
+}
+
+id_newtype! {
+    /// A user of the embedding application: author, viewer or both.
+    pub struct UserId;
+}
+
+id_newtype! {
+    /// A post or a repost; larger is newer. Pages are ordered by it alone, so it must be unique.
+    pub struct PostId;
+}
+
+id_newtype! {
+    /// A viewer's own selection of authors.
+    pub struct ListId;
+}
+
+impl PostId {
+    /// Older than every post.
+    pub const MIN: Self = Self::new(0);
+
+    /// Newer than or equal to every post.
+    pub const MAX: Self = Self::new(u64::MAX);
+}
+
+/// One line of a timeline or an outbox: 24 bytes.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Entry {
+    /// The post, or the repost: the key that orders feeds.
+    pub post: PostId,
+    /// Who posted or reposted.
+    pub author: UserId,
+    /// What is shown: the post itself, or the original that was reposted.
+    pub origin: PostId,
+}
+
+impl Entry {
+    /// The entry of a post.
+    #[must_use]
+    pub const fn original(post: PostId, author: UserId) -> Self {
+        Self {
+            post,
+            author,
+            origin: post,
+        }
+    }
+
+    /// The entry of `author`'s repost of `origin`.
+    #[must_use]
+    pub const fn repost(post: PostId, author: UserId, origin: PostId) -> Self {
+        Self {
+            post,
+            author,
+            origin,
+        }
+    }
+
+    /// Whether this shows another author's post.
+    #[must_use]
+    pub fn is_repost(&self) -> bool {
+        self.post != self.origin
+    }
+}
+
+/// Where a range of posts starts, and which way it runs. Bounds are exclusive.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a line has two directions and one newest end"
+)]
+pub enum Seek {
+    /// From the newest post, newest first.
+    Newest,
+    /// From the post just older than this one, newest first.
+    Before(PostId),
+    /// From the post just newer than this one, oldest first.
+    After(PostId),
+}
+
+impl Seek {
+    /// Whether `post` lies in the range.
+    #[must_use]
+    pub fn contains(self, post: PostId) -> bool {
+        match self {
+            Self::Newest => true,
+            Self::Before(bound) => post < bound,
+            Self::After(bound) => post > bound,
+        }
+    }
+}

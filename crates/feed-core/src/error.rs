@@ -1,0 +1,128 @@
+use std::{error::Error as StdError, fmt};
+
+/// What went wrong, for callers that branch on it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// An engine cannot be reached, or timed out. The outcome of a write is unknown.
+    Unavailable,
+    /// An engine refused for lack of room. The write did not happen.
+    Full,
+    /// Stored data does not decode.
+    Corrupt,
+    /// The post has no body, or only white space. Nothing was stored.
+    EmptyPost,
+    /// The post's body is longer than [`FeedOptions::max_body`](crate::FeedOptions::max_body).
+    OversizedPost,
+    /// The application's user source does not know the user. Nothing was stored.
+    UnknownUser,
+    /// There is no such post, or it was deleted.
+    UnknownPost,
+    /// The post belongs to somebody else.
+    NotAuthor,
+    /// A user cannot follow, block or mute themselves.
+    Oneself,
+    /// The viewer follows as many authors as [`FeedOptions::max_followees`](crate::FeedOptions::max_followees) allows.
+    TooManyFollowees,
+    /// The text is not a cursor of this version, or was changed. Start again from the first page.
+    InvalidCursor,
+    /// The cursor belongs to another feed or another viewer.
+    ForeignCursor,
+    /// The ranked page that the cursor continues is no longer kept. Start again from the first page.
+    ExpiredCursor,
+    /// A page holds 1 to [`PageSize::MAX`](crate::PageSize::MAX) items.
+    PageSize,
+    /// An argument is outside the documented limits. Nothing happened.
+    Invalid,
+}
+
+/// A failed operation on a feed.
+///
+/// `Display` names this level only; the cause is the [`source`](StdError::source).
+#[derive(Debug, thiserror::Error)]
+#[error("{op}: {kind}")]
+pub struct Error {
+    kind: ErrorKind,
+    op: &'static str,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The result of an operation on a feed.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `op`, the method that failed, caused by `source`.
+    pub fn new(
+        kind: ErrorKind,
+        op: &'static str,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self {
+            kind,
+            op,
+            source: Some(source.into()),
+        }
+    }
+
+    /// An error of `op` that has no cause below it.
+    #[must_use]
+    pub fn bare(kind: ErrorKind, op: &'static str) -> Self {
+        Self {
+            kind,
+            op,
+            source: None,
+        }
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The method that failed.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        self.op
+    }
+
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Full)
+    }
+}
+
+impl From<backplane::Error> for Error {
+    fn from(error: backplane::Error) -> Self {
+        let kind = match error.kind() {
+            backplane::ErrorKind::Full => ErrorKind::Full,
+            backplane::ErrorKind::Corrupt => ErrorKind::Corrupt,
+            backplane::ErrorKind::Invalid => ErrorKind::Invalid,
+            _ => ErrorKind::Unavailable,
+        };
+        Self::new(kind, error.operation(), error)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unavailable => "engine unavailable",
+            Self::Full => "no room left",
+            Self::Corrupt => "stored data corrupt",
+            Self::EmptyPost => "a post needs a body",
+            Self::OversizedPost => "the post's body is too long",
+            Self::UnknownUser => "no such user",
+            Self::UnknownPost => "no such post",
+            Self::NotAuthor => "the post belongs to somebody else",
+            Self::Oneself => "a user cannot do this to themselves",
+            Self::TooManyFollowees => "the viewer follows as many authors as allowed",
+            Self::InvalidCursor => "not a cursor; start again from the first page",
+            Self::ForeignCursor => "the cursor belongs to another feed or viewer",
+            Self::ExpiredCursor => "the cursor has expired; start again from the first page",
+            Self::PageSize => "the page size is out of range",
+            Self::Invalid => "argument outside the documented limits",
+        })
+    }
+}

@@ -1,0 +1,361 @@
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use hashbrown::{HashMap, HashSet};
+
+use crate::{ListId, PostId, Result, UserId};
+
+/// Who follows, blocks and mutes whom, and how each author's posts travel.
+///
+/// An edge runs from a viewer to an author they follow. It carries the viewer's settings for that
+/// author and a [`Route`]; each author has a route for all followers besides. What a method has
+/// answered is durable, to the degree the implementation documents, and is seen by every call that
+/// starts afterwards.
+#[async_trait]
+pub trait Graph: fmt::Debug + Send + Sync {
+    /// Makes `viewer` follow `author`, with [`Route::Both`] until [`reroute`](Self::reroute) says
+    /// otherwise. If the edge exists, only its settings change.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn follow(
+        &self,
+        viewer: UserId,
+        author: UserId,
+        settings: EdgeSettings,
+    ) -> Result<Followed>;
+
+    /// Removes the edge and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn unfollow(&self, viewer: UserId, author: UserId) -> Result<bool>;
+
+    /// Sets the route of existing edges; edges that do not exist are passed over.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn reroute(&self, edges: &[EdgeRoute]) -> Result<()>;
+
+    /// Sets the route of an author for all followers.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn route_author(&self, author: UserId, route: Route) -> Result<()>;
+
+    /// The route of an author for all followers: [`Route::PUSH`] unless set.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn author_route(&self, author: UserId) -> Result<Route>;
+
+    /// Up to `limit` followers of `author` with a user id above `after`, in ascending order.
+    ///
+    /// A follower whose edge exists from before the first page of a walk until after its last
+    /// appears exactly once, whatever happens to other edges meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn followers(
+        &self,
+        author: UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<Follower>>;
+
+    /// All that reading needs to know about each viewer, in the order asked.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn circles(&self, viewers: &[UserId]) -> Result<Vec<Arc<Circle>>>;
+
+    /// How many followers and followees each user has, in the order asked.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn degrees(&self, users: &[UserId]) -> Result<Vec<Degree>>;
+
+    /// Adds or removes a relation of `viewer` to `other` that hides posts, and says whether that
+    /// changed anything. Follow edges stay, so that taking it back restores what was hidden.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn hide(&self, viewer: UserId, other: UserId, how: Hide, on: bool) -> Result<bool>;
+
+    /// Replaces the members of one of `owner`'s lists; no members remove the list.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn set_list(&self, owner: UserId, list: ListId, members: &[UserId]) -> Result<()>;
+
+    /// The members of one of `owner`'s lists, without repetition; none if there is no such list.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn list(&self, owner: UserId, list: ListId) -> Result<Vec<UserId>>;
+
+    /// Removes up to `limit` edges and relations from and to `user`, also memberships of lists, and
+    /// says how many there were; zero means that nothing mentions the user any more.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn erase(&self, user: UserId, limit: usize) -> Result<usize>;
+}
+
+/// How an author's posts reach a follower.
+///
+/// Fanout obeys the route it finds when it comes to a follower; readers pull whatever fanout may have
+/// left out. So a change takes two steps, and no post falls between: from `Pull` to `Both`, so that
+/// fanout writes again, and once the author's newest post is known, from `Both` to `Push` with that
+/// post as `pulled_until`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "fanout and readers must agree on every case"
+)]
+pub enum Route {
+    /// Fanout writes into timelines.
+    Push {
+        /// Posts up to this one may be missing in timelines; readers pull them.
+        pulled_until: Option<PostId>,
+    },
+    /// Fanout writes into timelines, and readers pull as well: a change is under way.
+    Both,
+    /// Fanout leaves the follower out; readers pull.
+    Pull,
+}
+
+impl Route {
+    /// Everything is in the timelines.
+    pub const PUSH: Self = Self::Push { pulled_until: None };
+
+    /// Whether fanout writes.
+    #[must_use]
+    pub const fn is_pushed(self) -> bool {
+        !matches!(self, Self::Pull)
+    }
+
+    /// Whether a reader of posts from `floor` on must pull.
+    #[must_use]
+    pub fn is_pulled_from(self, floor: PostId) -> bool {
+        match self {
+            Self::Push { pulled_until } => pulled_until.is_some_and(|until| until >= floor),
+            Self::Both | Self::Pull => true,
+        }
+    }
+}
+
+/// A viewer's wishes for one author.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct EdgeSettings {
+    /// Show the author's own posts only.
+    pub hide_reposts: bool,
+    /// Tell the viewer about each of the author's posts.
+    pub notify: bool,
+}
+
+impl EdgeSettings {
+    /// Whether to hide the author's reposts.
+    #[must_use]
+    pub const fn with_hide_reposts(mut self, hide: bool) -> Self {
+        self.hide_reposts = hide;
+        self
+    }
+
+    /// Whether to tell the viewer about each post.
+    #[must_use]
+    pub const fn with_notify(mut self, notify: bool) -> Self {
+        self.notify = notify;
+        self
+    }
+}
+
+/// The answer to [`Graph::follow`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "an edge was there or not")]
+pub enum Followed {
+    /// The edge is new.
+    Added,
+    /// The edge was there; its settings are the new ones, its route is as before.
+    Existing(Route),
+}
+
+/// One end of an edge, as fanout sees it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Follower {
+    /// The viewer.
+    pub viewer: UserId,
+    /// Their wishes.
+    pub settings: EdgeSettings,
+    /// How the author's posts reach them.
+    pub route: Route,
+}
+
+impl Follower {
+    /// For stores.
+    #[must_use]
+    pub const fn new(viewer: UserId, settings: EdgeSettings, route: Route) -> Self {
+        Self {
+            viewer,
+            settings,
+            route,
+        }
+    }
+}
+
+/// A route to set on one edge.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "an edge and its route")]
+pub struct EdgeRoute {
+    /// Who follows.
+    pub viewer: UserId,
+    /// Who is followed.
+    pub author: UserId,
+    /// How the posts travel.
+    pub route: Route,
+}
+
+/// A user's place in the graph.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a node of a directed graph has two degrees"
+)]
+pub struct Degree {
+    /// How many follow the user.
+    pub followers: u64,
+    /// How many the user follows.
+    pub followees: u64,
+}
+
+/// A relation that hides posts.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[non_exhaustive]
+pub enum Hide {
+    /// Neither sees the other's posts, also as reposts.
+    Block,
+    /// The viewer does not see the other's posts, also as reposts.
+    Mute,
+}
+
+/// All that reading needs to know about a viewer, at one instant.
+#[derive(Clone, Debug)]
+pub struct Circle {
+    viewer: UserId,
+    followees: HashMap<UserId, EdgeSettings>,
+    sources: Vec<UserId>,
+    pulled: Vec<PulledAuthor>,
+    hidden: HashSet<UserId>,
+}
+
+/// An author whose posts readers must pull, wholly or up to a post.
+#[derive(Clone, Copy, Debug)]
+struct PulledAuthor {
+    author: UserId,
+    until: PostId,
+}
+
+impl Circle {
+    /// The circle of `viewer`, who follows `edges` and neither shows nor is shown the users of
+    /// `hidden`: whom they block or mute, and who blocks them.
+    pub fn new(
+        viewer: UserId,
+        edges: impl IntoIterator<Item = CircleEdge>,
+        hidden: impl IntoIterator<Item = UserId>,
+    ) -> Self {
+        let mut circle = Self {
+            viewer,
+            followees: HashMap::new(),
+            sources: vec![viewer],
+            pulled: Vec::new(),
+            hidden: hidden.into_iter().collect(),
+        };
+        for edge in edges {
+            circle.followees.insert(edge.author, edge.settings);
+            circle.sources.push(edge.author);
+            let until = [edge.route, edge.author_route]
+                .map(pulled_until)
+                .into_iter()
+                .max();
+            if let Some(until) = until.flatten() {
+                let author = edge.author;
+                circle.pulled.push(PulledAuthor { author, until });
+            }
+        }
+        circle
+    }
+
+    /// Whose circle it is.
+    #[must_use]
+    pub const fn viewer(&self) -> UserId {
+        self.viewer
+    }
+
+    /// Whether the viewer follows `author`.
+    #[must_use]
+    pub fn follows(&self, author: UserId) -> bool {
+        self.followees.contains_key(&author)
+    }
+
+    /// The viewer's wishes for `author`, if they follow them.
+    #[must_use]
+    pub fn settings(&self, author: UserId) -> Option<EdgeSettings> {
+        self.followees.get(&author).copied()
+    }
+
+    /// Whether `author` is blocked in either direction, or muted.
+    #[must_use]
+    pub fn hides(&self, author: UserId) -> bool {
+        !self.hidden.is_empty() && self.hidden.contains(&author)
+    }
+
+    /// The viewer and everybody they follow: the outboxes that a home feed is made of.
+    #[must_use]
+    pub fn sources(&self) -> &[UserId] {
+        &self.sources
+    }
+
+    /// The followees some of whose posts at or above `floor` may be missing in the timeline.
+    pub fn pulled_from(&self, floor: PostId) -> impl Iterator<Item = UserId> + '_ {
+        let pulled = self.pulled.iter().filter(move |one| one.until >= floor);
+        pulled.map(|one| one.author)
+    }
+}
+
+fn pulled_until(route: Route) -> Option<PostId> {
+    match route {
+        Route::Push { pulled_until } => pulled_until,
+        Route::Both | Route::Pull => Some(PostId::MAX),
+    }
+}
+
+/// One edge of a [`Circle`].
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "what an edge and its author's record hold"
+)]
+pub struct CircleEdge {
+    /// Who is followed.
+    pub author: UserId,
+    /// The viewer's wishes.
+    pub settings: EdgeSettings,
+    /// The edge's own route.
+    pub route: Route,
+    /// The author's route for all followers.
+    pub author_route: Route,
+}

@@ -1,0 +1,229 @@
+use std::{fmt, str::FromStr};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{Entry, Error, ErrorKind, PostId, Result, Seek, UserId};
+
+/// What each author has published: the durable truth from which every timeline can be built again.
+///
+/// Per post an outbox keeps its entry, its version and an opaque body (empty, if the application
+/// keeps bodies in a table of its own). A post moves one way: absent → live, at rising versions →
+/// retracted. Retraction wins over everything, also over an append that comes later, so the order in
+/// which retries arrive does not matter.
+///
+/// What a method has answered is durable, to the degree the implementation documents, and is seen by
+/// every call that starts afterwards.
+#[async_trait]
+pub trait Outbox: fmt::Debug + Send + Sync {
+    /// Publishes each item in one atomic step: entry, body and idempotency key, or nothing of it.
+    ///
+    /// An item whose key its author has used before stores nothing and answers
+    /// [`Appended::Duplicate`]; so does one whose post is live already. Keys are kept at least for
+    /// the time the implementation documents.
+    ///
+    /// # Errors
+    ///
+    /// On [`ErrorKind::Unavailable`] some items may have been stored, so retry with the same posts
+    /// and keys. On [`ErrorKind::Full`] none was.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves each item stored whole or not at all.
+    async fn append(&self, items: &[Publication]) -> Result<Vec<Appended>>;
+
+    /// Replaces the body of a live post and raises its version by one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; the version may then have risen.
+    async fn revise(&self, author: UserId, post: PostId, body: Bytes) -> Result<Revised>;
+
+    /// Retracts a post, whether or not it was ever appended. Repeating it changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn retract(&self, author: UserId, post: PostId) -> Result<Retracted>;
+
+    /// The `limit` entries next to `seek` of all `authors` together, in the direction of `seek`: a
+    /// merge that never shows an entry while a nearer one of another author is left out.
+    ///
+    /// `authors` holds no author twice. Fewer than `limit` entries mean that there are no more.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn latest(&self, authors: &[UserId], seek: Seek, limit: usize) -> Result<Vec<Entry>>;
+
+    /// The newest live post of each author, in the order asked.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn heads(&self, authors: &[UserId]) -> Result<Vec<Option<PostId>>>;
+
+    /// Whether each post is live, in the order asked: without bodies, since every page asks this.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn lookup(&self, posts: &[PostId]) -> Result<Vec<Option<Live>>>;
+
+    /// The live posts with their bodies, in the order asked.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn posts(&self, posts: &[PostId]) -> Result<Vec<Option<Post>>>;
+
+    /// The post that `author` published under `key`, live or not.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn published(&self, author: UserId, key: &IdempotencyKey) -> Result<Option<PostId>>;
+
+    /// Forgets up to `limit` posts of `author`, with bodies, keys and retractions, and says how many
+    /// there were; zero means that nothing is left. An append that comes later is a new post.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn erase(&self, author: UserId, limit: usize) -> Result<usize>;
+}
+
+/// One item to publish.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Publication {
+    /// The post or repost.
+    pub entry: Entry,
+    /// Opaque to the feed. Empty for a repost, or where the application keeps bodies itself.
+    pub body: Bytes,
+    /// Makes a retry by the author's client harmless.
+    pub key: Option<IdempotencyKey>,
+}
+
+impl Publication {
+    /// An item without an idempotency key.
+    #[must_use]
+    pub const fn new(entry: Entry, body: Bytes) -> Self {
+        Self {
+            entry,
+            body,
+            key: None,
+        }
+    }
+
+    /// The same item under `key`.
+    #[must_use]
+    pub fn with_key(mut self, key: IdempotencyKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+}
+
+/// What became of a [`Publication`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "the states of a post")]
+pub enum Appended {
+    /// The post is live, at version 1.
+    Stored,
+    /// The author has published this before, as the post named. Nothing changed.
+    Duplicate(PostId),
+    /// The post was retracted before it arrived. Nothing changed.
+    Retracted,
+}
+
+/// What became of a revision.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "the states of a post")]
+pub enum Revised {
+    /// The new body is stored under this version.
+    Stored(u32),
+    /// There is no such post, or it was retracted.
+    Gone,
+    /// The post is another author's.
+    NotAuthor,
+}
+
+/// What became of a retraction.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "the states of a post")]
+pub enum Retracted {
+    /// The post was live until now.
+    Removed(Entry),
+    /// It was retracted already, or never appended; an append that comes later stores nothing.
+    Absent,
+    /// The post is another author's.
+    NotAuthor,
+}
+
+/// A live post, without its body.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Live {
+    /// The post's entry.
+    pub entry: Entry,
+    /// 1 when published, one more with each revision.
+    pub version: u32,
+}
+
+impl Live {
+    /// For stores.
+    #[must_use]
+    pub const fn new(entry: Entry, version: u32) -> Self {
+        Self { entry, version }
+    }
+}
+
+/// A live post with its body.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Post {
+    /// The post's entry.
+    pub entry: Entry,
+    /// 1 when published, one more with each revision.
+    pub version: u32,
+    /// What the application stored.
+    pub body: Bytes,
+}
+
+impl Post {
+    /// For stores and for applications that keep bodies themselves.
+    #[must_use]
+    pub const fn new(entry: Entry, version: u32, body: Bytes) -> Self {
+        Self {
+            entry,
+            version,
+            body,
+        }
+    }
+}
+
+/// A client's name for one attempt to publish: 1 to 64 bytes, unique per author.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct IdempotencyKey(Box<str>);
+
+impl IdempotencyKey {
+    /// The longest key, in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// The key's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for IdempotencyKey {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text.is_empty() || text.len() > Self::MAX_LEN {
+            return Err(Error::bare(ErrorKind::Invalid, "idempotency key"));
+        }
+        Ok(Self(text.into()))
+    }
+}

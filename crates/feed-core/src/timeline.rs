@@ -1,0 +1,190 @@
+use std::fmt;
+
+use async_trait::async_trait;
+use backplane::Timestamp;
+
+use crate::{Entry, PostId, Result, Seek, UserId};
+
+/// The home timelines: for each viewer a bounded window of the newest entries of the authors whose
+/// posts are pushed.
+///
+/// A timeline is a cache with a stated edge. Once it is [`Warm`](TimelineState::Warm), every entry
+/// that was pushed or merged and whose post is at or above the *floor* is in it; below the floor it
+/// promises nothing, and readers go to the outboxes. Whatever makes a timeline forget an entry
+/// raises its floor above that entry or turns it [`Cold`](TimelineState::Cold). So losing all
+/// timelines loses nothing but time.
+///
+/// A timeline is `Cold` until somebody reads it: pushes to it store nothing. A reader that finds it
+/// so starts a build ([`begin_build`](Self::begin_build)), reads the outboxes, and commits. Pushes
+/// that arrive in between are kept and merged. A build that was overtaken, by
+/// [`drop_many`](Self::drop_many) or by a younger build, cannot commit.
+///
+/// Operations on one timeline are atomic and take effect in one order for all callers; a batch over
+/// many timelines is not atomic as a whole. Clones of an `Arc` around a store share its timelines.
+#[async_trait]
+pub trait TimelineStore: fmt::Debug + Send + Sync {
+    /// Adds `entry` to the timeline of every owner that is not cold. Adding an entry twice leaves
+    /// one. An entry below the floor, or below the last of a full timeline, is not stored.
+    ///
+    /// A full timeline loses its oldest entry, by post and not by arrival, and its floor rises to
+    /// just above that.
+    ///
+    /// # Errors
+    ///
+    /// On [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) some timelines may hold the
+    /// entry already, so retrying is safe. Where only some owners failed, they are listed in
+    /// [`PushReport::failed`] and the call succeeds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves each timeline with or without the entry, never torn.
+    async fn push_many(&self, owners: &[UserId], entry: Entry) -> Result<PushReport>;
+
+    /// Takes `post` out of the timeline of every owner. Floors stay.
+    ///
+    /// # Errors
+    ///
+    /// As for [`push_many`](Self::push_many); retrying is safe.
+    async fn remove_many(&self, owners: &[UserId], post: PostId) -> Result<()>;
+
+    /// Adds older entries to one timeline, as after a follow. Entries below the floor are ignored.
+    ///
+    /// Answers `false`, and stores nothing, unless the timeline is warm.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn merge(&self, owner: UserId, entries: &[Entry]) -> Result<bool>;
+
+    /// Takes every entry of `author` out of one timeline, as after an unfollow, and says how many
+    /// there were. The floor stays.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn purge(&self, owner: UserId, author: UserId) -> Result<usize>;
+
+    /// Up to `limit` entries from `seek` on, at or above the floor, with the timeline's state at the
+    /// same instant. A timeline that is not warm answers no entries.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn window(&self, owner: UserId, seek: Seek, limit: usize) -> Result<Window>;
+
+    /// Starts a build of a cold timeline at `now`, unless one that began at or after `stale` is under
+    /// way. A build that began earlier is taken for dead and superseded.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; a build may then have been started, which goes stale.
+    async fn begin_build(
+        &self,
+        owner: UserId,
+        now: Timestamp,
+        stale: Timestamp,
+    ) -> Result<BuildStart>;
+
+    /// Ends a build: the timeline holds `entries` and whatever was pushed meanwhile, and is warm
+    /// from `floor` on. `entries` must hold every entry of the pushed authors at or above `floor`;
+    /// if they are more than the capacity, the floor rises.
+    ///
+    /// Answers `false`, and changes nothing, if the ticket is no longer the timeline's build.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn commit_build(
+        &self,
+        ticket: BuildTicket,
+        entries: &[Entry],
+        floor: PostId,
+    ) -> Result<bool>;
+
+    /// Turns the timelines cold and frees their memory. Builds under way cannot commit any more.
+    ///
+    /// # Errors
+    ///
+    /// On [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) some may be cold already, so
+    /// retrying is safe.
+    async fn drop_many(&self, owners: &[UserId]) -> Result<()>;
+}
+
+/// What became of a batch of pushes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PushReport {
+    /// Timelines that took the entry.
+    pub inserted: usize,
+    /// Timelines that held it already.
+    pub duplicate: usize,
+    /// Timelines whose floor, or whose last entry when full, lies above it.
+    pub below_floor: usize,
+    /// Cold timelines, to which nothing was written.
+    pub cold: usize,
+    /// Owners whose timeline the engine could not write.
+    pub failed: Vec<UserId>,
+}
+
+/// The life of a timeline.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "the life cycle is the contract")]
+pub enum TimelineState {
+    /// Holds nothing, and takes nothing.
+    Cold,
+    /// Takes pushes; a builder is reading the outboxes.
+    Building,
+    /// Holds every pushed entry at or above `floor`.
+    Warm {
+        /// The oldest post from which on the timeline is complete.
+        floor: PostId,
+    },
+}
+
+/// A part of a timeline.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Window {
+    /// In the direction of the [`Seek`].
+    pub entries: Vec<Entry>,
+    /// The timeline's state when the entries were read.
+    pub state: TimelineState,
+}
+
+impl Window {
+    /// For stores.
+    #[must_use]
+    pub const fn new(entries: Vec<Entry>, state: TimelineState) -> Self {
+        Self { entries, state }
+    }
+}
+
+/// The answer to [`TimelineStore::begin_build`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "mirrors the life cycle")]
+pub enum BuildStart {
+    /// The caller builds.
+    Started(BuildTicket),
+    /// Somebody else does.
+    Underway,
+    /// The timeline is warm already.
+    Warm,
+}
+
+/// The right to commit one build.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct BuildTicket {
+    /// Whose timeline.
+    pub owner: UserId,
+    /// Never used twice for one owner.
+    pub generation: u64,
+}
+
+impl BuildTicket {
+    /// For stores.
+    #[must_use]
+    pub const fn new(owner: UserId, generation: u64) -> Self {
+        Self { owner, generation }
+    }
+}
