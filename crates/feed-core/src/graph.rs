@@ -33,26 +33,33 @@ pub trait Graph: fmt::Debug + Send + Sync {
     /// Fails if the engine does; retrying is safe.
     async fn unfollow(&self, viewer: UserId, author: UserId) -> Result<bool>;
 
-    /// Sets the route of existing edges; edges that do not exist are passed over.
+    /// Sets the route of each edge whose stamp is still the one given, and answers the new stamp;
+    /// `None`, and no change, for an edge that is gone or was changed by somebody else.
     ///
     /// # Errors
     ///
-    /// Fails if the engine does; retrying is safe.
-    async fn reroute(&self, edges: &[EdgeRoute]) -> Result<()>;
+    /// Fails if the engine does; some edges may then have changed.
+    async fn reroute(&self, edges: &[EdgeRoute]) -> Result<Vec<Option<RouteStamp>>>;
 
-    /// Sets the route of an author for all followers.
+    /// Sets the route of an author for all followers, if its stamp is still the one given, and
+    /// answers the new stamp; `None`, and no change, otherwise.
     ///
     /// # Errors
     ///
-    /// Fails if the engine does; retrying is safe.
-    async fn route_author(&self, author: UserId, route: Route) -> Result<()>;
+    /// Fails if the engine does; the route may then have changed.
+    async fn route_author(
+        &self,
+        author: UserId,
+        stamp: RouteStamp,
+        route: Route,
+    ) -> Result<Option<RouteStamp>>;
 
-    /// The route of an author for all followers: [`Route::PUSH`] unless set.
+    /// The route of an author for all followers, [`Route::PUSH`] unless set, and its stamp.
     ///
     /// # Errors
     ///
     /// Fails if the engine does.
-    async fn author_route(&self, author: UserId) -> Result<Route>;
+    async fn author_route(&self, author: UserId) -> Result<(Route, RouteStamp)>;
 
     /// Up to `limit` followers of `author` with a user id above `after`, in ascending order.
     ///
@@ -157,6 +164,27 @@ impl Route {
     }
 }
 
+/// Which setting of a route somebody has seen.
+///
+/// Never used twice for one edge or author, not even after the edge was removed and made again: a
+/// change that was decided on an older sight of the graph cannot undo a younger one.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct RouteStamp(u64);
+
+impl RouteStamp {
+    /// For stores.
+    #[must_use]
+    pub const fn new(raw: u64) -> Self {
+        Self(raw)
+    }
+
+    /// The raw stamp.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
 /// A viewer's wishes for one author.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -188,9 +216,9 @@ impl EdgeSettings {
 #[expect(clippy::exhaustive_enums, reason = "an edge was there or not")]
 pub enum Followed {
     /// The edge is new.
-    Added,
+    Added(RouteStamp),
     /// The edge was there; its settings are the new ones, its route is as before.
-    Existing(Route),
+    Existing(Route, RouteStamp),
 }
 
 /// One end of an edge, as fanout sees it.
@@ -203,16 +231,24 @@ pub struct Follower {
     pub settings: EdgeSettings,
     /// How the author's posts reach them.
     pub route: Route,
+    /// Which setting of the route that is.
+    pub stamp: RouteStamp,
 }
 
 impl Follower {
     /// For stores.
     #[must_use]
-    pub const fn new(viewer: UserId, settings: EdgeSettings, route: Route) -> Self {
+    pub const fn new(
+        viewer: UserId,
+        settings: EdgeSettings,
+        route: Route,
+        stamp: RouteStamp,
+    ) -> Self {
         Self {
             viewer,
             settings,
             route,
+            stamp,
         }
     }
 }
@@ -225,7 +261,9 @@ pub struct EdgeRoute {
     pub viewer: UserId,
     /// Who is followed.
     pub author: UserId,
-    /// How the posts travel.
+    /// The setting to replace.
+    pub stamp: RouteStamp,
+    /// How the posts travel from now on.
     pub route: Route,
 }
 

@@ -16,6 +16,7 @@ pub use entry::{Entry, ListId, PostId, Seek, UserId};
 pub use error::{Error, ErrorKind, Result};
 pub use graph::{
     Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, Route,
+    RouteStamp,
 };
 pub use outbox::{Appended, IdempotencyKey, Live, Outbox, Post, Publication, Retracted, Revised};
 pub use page::{Page, PageRequest, PageSize, PageSource};
