@@ -18,6 +18,8 @@ pub use graph::{
     Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, Route,
     RouteStamp,
 };
-pub use outbox::{Appended, IdempotencyKey, Live, Outbox, Post, Publication, Retracted, Revised};
+pub use outbox::{
+    Appended, IdempotencyKey, Outbox, Post, PostState, Publication, Retracted, Revised,
+};
 pub use page::{Page, PageRequest, PageSize, PageSource};
 pub use timeline::{BuildStart, BuildTicket, PushReport, TimelineState, TimelineStore, Window};

@@ -63,12 +63,12 @@ pub trait Outbox: fmt::Debug + Send + Sync {
     /// Fails if the engine does.
     async fn heads(&self, authors: &[UserId]) -> Result<Vec<Option<PostId>>>;
 
-    /// Whether each post is live, in the order asked: without bodies, since every page asks this.
+    /// The state of each post, in the order asked: without bodies, since every page asks this.
     ///
     /// # Errors
     ///
     /// Fails if the engine does.
-    async fn lookup(&self, posts: &[PostId]) -> Result<Vec<Option<Live>>>;
+    async fn lookup(&self, posts: &[PostId]) -> Result<Vec<PostState>>;
 
     /// The live posts with their bodies, in the order asked.
     ///
@@ -160,21 +160,31 @@ pub enum Retracted {
     NotAuthor,
 }
 
-/// A live post, without its body.
+/// Where a post is on its way from absent over live to retracted.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub struct Live {
-    /// The post's entry.
-    pub entry: Entry,
-    /// 1 when published, one more with each revision.
-    pub version: u32,
+#[expect(clippy::exhaustive_enums, reason = "the states of a post")]
+pub enum PostState {
+    /// Not appended, or forgotten.
+    Absent,
+    /// Readable.
+    Live {
+        /// The post's entry.
+        entry: Entry,
+        /// 1 when published, one more with each revision.
+        version: u32,
+    },
+    /// Retracted; an append that comes later stores nothing.
+    Retracted,
 }
 
-impl Live {
-    /// For stores.
+impl PostState {
+    /// The entry of a live post.
     #[must_use]
-    pub const fn new(entry: Entry, version: u32) -> Self {
-        Self { entry, version }
+    pub const fn live(&self) -> Option<Entry> {
+        match self {
+            Self::Live { entry, .. } => Some(*entry),
+            Self::Absent | Self::Retracted => None,
+        }
     }
 }
 
