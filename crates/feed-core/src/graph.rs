@@ -286,7 +286,7 @@ pub struct Degree {
 pub enum Hide {
     /// Neither sees the other's posts, also as reposts.
     Block,
-    /// The viewer does not see the other's posts, also as reposts.
+    /// The viewer does not see the other's posts, also as reposts, but on the other's own page.
     Mute,
 }
 
@@ -297,7 +297,8 @@ pub struct Circle {
     followees: HashMap<UserId, EdgeSettings>,
     sources: Vec<UserId>,
     pulled: Vec<PulledAuthor>,
-    hidden: HashSet<UserId>,
+    blocked: HashSet<UserId>,
+    muted: HashSet<UserId>,
 }
 
 /// An author whose posts readers must pull, wholly or up to a post.
@@ -308,19 +309,21 @@ struct PulledAuthor {
 }
 
 impl Circle {
-    /// The circle of `viewer`, who follows `edges` and neither shows nor is shown the users of
-    /// `hidden`: whom they block or mute, and who blocks them.
+    /// The circle of `viewer`, who follows `edges`, blocks or is blocked by `blocked`, and mutes
+    /// `muted`.
     pub fn new(
         viewer: UserId,
         edges: impl IntoIterator<Item = CircleEdge>,
-        hidden: impl IntoIterator<Item = UserId>,
+        blocked: impl IntoIterator<Item = UserId>,
+        muted: impl IntoIterator<Item = UserId>,
     ) -> Self {
         let mut circle = Self {
             viewer,
             followees: HashMap::new(),
             sources: vec![viewer],
             pulled: Vec::new(),
-            hidden: hidden.into_iter().collect(),
+            blocked: blocked.into_iter().collect(),
+            muted: muted.into_iter().collect(),
         };
         for edge in edges {
             circle.followees.insert(edge.author, edge.settings);
@@ -355,10 +358,16 @@ impl Circle {
         self.followees.get(&author).copied()
     }
 
-    /// Whether `author` is blocked in either direction, or muted.
+    /// Whether `other` is blocked, in either direction.
     #[must_use]
-    pub fn hides(&self, author: UserId) -> bool {
-        !self.hidden.is_empty() && self.hidden.contains(&author)
+    pub fn blocks(&self, other: UserId) -> bool {
+        !self.blocked.is_empty() && self.blocked.contains(&other)
+    }
+
+    /// Whether the viewer mutes `other`.
+    #[must_use]
+    pub fn mutes(&self, other: UserId) -> bool {
+        !self.muted.is_empty() && self.muted.contains(&other)
     }
 
     /// The viewer and everybody they follow: the outboxes that a home feed is made of.

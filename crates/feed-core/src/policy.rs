@@ -1,0 +1,226 @@
+use std::fmt;
+
+use crate::{Degree, Visits};
+
+/// Decides whose posts are pushed into timelines and whose are pulled by readers.
+///
+/// The decision changes what things cost, never what a feed shows. It is asked by fanout, once per
+/// post and author, and, where it [judges pairs](Self::judges_pairs), once per follower.
+pub trait FanoutPolicy: fmt::Debug + Send + Sync {
+    /// How the posts of an author travel to all followers, given how they travel now.
+    fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery;
+
+    /// Whether [`pair`](Self::pair) is to be asked; it costs a look-up per follower.
+    fn judges_pairs(&self) -> bool;
+
+    /// How the posts of a pushed author travel to one follower, given how they travel now.
+    fn pair(&self, author: &AuthorStats, viewer: Option<&Visits>, now: Delivery) -> Delivery;
+}
+
+/// The two ways a post reaches a follower.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "fanout on write, or on read")]
+pub enum Delivery {
+    /// Fanout on write.
+    Push,
+    /// Fanout on read.
+    Pull,
+}
+
+/// What a policy knows about an author.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct AuthorStats {
+    /// How many follow them.
+    pub followers: u64,
+    /// Posts a day, in thousandths, averaged with a time constant of a week.
+    pub posts_per_day_milli: u32,
+}
+
+impl From<Degree> for AuthorStats {
+    fn from(degree: Degree) -> Self {
+        Self {
+            followers: degree.followers,
+            ..Self::default()
+        }
+    }
+}
+
+/// Pushes every post to every follower: fast reads, and a write per follower.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct PushAll;
+
+impl FanoutPolicy for PushAll {
+    fn author(&self, _: &AuthorStats, _: Delivery) -> Delivery {
+        Delivery::Push
+    }
+
+    fn judges_pairs(&self) -> bool {
+        false
+    }
+
+    fn pair(&self, _: &AuthorStats, _: Option<&Visits>, _: Delivery) -> Delivery {
+        Delivery::Push
+    }
+}
+
+/// Lets readers collect every post: free writes, and a merge per read.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct PullAll;
+
+impl FanoutPolicy for PullAll {
+    fn author(&self, _: &AuthorStats, _: Delivery) -> Delivery {
+        Delivery::Pull
+    }
+
+    fn judges_pairs(&self) -> bool {
+        false
+    }
+
+    fn pair(&self, _: &AuthorStats, _: Option<&Visits>, _: Delivery) -> Delivery {
+        Delivery::Pull
+    }
+}
+
+/// Pushes the posts of most authors and lets readers pull those of authors with very many followers.
+///
+/// Two thresholds keep an author who gains and loses a few followers from changing sides each time.
+///
+/// ```
+/// use feed_core::{AuthorStats, Degree, Delivery, FanoutPolicy, Hybrid};
+/// let policy = Hybrid::new(10_000);
+/// let famous = AuthorStats::from(Degree { followers: 10_001, followees: 0 });
+/// assert_eq!(policy.author(&famous, Delivery::Push), Delivery::Pull);
+/// let waning = AuthorStats::from(Degree { followers: 9_500, followees: 0 });
+/// assert_eq!(policy.author(&waning, Delivery::Pull), Delivery::Pull);
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Hybrid {
+    pull_above: u64,
+    push_below: u64,
+}
+
+impl Hybrid {
+    /// Pulls above `followers`, and pushes again below nine tenths of that.
+    #[must_use]
+    pub const fn new(followers: u64) -> Self {
+        Self {
+            pull_above: followers,
+            push_below: followers - followers / 10,
+        }
+    }
+
+    /// Pushes again below `followers`, at most the number above which it pulls.
+    #[must_use]
+    pub fn with_push_below(mut self, followers: u64) -> Self {
+        self.push_below = followers.min(self.pull_above);
+        self
+    }
+}
+
+impl Default for Hybrid {
+    /// Pulls above 10,000 followers.
+    fn default() -> Self {
+        Self::new(10_000)
+    }
+}
+
+impl FanoutPolicy for Hybrid {
+    fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery {
+        match now {
+            Delivery::Push if author.followers > self.pull_above => Delivery::Pull,
+            Delivery::Pull if author.followers < self.push_below => Delivery::Push,
+            same => same,
+        }
+    }
+
+    fn judges_pairs(&self) -> bool {
+        false
+    }
+
+    fn pair(&self, _: &AuthorStats, _: Option<&Visits>, _: Delivery) -> Delivery {
+        Delivery::Push
+    }
+}
+
+/// A hybrid that also weighs each pair: a follower who comes rarely pulls from an author who posts
+/// often.
+///
+/// Writing costs one push per post, reading one pull per visit, so a pair is pushed while the author's
+/// posts per visit stay below the ratio of those costs (Silberstein et al., "Feeding Frenzy", SIGMOD
+/// 2010). A pair changes sides only once the balance is off by a quarter.
+#[derive(Clone, Copy, Debug)]
+pub struct PairRate {
+    authors: Hybrid,
+    posts_per_visit: u32,
+}
+
+impl PairRate {
+    /// Like `authors`, and pulls pairs with more than `posts_per_visit` posts between two visits.
+    #[must_use]
+    pub const fn new(authors: Hybrid, posts_per_visit: u32) -> Self {
+        Self {
+            authors,
+            posts_per_visit,
+        }
+    }
+}
+
+impl FanoutPolicy for PairRate {
+    fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery {
+        self.authors.author(author, now)
+    }
+
+    fn judges_pairs(&self) -> bool {
+        true
+    }
+
+    fn pair(&self, author: &AuthorStats, viewer: Option<&Visits>, now: Delivery) -> Delivery {
+        let visits = viewer.map_or(0, |visits| u64::from(visits.per_day_milli));
+        let balance = visits * u64::from(self.posts_per_visit);
+        let posts = u64::from(author.posts_per_day_milli);
+        match now {
+            Delivery::Push if posts > balance + balance / 4 => Delivery::Pull,
+            Delivery::Pull if posts < balance - balance / 4 => Delivery::Push,
+            same => same,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backplane::Timestamp;
+
+    use super::*;
+
+    fn author(followers: u64, posts_per_day: u32) -> AuthorStats {
+        AuthorStats {
+            followers,
+            posts_per_day_milli: posts_per_day * 1_000,
+        }
+    }
+
+    #[test]
+    fn hybrid_keeps_its_side_between_the_thresholds() {
+        let policy = Hybrid::new(100).with_push_below(50);
+        let side = |followers, now| policy.author(&author(followers, 0), now);
+        assert_eq!(side(100, Delivery::Push), Delivery::Push);
+        assert_eq!(side(101, Delivery::Push), Delivery::Pull);
+        assert_eq!(side(50, Delivery::Pull), Delivery::Pull);
+        assert_eq!(side(49, Delivery::Pull), Delivery::Push);
+    }
+
+    #[test]
+    fn a_rare_visitor_pulls_from_a_busy_author() {
+        let policy = PairRate::new(Hybrid::new(1_000), 10);
+        let mut visits = Visits::first(Timestamp::EPOCH);
+        visits.per_day_milli = 1_000;
+        let pair = |posts, now| policy.pair(&author(5, posts), Some(&visits), now);
+        assert_eq!(pair(12, Delivery::Push), Delivery::Push);
+        assert_eq!(pair(13, Delivery::Push), Delivery::Pull);
+        assert_eq!(pair(8, Delivery::Pull), Delivery::Pull);
+        assert_eq!(pair(7, Delivery::Pull), Delivery::Push);
+    }
+}
