@@ -1,1 +1,37 @@
-//! Being built.
+//! Real engines for tests and benches: started on a free loopback port in a directory of their
+//! own, stopped with the value that started them. Development only; needs a Unix.
+//!
+//! ```
+//! use std::{io::{Read, Write}, net::TcpStream};
+//!
+//! let redis = engines::Redis::start()?;
+//! let mut connection = TcpStream::connect(redis.address())?;
+//! connection.write_all(b"PING\r\n")?;
+//! let mut answer = [0; 7];
+//! connection.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"+PONG\r\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What a started engine promises
+//!
+//! - It has answered a request of its own protocol, and it is the process this value started: a
+//!   stranger on the same port is not mistaken for it.
+//! - It is stopped and its directory is gone when `drop` returns, also while a panic unwinds.
+//! - It does not outlive the test process, even one that was killed: a shell between the two waits
+//!   for the end of a pipe that only the test process holds. So a `static` engine, which is never
+//!   dropped, is stopped too.
+//! - An engine that is not installed is an [`Error`] that names the command that installs it.
+//!
+//! # Adding an engine
+//!
+//! One row in [`catalogue::ENGINES`], which `cargo xtask engines` installs from, and one file like
+//! `redis.rs`: the command line, and the request that proves it answers.
+pub mod catalogue;
+mod error;
+mod redis;
+mod server;
+
+pub use catalogue::Engine;
+pub use error::{Error, Result};
+pub use redis::Redis;

@@ -1,0 +1,145 @@
+//! The engines that the workspace knows, as data.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result, error::Cause};
+
+/// An engine: where its program is found, and what installs it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Engine {
+    /// The name that people use.
+    pub name: &'static str,
+    /// What it is started for.
+    pub purpose: &'static str,
+    /// The names that its program may have; the first one found is taken.
+    pub programs: &'static [&'static str],
+    /// The environment variable that names the program's path and so replaces the search.
+    pub variable: &'static str,
+    /// The package of Debian and Ubuntu that holds the program.
+    pub apt_package: &'static str,
+    /// Whether tests fail without it.
+    pub need: Need,
+}
+
+/// Whether tests fail without an engine.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Need {
+    /// Tests fail without it.
+    Required,
+    /// Nothing fails without it; it is installed when asked for by name.
+    Optional,
+}
+
+/// Redis.
+pub const REDIS: Engine = Engine {
+    name: "redis",
+    purpose: "tests and benches against Redis",
+    programs: &["redis-server"],
+    variable: "REDIS_SERVER",
+    apt_package: "redis-server",
+    need: Need::Required,
+};
+
+/// Chromium, to open the pages of the examples without a screen.
+pub const CHROMIUM: Engine = Engine {
+    name: "chromium",
+    purpose: "opening the examples' pages in a browser",
+    programs: &["chromium", "chromium-browser", "google-chrome"],
+    variable: "CHROMIUM",
+    apt_package: "chromium",
+    need: Need::Optional,
+};
+
+/// Every engine that something in the workspace can start.
+pub const ENGINES: &[Engine] = &[REDIS, CHROMIUM];
+
+impl Engine {
+    /// The path of the program: what [`variable`](Self::variable) names, else the first of
+    /// [`programs`](Self::programs) in the search path.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such program. The message names the command that installs it.
+    pub fn locate(&self) -> Result<PathBuf> {
+        self.locate_in(
+            env::var_os(self.variable).as_deref(),
+            env::var_os("PATH").as_deref(),
+        )
+    }
+
+    fn locate_in(&self, named: Option<&OsStr>, search_path: Option<&OsStr>) -> Result<PathBuf> {
+        if let Some(named) = named {
+            let path = PathBuf::from(named);
+            return if is_program(&path) {
+                Ok(path)
+            } else {
+                Err(Error::new(self, Cause::Misnamed(path)))
+            };
+        }
+        let directories: Vec<_> = search_path
+            .map(env::split_paths)
+            .into_iter()
+            .flatten()
+            .collect();
+        self.programs
+            .iter()
+            .flat_map(|program| {
+                directories
+                    .iter()
+                    .map(move |directory| directory.join(program))
+            })
+            .find(|path| is_program(path))
+            .ok_or_else(|| Error::new(self, Cause::Missing))
+    }
+}
+
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_names_the_command_that_installs_it() {
+        let error = REDIS
+            .locate_in(None, Some(OsStr::new("/nonexistent")))
+            .unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("redis-server"), "{message}");
+        assert!(message.contains("cargo xtask engines redis"), "{message}");
+        assert_eq!(
+            message,
+            format!("{error:?}"),
+            "what `unwrap` prints is as helpful"
+        );
+    }
+
+    #[test]
+    fn a_variable_replaces_the_search_and_is_not_second_guessed() {
+        let shell = Some(OsStr::new("/bin/sh"));
+        assert_eq!(REDIS.locate_in(shell, None).unwrap(), Path::new("/bin/sh"));
+        let error = REDIS
+            .locate_in(
+                Some(OsStr::new("/nonexistent/redis")),
+                env::var_os("PATH").as_deref(),
+            )
+            .unwrap_err();
+        assert!(error.to_string().contains("REDIS_SERVER"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_of_the_programs_name_is_no_program() {
+        assert!(!is_program(Path::new("/")));
+        assert!(is_program(Path::new("/bin/sh")));
+    }
+}

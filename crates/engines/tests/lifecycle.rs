@@ -1,0 +1,95 @@
+//! What [`Redis`] promises about its start and its end, on a real server.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
+    panic,
+    process::{Command, Stdio},
+};
+
+use engines::Redis;
+
+#[test]
+fn a_started_server_answers() {
+    let redis = Redis::start().unwrap();
+    assert!(answers(redis.address()));
+    assert_eq!(redis.url(), format!("redis://{}/", redis.address()));
+}
+
+#[test]
+fn two_servers_share_nothing() {
+    let (one, two) = (Redis::start().unwrap(), Redis::start().unwrap());
+    assert_eq!(ask(one.address(), "SET k v\r\n", 5).unwrap(), "+OK\r\n");
+    assert_eq!(ask(two.address(), "EXISTS k\r\n", 4).unwrap(), ":0\r\n");
+}
+
+#[test]
+fn drop_stops_the_server() {
+    let redis = Redis::start().unwrap();
+    let address = redis.address();
+    drop(redis);
+    assert!(!answers(address));
+}
+
+#[test]
+fn a_panic_stops_the_server() {
+    let mut address = None;
+    let outcome = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+        let redis = Redis::start().unwrap();
+        address = Some(redis.address());
+        panic!("on purpose");
+    }));
+    assert!(outcome.is_err());
+    assert!(!answers(address.unwrap()));
+}
+
+/// This test is its own child: with [`CHILD`] set it starts a server, says where, and hangs until
+/// it is killed.
+#[test]
+fn a_killed_test_process_takes_its_server_along() {
+    const CHILD: &str = "ENGINES_TEST_CHILD";
+    if env::var_os(CHILD).is_some() {
+        let redis = Redis::start().unwrap();
+        eprintln!("{}", redis.address());
+        let _ = std::io::stdin().read(&mut [0]);
+        unreachable!("the parent kills this process before it closes its input");
+    }
+    let mut child = Command::new(env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "a_killed_test_process_takes_its_server_along",
+            "--nocapture",
+        ])
+        .env(CHILD, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let address = line.trim().parse().unwrap();
+    let mut connection = TcpStream::connect(address).unwrap();
+    assert!(answers(address));
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The end of the server is the end of this connection.
+    assert_eq!(connection.read(&mut [0]).unwrap_or(0), 0);
+    assert!(!answers(address));
+}
+
+fn answers(address: SocketAddr) -> bool {
+    ask(address, "PING\r\n", 7).is_ok_and(|answer| answer == "+PONG\r\n")
+}
+
+fn ask(address: SocketAddr, request: &str, length: usize) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.write_all(request.as_bytes())?;
+    let mut answer = vec![0; length];
+    connection.read_exact(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
