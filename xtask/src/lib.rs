@@ -1,0 +1,6 @@
+//! The examples in the workspace's documents, compiled and run as doc tests.
+
+/// The front page.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
