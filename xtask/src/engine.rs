@@ -60,35 +60,27 @@ fn named(name: &str) -> Result<&'static Engine> {
 }
 
 fn is_found(engine: &Engine) -> bool {
-    match engine.locate() {
-        Ok(path) => {
-            println!("{:<10} {}", engine.name, path.display());
-            true
-        }
-        Err(error) => {
-            println!("{:<10} {error}", engine.name);
-            false
-        }
+    let path = engine.locate();
+    match &path {
+        Ok(path) => println!("{:<10} {}", engine.name, path.display()),
+        Err(_) => println!("{:<10} not found", engine.name),
     }
+    path.is_ok()
 }
 
 fn install(missing: &[&Engine]) -> Result<()> {
-    if let Some(engine) = missing.iter().find(|e| env::var_os(e.variable).is_some()) {
-        return Err(
-            Failure::new(format!("{} is misnamed", engine.name)).advise(format!(
-                "correct or unset the environment variable {}",
-                engine.variable
-            )),
-        );
+    for engine in missing {
+        if let (Some(_), Err(error)) = (env::var_os(engine.variable), engine.locate()) {
+            // What a person has set is not overruled.
+            return Err(Failure::new(error.to_string()));
+        }
     }
-    if !is_root() || !has_apt() {
+    if !is_root() || !is_installed("apt-get") {
+        let what = "engines can be installed from here only by root on Debian or Ubuntu";
         let instructions: Vec<_> = missing.iter().map(|engine| instruction(engine)).collect();
-        return Err(Failure::new(
-            "only root on Debian or Ubuntu can have engines installed from here",
-        )
-        .advise(instructions.join("\n       ")));
+        return Err(Failure::new(what).advise(instructions.join("\n       ")));
     }
-    let packages: Vec<_> = missing.iter().map(|engine| engine.apt_package).collect();
+    let packages = missing.iter().map(|engine| engine.apt_package);
     run(apt().args(["update", "-qq"]))?;
     run(apt()
         .args(["install", "-qq", "-y", "--no-install-recommends"])
@@ -109,7 +101,7 @@ fn instruction(engine: &Engine) -> String {
         apt_package,
         ..
     } = engine;
-    if has_apt() {
+    if is_installed("apt-get") {
         format!("sudo apt-get install {apt_package}")
     } else {
         format!(
@@ -122,10 +114,6 @@ fn instruction(engine: &Engine) -> String {
 
 fn is_root() -> bool {
     capture(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
-}
-
-fn has_apt() -> bool {
-    is_installed("apt-get")
 }
 
 #[cfg(test)]
