@@ -51,13 +51,14 @@ macro_rules! __id_newtype {
         impl $name {
             /// Wraps a raw identifier.
             #[must_use]
-            pub const fn new(raw: u64) -> Self {
+            $visibility const fn new(raw: u64) -> Self {
                 Self(raw)
             }
 
             /// The raw identifier.
             #[must_use]
-            pub const fn get(self) -> u64 {
+            #[allow(dead_code, reason = "a private newtype may not need it")]
+            $visibility const fn get(self) -> u64 {
                 self.0
             }
         }
@@ -165,6 +166,10 @@ pub mod __private {
 }
 
 /// Reads what `Display` writes, and nothing else.
+///
+/// # Errors
+///
+/// If the text is anything else, or more than 64 bits.
 pub fn parse(text: &str) -> Result<u64, ParseIdError> {
     let canonical = text == "0" || text.starts_with(|first| matches!(first, '1'..='9'));
     if !canonical {

@@ -81,13 +81,16 @@ impl SnowflakeOptions {
 /// What a keeper of the node allows. All of it is unbounded where there is none.
 #[derive(Debug)]
 struct Bounds {
-    /// The last word that the durable mark covers; zero once the generator is closed.
+    /// The last word that the durable mark covers, or [`CLOSED`].
     ceiling: AtomicU64,
     /// The millisecond of the monotonic clock from which on the lease counts as expired.
     deadline: AtomicU64,
 }
 
 const NO_DEADLINE: u64 = u64::MAX;
+
+/// The ceiling of a closed generator.
+const CLOSED: u64 = 0;
 
 impl SnowflakeGenerator {
     /// A generator on the machine's coarse clock, which nothing keeps from sharing its node.
@@ -231,10 +234,10 @@ impl<C: Clock> SnowflakeGenerator<C> {
 
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
-        self.ceiling() == 0
+        self.ceiling() == CLOSED
     }
 
-    /// The last word that the keeper of the node allows: zero once the generator is closed.
+    /// The last word that the keeper of the node allows, or [`CLOSED`].
     #[inline]
     fn ceiling(&self) -> u64 {
         self.bounds.ceiling.load(Ordering::Relaxed)
@@ -319,20 +322,24 @@ impl<C: Clock> SnowflakeGenerator<C> {
     ) -> Result<Self, PartsError> {
         let mut generator = Self::with_clock(layout, node, clock, options)?;
         let last = mark.map_or(0, |mark| generator.last_word_at(mark));
+        let last = last.clamp(CLOSED + 1, Sequence::ENDED - 1);
         generator.sequence = Sequence::after(last);
-        generator.bounds.ceiling = AtomicU64::new(0);
+        generator.bounds.ceiling = AtomicU64::new(last);
         Ok(generator)
     }
 
     /// Allows identifiers up to `mark`, which is durable.
     pub(super) fn allow_until(&self, mark: Timestamp) {
-        let ceiling = self.last_word_at(mark).min(Sequence::ENDED - 1);
-        self.bounds.ceiling.store(ceiling, Ordering::Relaxed);
+        let allowed = self.last_word_at(mark).min(Sequence::ENDED - 1);
+        let raised = |ceiling: u64| (ceiling != CLOSED).then(|| ceiling.max(allowed));
+        // A closed generator stays closed.
+        let (relaxed, ceiling) = (Ordering::Relaxed, &self.bounds.ceiling);
+        ceiling.fetch_update(relaxed, relaxed, raised).ok();
     }
 
     /// Allows identifiers before `deadline` of the monotonic clock.
     pub(super) fn allow_before(&self, deadline: Duration) {
-        let millis = whole_millis(deadline);
+        let millis = whole_millis(deadline).min(NO_DEADLINE - 1);
         self.bounds.deadline.store(millis, Ordering::Relaxed);
     }
 
@@ -340,18 +347,16 @@ impl<C: Clock> SnowflakeGenerator<C> {
     /// generator was closed before.
     pub(super) fn close(&self) -> Option<Timestamp> {
         let last = self.sequence.end();
-        self.bounds.ceiling.store(0, Ordering::Relaxed);
+        self.bounds.ceiling.store(CLOSED, Ordering::Relaxed);
         let time = last >> self.layout.bits().sequence;
         (last != Sequence::ENDED).then(|| self.layout.timestamp(time))
     }
 
     /// The furthest time that an identifier may carry now.
     pub(super) fn furthest(&self) -> Timestamp {
-        self.clock.now().saturating_add(
-            self.layout
-                .unit()
-                .saturating_mul(u32::try_from(self.ahead).unwrap_or(u32::MAX)),
-        )
+        let ahead = self.ahead.saturating_mul(whole_millis(self.layout.unit()));
+        let now = self.clock.now();
+        now.saturating_add(Duration::from_millis(ahead))
     }
 
     /// The last word whose time is at or before `mark`; zero if there is none.
