@@ -7,7 +7,7 @@ use crate::Timestamp;
 ///
 /// A layout that does not add up is a compile error when it is a constant:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0080
 /// use std::time::Duration;
 /// use backplane::{Timestamp, id::{Bits, Layout}};
 /// const WIDE: Layout = Layout::new(

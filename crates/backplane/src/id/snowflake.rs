@@ -274,9 +274,7 @@ impl<C: Clock> SnowflakeGenerator<C> {
         }
         match self.layout.time_of(now) {
             Ok(time) => self.shortage(count, now, time, last),
-            Err(PartsError::BeforeEpoch) => IdError::ClockBehind {
-                retry_after: self.layout.epoch().saturating_since(now),
-            },
+            Err(PartsError::BeforeEpoch) => self.before_epoch(count, now, last),
             Err(_) => IdError::TimeOverflow,
         }
     }
@@ -299,6 +297,18 @@ impl<C: Clock> SnowflakeGenerator<C> {
             IdError::ClockBehind { retry_after }
         } else {
             IdError::Exhausted { retry_after }
+        }
+    }
+
+    /// As `refusal`, for a clock that has to reach the epoch first.
+    fn before_epoch(&self, count: u64, now: Timestamp, last: u64) -> IdError {
+        let epoch = self.layout.epoch();
+        match self.shortage(count, epoch, 0, last) {
+            IdError::TimeOverflow => IdError::TimeOverflow,
+            later => IdError::ClockBehind {
+                retry_after: epoch.saturating_since(now)
+                    + later.retry_after().unwrap_or(Duration::ZERO),
+            },
         }
     }
 
