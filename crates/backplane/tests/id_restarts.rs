@@ -271,14 +271,9 @@ proptest! {
 
 fn open_mark(store: &Arc<Flaky<MemoryHighWater>>, clock: &ManualClock) -> MarkKeeper<ManualClock> {
     let store = Arc::clone(store) as Arc<dyn HighWater>;
-    now(MarkKeeper::open(
-        store,
-        NARROW,
-        1,
-        clock.clone(),
-        &options(),
-    ))
-    .unwrap()
+    let options = options();
+    let opening = MarkKeeper::open(store, NARROW, 1, clock.clone(), &options);
+    now(opening).expect("no fault was planned")
 }
 
 fn open_lease(
@@ -286,8 +281,10 @@ fn open_lease(
     clock: &ManualClock,
 ) -> LeaseKeeper<ManualClock> {
     let store = Arc::clone(store) as Arc<dyn NodeLeases>;
-    let opened = now(LeaseKeeper::open(store, NARROW, clock.clone(), &options()));
-    opened.unwrap().granted().unwrap()
+    let options = options();
+    let opening = LeaseKeeper::open(store, NARROW, clock.clone(), &options);
+    let opened = now(opening).expect("no fault was planned");
+    opened.granted().expect("a node is free")
 }
 
 #[test]
@@ -364,8 +361,9 @@ fn a_mark_whose_confirmation_was_lost_is_recognised_as_ones_own() {
 
 #[test]
 fn no_identifier_after_the_local_deadline_of_the_lease_even_if_the_wall_clock_went_back() {
-    let time = ManualClock::default();
-    let store = Flaky::new(MemoryNodeLeases::new(1, Arc::new(time.clone())), []);
+    // The store's clock stands.
+    let time = Arc::new(ManualClock::default());
+    let store = Flaky::new(MemoryNodeLeases::new(1, time), []);
     let clock = ManualClock::default();
     let keeper = open_lease(&store, &clock);
     let opened = clock.now();
@@ -458,7 +456,8 @@ async fn a_keeper_that_runs_stays_ahead_of_the_clock_and_survives_failures() {
     assert_eq!(failures.load(Ordering::Relaxed), 2);
     let _successor = open_mark(&store, &clock);
     clock.advance(Duration::from_millis(10));
-    running.await.unwrap();
+    settle().await;
+    assert!(running.is_finished());
     assert_eq!(keeper.generator().next_id(), Err(IdError::Closed));
 }
 
@@ -478,6 +477,7 @@ async fn a_lease_that_is_kept_never_runs_out() {
         clock.advance(Duration::from_millis(1));
     }
     clock.advance(Duration::from_millis(100));
-    running.await.unwrap();
+    settle().await;
+    assert!(running.is_finished());
     assert_eq!(keeper.generator().next_id(), Err(IdError::Closed));
 }

@@ -65,7 +65,7 @@ struct Naive {
 
 impl Naive {
     fn next(&mut self, now: Timestamp) -> Option<(u64, u64)> {
-        let unit = u64::try_from(self.layout.unit().as_millis()).unwrap();
+        let unit = u64::try_from(self.layout.unit().as_millis()).expect("a few ms");
         if now < self.layout.epoch() || now.as_millis() >= self.layout.end().as_millis() + unit {
             return None;
         }

@@ -4,6 +4,7 @@
 //! expression that makes a [`Fresh`] subject; each case gets its own, so that cases run in parallel.
 
 pub mod high_water;
+pub mod id_generator;
 pub mod node_leases;
 
 use std::{sync::Arc, time::Duration};

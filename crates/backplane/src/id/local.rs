@@ -88,3 +88,79 @@ impl<C: Clock> LocalIds<C> {
         Ok(id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        ManualClock, Timestamp,
+        id::{Bits, Layout, SnowflakeOptions},
+    };
+
+    const UNIT: Duration = Duration::from_millis(1);
+
+    /// Four identifiers a millisecond, two milliseconds ahead.
+    fn shared(clock: &ManualClock) -> Arc<SnowflakeGenerator<ManualClock>> {
+        let bits = Bits {
+            time: 50,
+            node: 4,
+            sequence: 2,
+        };
+        let layout = Layout::new(Timestamp::EPOCH, UNIT, bits);
+        let options = SnowflakeOptions::default().with_max_ahead(2 * UNIT);
+        let generator = SnowflakeGenerator::with_clock(layout, 9, clock.clone(), &options);
+        Arc::new(generator.unwrap())
+    }
+
+    fn times(ids: &LocalIds<ManualClock>, count: usize) -> Vec<u64> {
+        let id = |_| {
+            ids.generator
+                .layout()
+                .decode(ids.next_id().unwrap())
+                .unwrap()
+        };
+        (0..count)
+            .map(id)
+            .map(|parts| parts.time.as_millis())
+            .collect()
+    }
+
+    #[test]
+    fn a_block_carries_over_into_the_next_unit_like_single_calls_do() {
+        let clock = ManualClock::new(Timestamp::from_millis(100));
+        let (local, single) = (shared(&clock).local(10), shared(&clock));
+        for _ in 0..10 {
+            assert_eq!(local.next_id(), single.next_id());
+        }
+    }
+
+    #[test]
+    fn where_a_whole_block_is_not_to_be_had_single_identifiers_are() {
+        let clock = ManualClock::new(Timestamp::from_millis(100));
+        let local = shared(&clock).local(10);
+        assert_eq!(times(&local, 12), [[100; 4], [101; 4], [102; 4]].concat());
+        let retry_after = UNIT;
+        assert_eq!(local.next_id(), Err(IdError::Exhausted { retry_after }));
+        clock.advance(retry_after);
+        assert_eq!(times(&local, 4), [103; 4]);
+    }
+
+    #[test]
+    fn a_discarded_block_is_not_drawn_from_again() {
+        let clock = ManualClock::new(Timestamp::from_millis(100));
+        let local = shared(&clock).local(8);
+        assert_eq!(times(&local, 1), [100]);
+        clock.advance(10 * UNIT);
+        assert_eq!(times(&local, 1), [100]);
+        local.discard();
+        assert_eq!(times(&local, 5), [110, 110, 110, 110, 111]);
+    }
+
+    #[test]
+    fn a_block_of_none_is_a_block_of_one() {
+        let clock = ManualClock::new(Timestamp::from_millis(100));
+        assert_eq!(times(&shared(&clock).local(0), 2), [100, 100]);
+    }
+}

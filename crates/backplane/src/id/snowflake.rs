@@ -149,7 +149,11 @@ impl<C: Clock> SnowflakeGenerator<C> {
     /// See [`IdError`]. A refused call issues nothing.
     #[inline]
     pub fn next_id(&self) -> Result<Id, IdError> {
-        self.take(1).map(|word| self.splice.id(word))
+        let now = self.clock.now();
+        match self.take_at(1, now) {
+            Ok(word) => Ok(self.splice.id(word)),
+            Err(last) => Err(self.refusal(1, now, last)),
+        }
     }
 
     /// Takes the next `count` identifiers in one step, to be drawn from the batch.
@@ -199,7 +203,6 @@ impl<C: Clock> SnowflakeGenerator<C> {
         LocalIds::new(Arc::clone(self), block)
     }
 
-    #[inline]
     fn take(&self, count: u64) -> Result<u64, IdError> {
         let now = self.clock.now();
         self.take_at(count, now)
@@ -207,7 +210,11 @@ impl<C: Clock> SnowflakeGenerator<C> {
     }
 
     /// The first of `count` words taken at `now`, or the last word issued.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the compare-and-swap waits for every store before it, those of a call included"
+    )]
     fn take_at(&self, count: u64, now: Timestamp) -> Result<u64, u64> {
         let Ok(time) = self.layout.time_of(now) else {
             return Err(self.sequence.last());
@@ -246,7 +253,13 @@ impl<C: Clock> SnowflakeGenerator<C> {
     #[inline]
     fn lease_expired(&self) -> bool {
         let deadline = self.bounds.deadline.load(Ordering::Relaxed);
-        deadline != NO_DEADLINE && whole_millis(self.clock.monotonic()) >= deadline
+        deadline != NO_DEADLINE && self.has_passed(deadline)
+    }
+
+    // Apart, so that a generator without a lease does not carry it through its hot path.
+    #[inline(never)]
+    fn has_passed(&self, deadline: u64) -> bool {
+        whole_millis(self.clock.monotonic()) >= deadline
     }
 
     const fn first_word(&self, time: u64) -> u64 {
@@ -261,6 +274,7 @@ impl<C: Clock> SnowflakeGenerator<C> {
 
     /// Why `count` words could not be had at `now`, when `last` was the last one issued.
     #[cold]
+    #[inline(never)]
     fn refusal(&self, count: u64, now: Timestamp, last: u64) -> IdError {
         if last == Sequence::ENDED {
             return IdError::Closed;
@@ -386,5 +400,68 @@ impl<C: Clock> IdGenerator for SnowflakeGenerator<C> {
 
     fn fill(&self, ids: &mut [Id]) -> Result<(), IdError> {
         self.fill(ids)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ManualClock,
+        conformance::{Fresh, TestTime},
+    };
+
+    fn on(clock: &ManualClock, layout: Layout) -> SnowflakeGenerator<ManualClock> {
+        let options = SnowflakeOptions::default();
+        SnowflakeGenerator::with_clock(layout, 0, clock.clone(), &options).unwrap()
+    }
+
+    crate::id_generator_conformance!(async {
+        let clock = ManualClock::default();
+        Fresh::<dyn IdGenerator> {
+            store: Arc::new(on(&clock, Layout::TWITTER)),
+            time: TestTime::Manual(clock),
+        }
+    });
+
+    #[test]
+    fn a_node_that_does_not_fit_is_refused_at_construction() {
+        assert!(SnowflakeGenerator::new(Layout::TWITTER, 1_023).is_ok());
+        let refused = SnowflakeGenerator::new(Layout::TWITTER, 1_024);
+        assert_eq!(refused.unwrap_err(), PartsError::Node);
+    }
+
+    #[test]
+    fn the_cap_is_what_the_layout_says_after_the_head_start() {
+        let clock = ManualClock::default();
+        let ids = on(&clock, Layout::TWITTER);
+        let head_start = 1_001 * 4_096;
+        assert!(ids.reserve(head_start).is_ok());
+        let retry_after = Duration::from_millis(1);
+        assert_eq!(ids.next_id(), Err(IdError::Exhausted { retry_after }));
+        clock.advance(Duration::from_secs(1));
+        assert!(ids.reserve(4_096_000).is_ok());
+        assert!(ids.next_id().is_err());
+        assert!((Layout::TWITTER.cap_per_second() - 4_096_000.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn the_end_of_time_is_an_error_and_no_wrap() {
+        let clock = ManualClock::new(Layout::TWITTER.end());
+        let ids = on(&clock, Layout::TWITTER);
+        assert!(ids.reserve(4_096).is_ok());
+        assert_eq!(ids.next_id(), Err(IdError::TimeOverflow));
+        clock.advance(Duration::from_millis(1));
+        assert_eq!(ids.next_id(), Err(IdError::TimeOverflow));
+        clock.set_now(Timestamp::from_millis(u64::MAX));
+        assert_eq!(ids.next_id(), Err(IdError::TimeOverflow));
+    }
+
+    #[test]
+    fn a_clock_before_the_epoch_is_behind() {
+        let clock = ManualClock::new(Timestamp::EPOCH);
+        let ids = on(&clock, Layout::TWITTER);
+        let retry_after = Duration::from_millis(1_288_834_974_657);
+        assert_eq!(ids.next_id(), Err(IdError::ClockBehind { retry_after }));
     }
 }
