@@ -9,7 +9,8 @@ use backplane::{Clock, SystemClock, Timestamp};
 /// The table that a bench closes with: what each row costs, the bar it is held to, and how the
 /// peers of the same run compare.
 ///
-/// A row's figure is the median that criterion found in this run. A row that this run did not
+/// A row's figures are the median that criterion found in this run, which the bar is held against,
+/// and the least of its samples, which neighbours on the machine disturb least. A row that this run did not
 /// measure (a filter left it out, or `--test` ran each bench once) is left out; an empty table
 /// prints nothing.
 ///
@@ -97,6 +98,12 @@ impl Bars {
         self.peers.push(row);
     }
 
+    /// Whether this run has measured none of the rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.measured(&self.rows).is_empty() && self.measured(&self.peers).is_empty()
+    }
+
     /// Writes the table to standard output.
     ///
     /// # Errors
@@ -106,21 +113,22 @@ impl Bars {
         write!(io::stdout().lock(), "{self}")
     }
 
-    fn measured<'a>(&'a self, rows: &'a [Row]) -> Vec<(&'a Row, f64)> {
-        rows.iter()
-            .filter_map(|row| Some((row, self.median(row)?)))
-            .collect()
+    fn measured<'a>(&'a self, rows: &'a [Row]) -> Vec<Line<'a>> {
+        rows.iter().filter_map(|row| self.line(row)).collect()
     }
 
-    fn median(&self, row: &Row) -> Option<f64> {
-        let bench = self.criterion.join(&row.group).join(&row.bench);
-        let path = bench.join("new").join("estimates.json");
-        if written(&path)? < self.since {
+    fn line<'a>(&self, row: &'a Row) -> Option<Line<'a>> {
+        let bench = self.criterion.join(&row.group).join(&row.bench).join("new");
+        let estimates = bench.join("estimates.json");
+        if written(&estimates)? < self.since {
             return None;
         }
-        let estimates: serde_json::Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        let nanos = estimates["median"]["point_estimate"].as_f64()?;
-        Some(nanos / f64::from(row.items))
+        let items = f64::from(row.items);
+        Some(Line {
+            row,
+            median: json(&estimates)?["median"]["point_estimate"].as_f64()? / items,
+            least: least(&json(&bench.join("sample.json"))?)? / items,
+        })
     }
 }
 
@@ -131,43 +139,62 @@ impl fmt::Display for Bars {
             return Ok(());
         }
         writeln!(f, "\n{}", self.title)?;
-        writeln!(f, "{:<24}{:>9}{:>8}{:>6}  cap", "", "ns", "bar", "met")?;
-        for (row, nanos) in rows.iter().chain(&peers) {
-            writeln!(f, "{}", Line(row, *nanos))?;
+        let columns = ["median", "least", "bar", "met"];
+        let [median, least, bar, met] = columns;
+        writeln!(f, "{:<22}{median:>9}{least:>9}{bar:>8}{met:>6}  cap", "")?;
+        for line in rows.iter().chain(&peers) {
+            writeln!(f, "{line}")?;
         }
         if rows.is_empty() || peers.is_empty() {
             return Ok(());
         }
-        writeln!(f, "\nhow many times our cost a peer's is")?;
-        write!(f, "{:<24}", "")?;
-        for (row, _) in &rows {
-            write!(f, "{:>16}", row.bench)?;
+        writeln!(f, "\nhow many times our median a peer's is")?;
+        write!(f, "{:<22}", "")?;
+        for ours in &rows {
+            write!(f, "{:>20}", ours.row.bench)?;
         }
-        for (peer, theirs) in &peers {
-            write!(f, "\n{:<24}", peer.bench)?;
-            for (_, ours) in &rows {
-                write!(f, "{:>15.2}×", theirs / ours)?;
+        for theirs in &peers {
+            write!(f, "\n{:<22}", theirs.row.bench)?;
+            for ours in &rows {
+                write!(f, "{:>19.2}×", theirs.median / ours.median)?;
             }
         }
         writeln!(f)
     }
 }
 
-struct Line<'a>(&'a Row, f64);
+/// What this run measured of a row, in nanoseconds an item.
+struct Line<'a> {
+    row: &'a Row,
+    median: f64,
+    least: f64,
+}
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(row, nanos) = self;
-        write!(f, "{:<24}{nanos:>9.2}", row.bench)?;
+        let (row, median, least) = (self.row, self.median, self.least);
+        write!(f, "{:<22}{median:>9.2}{least:>9.2}", row.bench)?;
         match row.bar {
             Some(bar) => {
-                let met = if *nanos <= bar { "yes" } else { "NO" };
+                let met = if median <= bar { "yes" } else { "NO" };
                 write!(f, "{bar:>8.1}{met:>6}")?;
             }
             None => write!(f, "{:>8}{:>6}", "–", "–")?,
         }
         write!(f, "  {}", row.cap.as_deref().unwrap_or("none"))
     }
+}
+
+/// The nanoseconds an iteration of the sample that was disturbed least.
+fn least(sample: &serde_json::Value) -> Option<f64> {
+    let (iters, times) = (sample["iters"].as_array()?, sample["times"].as_array()?);
+    let each = times.iter().zip(iters);
+    each.filter_map(|(time, iters)| Some(time.as_f64()? / iters.as_f64()?))
+        .min_by(f64::total_cmp)
+}
+
+fn json(path: &Path) -> Option<serde_json::Value> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 /// Where criterion keeps its estimates: beside the profile folder this executable was built into.
