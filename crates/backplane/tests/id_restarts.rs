@@ -422,6 +422,24 @@ fn a_node_that_the_layout_has_no_room_for_is_invalid() {
     assert_eq!(now(opening).unwrap_err().kind(), ErrorKind::Invalid);
 }
 
+#[test]
+fn extreme_options_neither_panic_nor_wrap() {
+    let generator = SnowflakeOptions::default().with_max_ahead(Duration::MAX);
+    let options = KeeperOptions::default()
+        .with_generator(generator)
+        .with_reserve(Duration::MAX)
+        .with_ttl(Duration::MAX);
+    let clock = ManualClock::default();
+    let marks = Arc::new(MemoryHighWater::default());
+    let keeper = now(MarkKeeper::open(marks, NARROW, 1, clock.clone(), &options)).unwrap();
+    assert!(keeper.generator().next_id().is_ok());
+    let leases = Arc::new(MemoryNodeLeases::new(1, Arc::new(clock.clone())));
+    let opened = now(LeaseKeeper::open(leases, NARROW, clock, &options)).unwrap();
+    let keeper = opened.granted().unwrap();
+    assert!(keeper.generator().next_id().is_ok());
+    assert_eq!(now(keeper.extend()).unwrap(), Held::Yes);
+}
+
 /// Lets every task that can run do so.
 async fn settle() {
     for _ in 0..8 {

@@ -240,8 +240,11 @@ fn generators_of_different_nodes_never_share_an_identifier() {
 }
 
 #[test]
-fn a_core_holds_a_generator_behind_a_pointer() {
-    let ids: Arc<dyn IdGenerator> = Arc::new(SnowflakeGenerator::new(Layout::TWITTER, 0).unwrap());
+fn a_core_holds_clock_and_generator_behind_pointers() {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    let options = SnowflakeOptions::default();
+    let generator = SnowflakeGenerator::with_clock(Layout::TWITTER, 0, clock, &options);
+    let ids: Arc<dyn IdGenerator> = Arc::new(generator.unwrap());
     let mut batch = [Id::new(0); 3];
     ids.fill(&mut batch).unwrap();
     assert!(ids.next_id().unwrap() > batch[2]);

@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Acquired, Held, KeeperOptions, Layout, NodeLease, NodeLeases, Renewed, SnowflakeGenerator,
+    mark_keeper::SHORTEST_PAUSE,
 };
 use crate::{Clock, CoarseClock, Error, ErrorKind, Result, Timestamp};
 
@@ -80,8 +81,8 @@ impl<C: Clock> LeaseKeeper<C> {
         options: &KeeperOptions,
     ) -> Result<Opened<C>> {
         let asked = clock.monotonic();
-        let ahead = options.generator.max_ahead + options.reserve;
-        let until = clock.now().saturating_add(ahead);
+        let furthest = clock.now().saturating_add(options.generator.max_ahead);
+        let until = furthest.saturating_add(options.reserve);
         let lease = match leases.acquire(options.ttl, until).await? {
             Acquired::Granted(lease) => lease,
             Acquired::AllTaken { retry_after } => return Ok(Opened::AllTaken { retry_after }),
@@ -138,7 +139,7 @@ impl<C: Clock> LeaseKeeper<C> {
     ///
     /// A failure of the store is told to `report` and tried again, sooner than a success.
     pub async fn run(&self, mut report: impl FnMut(&Error)) {
-        let period = (self.ttl / 3).min(self.reserve / 2);
+        let period = (self.ttl / 3).min(self.reserve / 2).max(SHORTEST_PAUSE);
         let mut pause = period;
         loop {
             self.generator.clock().sleep(pause).await;
@@ -147,7 +148,7 @@ impl<C: Clock> LeaseKeeper<C> {
                 Ok(Held::Lost) => return,
                 Err(error) => {
                     report(&error);
-                    period / 4
+                    (period / 4).max(SHORTEST_PAUSE)
                 }
             };
         }

@@ -87,6 +87,9 @@ impl KeeperOptions {
     }
 }
 
+/// Between two calls of a keeper on its store, however short its reserve.
+pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
 /// Whether a keeper still holds its node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "held or not")]
@@ -175,15 +178,16 @@ impl<C: Clock> MarkKeeper<C> {
     ///
     /// A failure of the store is told to `report` and tried again, sooner than a success.
     pub async fn run(&self, mut report: impl FnMut(&Error)) {
-        let mut pause = self.reserve / 2;
+        let period = (self.reserve / 2).max(SHORTEST_PAUSE);
+        let mut pause = period;
         loop {
             self.generator.clock().sleep(pause).await;
             pause = match self.extend().await {
-                Ok(Held::Yes) => self.reserve / 2,
+                Ok(Held::Yes) => period,
                 Ok(Held::Lost) => return,
                 Err(error) => {
                     report(&error);
-                    self.reserve / 8
+                    (period / 4).max(SHORTEST_PAUSE)
                 }
             };
         }
