@@ -1,1 +1,6 @@
 //! The memory implementation of every trait: the reference and the fast path.
+mod high_water;
+mod node_leases;
+
+pub use high_water::MemoryHighWater;
+pub use node_leases::MemoryNodeLeases;
