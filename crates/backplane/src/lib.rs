@@ -14,6 +14,7 @@ pub mod position;
 pub mod queue;
 pub mod rate;
 pub mod ring;
+mod sync;
 pub mod topic;
 
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};

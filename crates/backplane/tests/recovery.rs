@@ -211,6 +211,10 @@ impl Reader {
             got.keys()
                 .all(|&offset| (start.offset + 1..=end.offset).contains(&offset))
         );
+        assert!(
+            end.offset == 0 || world.published.contains_key(&(end.epoch, end.offset)),
+            "no position that the stream never had"
+        );
         if end.epoch == top.epoch {
             assert!(end.offset >= top.offset, "reaches what the history showed");
         }

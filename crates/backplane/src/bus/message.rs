@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::Position;
+use crate::{Position, Topic};
 
 /// One message of a topic's stream.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,6 +17,36 @@ impl Message {
     #[must_use]
     pub const fn new(position: Position, payload: Bytes) -> Self {
         Self { position, payload }
+    }
+}
+
+/// Which part of a topic's history to read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct HistoryRead {
+    /// The topic.
+    pub topic: Topic,
+    /// Messages after this position, or from the oldest retained one.
+    pub since: Option<Position>,
+    /// Most messages to return; 0 asks for the top alone.
+    pub limit: usize,
+}
+
+impl HistoryRead {
+    /// Up to `limit` messages of `topic` after `since`, or from the oldest retained one.
+    #[must_use]
+    pub const fn new(topic: Topic, since: Option<Position>, limit: usize) -> Self {
+        Self {
+            topic,
+            since,
+            limit,
+        }
+    }
+
+    /// Only the position of the topic's newest message.
+    #[must_use]
+    pub const fn top(topic: Topic) -> Self {
+        Self::new(topic, None, 0)
     }
 }
 

@@ -487,4 +487,15 @@ mod tests {
         let step = recovery.page(page(NEW, [2], 2));
         assert_eq!(done(step), (None, vec![2], Position::new(NEW, 2)));
     }
+
+    #[test]
+    fn what_a_straggler_displaced_from_the_buffer_is_read_again() {
+        let mut recovery = Recovery::new(Position::new(NEW, 1), RecoveryOptions::default());
+        for message in [message(NEW, 3), message(OLD, 9), message(NEW, 2)] {
+            recovery.live(message);
+        }
+        assert!(matches!(recovery.page(page(NEW, [], 1)), Step::Read));
+        let step = recovery.page(page(NEW, 2..=3, 3));
+        assert_eq!(done(step), (None, vec![2, 3], Position::new(NEW, 3)));
+    }
 }
