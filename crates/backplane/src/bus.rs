@@ -4,7 +4,7 @@
 //! Each topic is one stream: its messages stand at offsets 1, 2, 3, … of an [`Epoch`](crate::Epoch),
 //! and the newest of them can be read back. Delivery is a hint and the position is the truth: a
 //! reader that sees offset 7 after offset 5 knows that 6 is missing and reads it from the history,
-//! which is what [`Recovery`] does for one reader at a time and `Relay` for a whole node.
+//! which is what [`Recovery`] does for one reader at a time and [`Relay`] for a whole node.
 //!
 //! ```
 //! use futures::StreamExt;
@@ -23,10 +23,12 @@
 //! ```
 
 mod events;
+mod follower;
 mod live_buffer;
 mod message;
 mod outgoing;
 mod recovery;
+mod relay;
 
 use std::{fmt, time::Duration};
 
@@ -36,6 +38,7 @@ pub use events::{BusEvent, BusEvents};
 pub use message::{Gap, GapReason, HistoryPage, HistoryRead, Message};
 pub use outgoing::{IdempotencyKey, Outgoing, Published};
 pub use recovery::{Recovered, Recovery, RecoveryOptions, Step};
+pub use relay::{Audience, Relay, RelayOptions};
 
 use crate::{Position, Result, Topic};
 
@@ -55,7 +58,7 @@ use crate::{Position, Result, Topic};
 ///   [`BusEvent::Resubscribed`] for each topic, even when its client library claims to have restored
 ///   the subscription: several do not, and none can know what was pushed meanwhile. It probes an
 ///   idle connection, since a dead one looks like a quiet one.
-/// - What an engine loses without anybody noticing shows in the positions; a `Relay` checks them.
+/// - What an engine loses without anybody noticing shows in the positions; a [`Relay`] checks them.
 ///
 /// Clones of an `Arc` around a bus are one node. Every method is required: an implementation that
 /// forwards to another must forward all of them.

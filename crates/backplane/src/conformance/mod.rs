@@ -4,6 +4,7 @@
 //! expression that makes a [`Fresh`] subject; each case gets its own, so that cases run in parallel.
 
 pub mod bus;
+pub mod flaky_bus;
 
 use std::{sync::Arc, time::Duration};
 
