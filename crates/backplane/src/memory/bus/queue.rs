@@ -1,7 +1,10 @@
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
@@ -21,6 +24,8 @@ use crate::{
 pub(super) struct EventQueue {
     max_events: usize,
     max_bytes: usize,
+    /// Changes under the lock of `state`; apart from it so that a publisher need not take that.
+    closed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -31,7 +36,6 @@ struct State {
     /// The first and the last position dropped, per topic with a gap that is not queued yet.
     dropped: BTreeMap<Topic, (Position, Position)>,
     topics: HashSet<Topic>,
-    closed: bool,
     /// Counts the streams handed out; only the newest yields events.
     reader: u64,
     waker: Option<Waker>,
@@ -42,6 +46,7 @@ impl EventQueue {
         Self {
             max_events,
             max_bytes,
+            closed: AtomicBool::new(false),
             state: Mutex::new(State::default()),
         }
     }
@@ -49,7 +54,7 @@ impl EventQueue {
     /// Queues a message, and returns whom to wake once no lock is held.
     pub(super) fn push(&self, topic: &Topic, message: Message) -> Option<Waker> {
         let mut state = self.state.lock();
-        if state.closed {
+        if self.is_closed() {
             return None;
         }
         if state.dropped.contains_key(topic) && self.has_room(&state, 2, message.payload.len()) {
@@ -73,10 +78,11 @@ impl EventQueue {
     /// Notes a subscription; `false` if the queue is closed.
     pub(super) fn track(&self, topic: &Topic) -> bool {
         let mut state = self.state.lock();
-        if !state.closed {
+        let open = !self.is_closed();
+        if open {
             state.topics.insert(topic.clone());
         }
-        !state.closed
+        open
     }
 
     pub(super) fn untrack(&self, topic: &Topic) {
@@ -84,13 +90,13 @@ impl EventQueue {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.state.lock().closed
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Takes no further events, and returns what was subscribed.
     pub(super) fn close(&self) -> HashSet<Topic> {
         let mut state = self.state.lock();
-        state.closed = true;
+        self.closed.store(true, Ordering::Release);
         let (topics, waker) = (std::mem::take(&mut state.topics), state.waker.take());
         drop(state);
         waker.into_iter().for_each(Waker::wake);
@@ -158,7 +164,7 @@ impl Stream for QueuedEvents {
         if let Some(event) = state.pop() {
             return Poll::Ready(Some(event));
         }
-        if state.closed {
+        if self.queue.is_closed() {
             return Poll::Ready(None);
         }
         state.waker = Some(cx.waker().clone());
