@@ -8,6 +8,8 @@ pub(crate) use shuttled::Mutex;
 
 #[cfg(shuttle)]
 mod shuttled {
+    use std::sync::PoisonError;
+
     use shuttle::sync::MutexGuard;
 
     /// `parking_lot`'s mutex over shuttle's: it is not poisoned by a panic.
@@ -20,9 +22,7 @@ mod shuttled {
         }
 
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0
-                .lock()
-                .unwrap_or_else(|poisoned| poisoned.into_inner())
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }
 }
