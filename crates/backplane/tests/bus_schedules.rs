@@ -151,11 +151,10 @@ fn a_relay_misses_nothing_while_wishes_and_messages_race() {
         || {
             let bus = bus(3);
             let node: Arc<dyn Bus> = Arc::new(bus.node());
-            let recorder = Arc::new(Recorder::default());
-            let audience: Arc<dyn Audience> = Arc::<Recorder>::clone(&recorder);
+            let recorder = Recorder::default();
             let options = RelayOptions::default().with_linger(Duration::from_secs(60));
             let clock = Arc::new(ManualClock::default());
-            let relay = Arc::new(Relay::new(node, audience, clock, options));
+            let relay = Arc::new(Relay::new(node, clock, options));
             let mut threads = publishers(&bus);
             threads.push({
                 let relay = Arc::clone(&relay);
@@ -165,7 +164,7 @@ fn a_relay_misses_nothing_while_wishes_and_messages_race() {
                     relay.want(&topic());
                 })
             });
-            let mut running = Box::pin(relay.run());
+            let mut running = Box::pin(relay.run(&recorder));
             assert!(running.as_mut().now_or_never().is_none());
             join_all(threads);
             for _ in 0..9 {

@@ -47,7 +47,6 @@ pub trait Audience: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct Relay {
     bus: Arc<dyn Bus>,
-    audience: Arc<dyn Audience>,
     clock: Arc<dyn Clock>,
     options: RelayOptions,
     state: Mutex<State>,
@@ -87,16 +86,10 @@ struct Calls {
 impl Relay {
     /// A relay that does nothing until it is [`run`](Self::run).
     #[must_use]
-    pub fn new(
-        bus: Arc<dyn Bus>,
-        audience: Arc<dyn Audience>,
-        clock: Arc<dyn Clock>,
-        options: RelayOptions,
-    ) -> Self {
+    pub fn new(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, options: RelayOptions) -> Self {
         let links = Links::new(options.clone(), bus.limits().batch.max(1));
         Self {
             bus,
-            audience,
             clock,
             options,
             state: Mutex::new(State {
@@ -157,7 +150,7 @@ impl Relay {
         self.state.lock().links.len()
     }
 
-    /// Relays until the node is drained.
+    /// Relays to `audience` until the node is drained.
     ///
     /// Calls that fail because the bus is unavailable are repeated for ever, while what it still
     /// delivers is passed on.
@@ -169,7 +162,7 @@ impl Relay {
     /// # Cancel safety
     ///
     /// Dropping the future stops the relay for good: calls under way are lost with it.
-    pub async fn run(&self) -> Result<()> {
+    pub async fn run(&self, audience: &dyn Audience) -> Result<()> {
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
         let mut calls = Calls::new();
         let ended = loop {
@@ -178,13 +171,13 @@ impl Relay {
             let mut stirred = pin!(self.stirred().fuse());
             let outcome = select_biased! {
                 (control, result) = &mut calls.control => {
-                    self.controlled(control, result)
+                    self.controlled(control, result, audience)
                 }
                 (reads, result) = &mut calls.reads => {
-                    self.paged(reads, result)
+                    self.paged(reads, result, audience)
                 }
                 chunk = events.next() => match chunk {
-                    Some(chunk) => { self.heard(chunk); Ok(()) }
+                    Some(chunk) => { self.heard(chunk, audience); Ok(()) }
                     None => break Ok(()),
                 },
                 () = stirred => Ok(()),
@@ -236,17 +229,22 @@ impl Relay {
         state.links.next_tick()
     }
 
-    fn heard(&self, events: Vec<BusEvent>) {
+    fn heard(&self, events: Vec<BusEvent>, audience: &dyn Audience) {
         let mut out = Vec::new();
         let mut state = self.state.lock();
         for event in events {
             state.links.event(event, &mut out);
         }
         drop(state);
-        self.deliver(out);
+        self.deliver(out, audience);
     }
 
-    fn controlled(&self, control: Control, result: Result<Vec<Position>>) -> Result<()> {
+    fn controlled(
+        &self,
+        control: Control,
+        result: Result<Vec<Position>>,
+        audience: &dyn Audience,
+    ) -> Result<()> {
         let now = self.clock.monotonic();
         let mut out = Vec::new();
         let mut state = self.state.lock();
@@ -267,11 +265,16 @@ impl Relay {
             }
         };
         drop(state);
-        self.deliver(out);
+        self.deliver(out, audience);
         result
     }
 
-    fn paged(&self, reads: Reads, result: Result<Vec<HistoryPage>>) -> Result<()> {
+    fn paged(
+        &self,
+        reads: Reads,
+        result: Result<Vec<HistoryPage>>,
+        audience: &dyn Audience,
+    ) -> Result<()> {
         let mut out = Vec::new();
         let mut state = self.state.lock();
         let result = match result {
@@ -285,17 +288,17 @@ impl Relay {
             }
         };
         drop(state);
-        self.deliver(out);
+        self.deliver(out, audience);
         result
     }
 
     /// Called without the lock, since the audience may call [`want`](Self::want) under a lock of its
     /// own.
-    fn deliver(&self, out: Vec<Output>) {
+    fn deliver(&self, out: Vec<Output>, audience: &dyn Audience) {
         for output in out {
             match output {
-                Output::Message(topic, message) => self.audience.message(&topic, message),
-                Output::Gap(topic, gap) => self.audience.gap(&topic, gap),
+                Output::Message(topic, message) => audience.message(&topic, message),
+                Output::Gap(topic, gap) => audience.gap(&topic, gap),
                 Output::Joined(topic, position) => {
                     let waiting = self.state.lock().waiting.remove(&topic);
                     for sender in waiting.into_iter().flatten() {

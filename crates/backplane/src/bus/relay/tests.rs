@@ -69,7 +69,7 @@ struct World {
     publisher: MemoryNode,
     flaky: Arc<FlakyBus>,
     clock: ManualClock,
-    recorder: Arc<Recorder>,
+    recorder: Recorder,
     relay: Relay,
 }
 
@@ -81,13 +81,12 @@ impl World {
             .with_seed(seed);
         let bus = MemoryBus::new(options, Arc::new(clock.clone()));
         let flaky = Arc::new(FlakyBus::new(Arc::new(bus.node()), seed));
-        let recorder = Arc::new(Recorder::default());
+        let recorder = Recorder::default();
         let node: Arc<dyn Bus> = Arc::<FlakyBus>::clone(&flaky);
-        let audience: Arc<dyn Audience> = Arc::<Recorder>::clone(&recorder);
         let time = Arc::new(clock.clone());
         Self {
             publisher: bus.node(),
-            relay: Relay::new(node, audience, time, RelayOptions::default()),
+            relay: Relay::new(node, time, RelayOptions::default()),
             bus,
             flaky,
             clock,
@@ -103,7 +102,7 @@ impl World {
 
     /// Runs the relay beside `script`, until the script ends.
     async fn run<T>(&self, script: impl Future<Output = T>) -> T {
-        let relay = std::pin::pin!(self.relay.run());
+        let relay = std::pin::pin!(self.relay.run(&self.recorder));
         match select(relay, std::pin::pin!(script)).await {
             futures::future::Either::Left((ended, _)) => panic!("the relay ended: {ended:?}"),
             futures::future::Either::Right((result, _)) => result,
@@ -231,7 +230,7 @@ async fn the_relay_ends_with_its_node_and_so_does_waiting_for_it() {
     let a = topic("a");
     world.relay.want(&a);
     world.flaky.drain().await.unwrap();
-    let (joined, ended) = futures::join!(world.relay.joined(&a), world.relay.run());
+    let (joined, ended) = futures::join!(world.relay.joined(&a), world.relay.run(&world.recorder));
     assert_eq!(joined.unwrap_err().kind(), ErrorKind::Closed);
     assert!(ended.is_ok());
 }
