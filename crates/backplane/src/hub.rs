@@ -6,7 +6,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let hub = Hub::new(HubOptions::default());
-//! let (connection, mut deliveries) = hub.connect_stream(ConnectionOptions::default())?;
+//! let (connection, mut deliveries) = hub.connect_stream(&ConnectionOptions::default())?;
 //! connection.subscribe(&"room:1".parse()?, &SubscribeOptions::default())?;
 //!
 //! let _ = hub.publish(&"room:1".parse()?, "hello".into());
@@ -183,9 +183,9 @@ impl Hub {
     /// # Errors
     ///
     /// As [`connect`](Self::connect).
-    pub fn connect_stream(&self, options: ConnectionOptions) -> Result<(Connection, Deliveries)> {
+    pub fn connect_stream(&self, options: &ConnectionOptions) -> Result<(Connection, Deliveries)> {
         let window = Window::new(options.window);
-        let connection = self.connect(StreamSink::new(&window), &options)?;
+        let connection = self.connect(StreamSink::new(&window), options)?;
         let deliveries = Deliveries::new(window, connection.ready());
         Ok((connection, deliveries))
     }
@@ -234,7 +234,7 @@ impl Hub {
     /// let seen = hub.publish(&topic, "first".into()).position().unwrap();
     /// let _ = hub.publish(&topic, "second".into()); // while the reader is away
     ///
-    /// let (connection, mut deliveries) = hub.connect_stream(ConnectionOptions::default())?;
+    /// let (connection, mut deliveries) = hub.connect_stream(&ConnectionOptions::default())?;
     /// connection.subscribe(&topic, &SubscribeOptions::default().with_resume(seen))?;
     /// hub.run_once();
     /// assert_eq!(deliveries.drain().len(), 1);
@@ -254,6 +254,10 @@ impl Hub {
 
     /// Lets every shard do what waits for it, but for shards that another thread runs. Returns how
     /// much that was; what came up meanwhile waits for the next call, so call it until it returns 0.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most callers want the effect alone"
+    )]
     pub fn run_once(&self) -> usize {
         self.core.run_once()
     }

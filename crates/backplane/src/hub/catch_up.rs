@@ -25,7 +25,7 @@ use crate::{
 /// use backplane::hub::{ConnectionOptions, Hub, HubOptions, Progress, SubscribeOptions};
 ///
 /// let hub = Hub::new(HubOptions::inline());
-/// let (connection, mut deliveries) = hub.connect_stream(ConnectionOptions::default())?;
+/// let (connection, mut deliveries) = hub.connect_stream(&ConnectionOptions::default())?;
 /// let topic = "room:1".parse()?;
 /// let at = |offset| Position::new(Epoch::new(7), offset);
 ///

@@ -118,6 +118,10 @@ impl Connection {
     }
 
     /// Ends the subscription to `topic`. Returns whether there was one.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most callers want the effect alone"
+    )]
     pub fn unsubscribe(&self, topic: &Topic) -> bool {
         let mut subscriptions = self.seat.subscriptions.lock();
         let key = self.core.directory.lock_topic(topic).key(topic);
@@ -129,6 +133,10 @@ impl Connection {
     }
 
     /// Ends this one subscription; a newer one to the same topic stays. Returns whether it was there.
+    #[expect(
+        clippy::must_use_candidate,
+        reason = "most callers want the effect alone"
+    )]
     pub fn cancel(&self, subscription: SubscriptionId) -> bool {
         let mut subscriptions = self.seat.subscriptions.lock();
         let held = subscriptions.remove(subscription.topic, Some(subscription.generation));

@@ -311,6 +311,10 @@ fn sort_by_stripe(
 
 /// The locked inboxes of the shards that a publish goes to. They are locked in ascending order.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack, and the small variant is the common one"
+)]
 enum Doors<'a> {
     One {
         inbox: &'a Inbox,
@@ -325,7 +329,7 @@ enum Doors<'a> {
 impl<'a> Doors<'a> {
     #[inline]
     fn open(shards: &'a [Shard], mask: u64) -> Self {
-        if mask.count_ones() == 1 {
+        if mask.is_power_of_two() {
             let inbox = &shards[mask.trailing_zeros() as usize].inbox;
             return Self::One {
                 inbox,

@@ -77,7 +77,7 @@ impl Retained {
     pub fn top(&self) -> Position {
         self.core
             .top_of(&self.topic)
-            .unwrap_or(Position::new(self.epoch, 0))
+            .unwrap_or_else(|| Position::new(self.epoch, 0))
     }
 }
 

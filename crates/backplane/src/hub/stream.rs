@@ -1,4 +1,4 @@
-//! Deliveries as a stream, for handlers of WebSockets and server-sent events.
+//! Deliveries as a stream, for handlers of web sockets and server-sent events.
 
 use std::{
     collections::VecDeque,

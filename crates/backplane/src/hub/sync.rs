@@ -1,4 +1,4 @@
-//! The locks and atomics of the hub: parking_lot's, or shuttle's when a schedule is explored.
+//! The locks and atomics of the hub: `parking_lot`'s, or shuttle's when a schedule is explored.
 
 #[cfg(shuttle)]
 pub(super) use self::explored::*;
@@ -27,7 +27,7 @@ mod explored {
     const POISONED: &str = "a panic ends the schedule before anybody sees the poison";
     const PRESENT: &str = "only a wait in progress takes the guard";
 
-    /// Shuttle's mutex with parking_lot's signatures.
+    /// Shuttle's mutex with `parking_lot`'s signatures.
     #[derive(Debug, Default)]
     pub(in crate::hub) struct Mutex<T>(shuttle::sync::Mutex<T>);
 
