@@ -4,8 +4,9 @@
 //! an id is. So the groups measure bursts of half a millisecond's sequence, after a gap in which
 //! every generator's clock moves on, and count the CPU time of the bursts alone.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use backplane::id::{Id, Layout, SnowflakeGenerator};
 use bench::{Bars, Bursts, CpuTime, Row};
 use bench_peers::ids as peers;
 use criterion::{Criterion, SamplingMode, criterion_group};
@@ -22,6 +23,10 @@ fn main() -> std::io::Result<()> {
 
 fn bars() -> Bars {
     let mut bars = Bars::new("ids: CPU ns an id in bursts of 2,048, median of this run");
+    for (row, bar) in [("shared", 9.0), ("leased_64", 2.0), ("batch_1024", 1.0)] {
+        bars.row(Row::new(GROUP, row).items(BURST).bar(bar).cap(CAP));
+    }
+    bars.row(Row::new(GROUP, "batch_1024_iter").items(BURST).cap(CAP));
     for (peer, cap) in [
         ("ferroid_atomic", CAP),
         ("ferroid_lock", CAP),
@@ -37,6 +42,29 @@ fn bars() -> Bars {
 }
 
 fn bursts(criterion: &mut Criterion<CpuTime>) {
+    let ids = generator();
+    burst(criterion, "shared", || {
+        ids.next_id().expect("far below the cap")
+    });
+    let local = generator().local(64);
+    burst(criterion, "leased_64", || {
+        local.next_id().expect("far below the cap")
+    });
+    let ids = generator();
+    burst_of(criterion, "batch_1024", |burst: &mut [Id]| {
+        for batch in burst.chunks_mut(1_024) {
+            ids.fill(batch).expect("far below the cap");
+        }
+    });
+    let ids = generator();
+    burst_of(criterion, "batch_1024_iter", |burst: &mut [Id]| {
+        for batch in burst.chunks_mut(1_024) {
+            let reserved = ids.reserve(batch.len()).expect("far below the cap");
+            for (slot, id) in batch.iter_mut().zip(reserved) {
+                *slot = id;
+            }
+        }
+    });
     burst(criterion, "ferroid_atomic", peers::ferroid_atomic());
     burst(criterion, "ferroid_lock", peers::ferroid_lock());
     burst(criterion, "ferroid_basic", peers::ferroid_basic());
@@ -44,6 +72,10 @@ fn bursts(criterion: &mut Criterion<CpuTime>) {
     burst(criterion, "rs_snowflake", peers::rs_snowflake());
     burst(criterion, "ulid", peers::ulid());
     burst(criterion, "uuid_v7", peers::uuid_v7());
+}
+
+fn generator() -> Arc<SnowflakeGenerator> {
+    Arc::new(SnowflakeGenerator::new(Layout::DISCORD, 1).expect("node 1 fits 10 bits"))
 }
 
 /// Measures one id a call.
