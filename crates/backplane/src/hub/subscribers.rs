@@ -228,6 +228,10 @@ fn remove_chunked(chunks: &mut Vec<Vec<Member>>, connection: u32) -> bool {
     if !remove_sorted(&mut chunks[at], connection) {
         return false;
     }
+    if chunks[at].is_empty() {
+        chunks.remove(at);
+        return true;
+    }
     let neighbour = if at + 1 < chunks.len() { at } else { at - 1 };
     if chunks[neighbour].len() + chunks[neighbour + 1].len() <= CHUNK / 2 {
         let upper = chunks.remove(neighbour + 1);
@@ -289,6 +293,22 @@ mod tests {
             "{}",
             capacity(&subscribers)
         );
+    }
+
+    #[test]
+    fn a_crowd_may_leave_in_the_order_it_came_or_backwards() {
+        let mut subscribers = Subscribers::default();
+        let ascending: Vec<_> = (0..5_000).collect();
+        let descending: Vec<_> = (0..5_000).rev().collect();
+        for order in [ascending, descending] {
+            for slot in 0..5_000 {
+                subscribers.insert(Member::new(slot, Overflow::Disconnect));
+            }
+            for &slot in &order {
+                assert!(subscribers.remove(slot));
+            }
+            assert!(subscribers.is_empty());
+        }
     }
 
     proptest! {
