@@ -119,7 +119,7 @@ fn one_of_many_subscriptions_costs_at_most_24_bytes() {
 /// A topic with one subscriber pays for its own entries too: a hash bucket, and one cache line each
 /// in the directory and in the shard, with the slack of growing vectors.
 #[test]
-fn a_topic_of_its_own_costs_at_most_400_bytes() {
+fn a_topic_of_its_own_costs_at_most_240_bytes() {
     const COUNT: usize = 100_000;
     let hub = Hub::new(HubOptions::inline());
     let everybody = connections(&hub, COUNT / 4);
@@ -133,7 +133,7 @@ fn a_topic_of_its_own_costs_at_most_400_bytes() {
         }
         settle(&hub);
     });
-    assert!(each <= 400.0, "{each} bytes");
+    assert!(each <= 240.0, "{each} bytes");
 }
 
 #[test]
