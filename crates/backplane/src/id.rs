@@ -1,1 +1,0 @@
-//! 64-bit identifiers that sort by time.
