@@ -377,3 +377,34 @@ fn take_batch(queue: &mut VecDeque<Topic>, batch: usize) -> Option<Vec<Topic>> {
     let topics: Vec<_> = queue.drain(..queue.len().min(batch)).collect();
     (!topics.is_empty()).then_some(topics)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Epoch;
+
+    #[test]
+    fn a_message_that_overtakes_its_subscription_needs_no_history() {
+        let topic: Topic = "a".parse().unwrap();
+        let at = |offset| Position::new(Epoch::new(1), offset);
+        let mut links = Links::new(RelayOptions::default(), 10);
+        let mut out = Vec::new();
+        links.wish(&topic, true, Duration::ZERO);
+        let control = links.next_control();
+        assert_eq!(control, Some(Control::Subscribe(vec![topic.clone()])));
+        for offset in 3..=4 {
+            let message = Message::new(at(offset), "x".into());
+            let topic = topic.clone();
+            links.event(BusEvent::Message { topic, message }, &mut out);
+        }
+        assert_eq!(out, []);
+        links.subscribed(vec![topic.clone()], vec![at(3)], Duration::ZERO, &mut out);
+        let overtaker = Message::new(at(4), "x".into());
+        let expected = [
+            Output::Joined(topic.clone(), at(3)),
+            Output::Message(topic, overtaker),
+        ];
+        assert_eq!(out, expected);
+        assert!(links.next_reads().is_none());
+    }
+}
