@@ -14,7 +14,10 @@ pub mod position;
 pub mod queue;
 pub mod rate;
 pub mod ring;
+mod sync;
+pub mod topic;
 
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use position::{Epoch, Position};
+pub use topic::Topic;

@@ -6,6 +6,8 @@
 pub mod high_water;
 pub mod id_generator;
 pub mod node_leases;
+pub mod bus;
+pub mod flaky_bus;
 
 use std::{sync::Arc, time::Duration};
 

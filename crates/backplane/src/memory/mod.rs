@@ -4,3 +4,7 @@ mod node_leases;
 
 pub use high_water::MemoryHighWater;
 pub use node_leases::MemoryNodeLeases;
+
+mod bus;
+
+pub use bus::{MemoryBus, MemoryBusOptions, MemoryNode};

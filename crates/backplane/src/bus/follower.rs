@@ -1,0 +1,151 @@
+use super::{
+    message::{HistoryPage, Message},
+    recovery::{Recovered, Recovery, RecoveryOptions, Step},
+};
+use crate::Position;
+
+/// Keeps one reader of one topic on an unbroken run of messages, for as long as it reads.
+///
+/// Where [`Recovery`] joins once, a follower goes on: a message that does not follow the last one
+/// makes it recover, and what arrives meanwhile is held back.
+#[derive(Debug)]
+pub(super) struct Follower {
+    at: Position,
+    recovery: Option<Box<Recovery>>,
+    /// Whether something may have been lost after the recovery in progress began.
+    doubtful: bool,
+}
+
+/// What follows from a message that arrived.
+#[derive(Debug)]
+pub(super) enum Followed {
+    /// It is the next one.
+    Next(Message),
+    /// It was seen before, or is held back.
+    Nothing,
+    /// A recovery has begun: the history is to be read.
+    Read,
+}
+
+impl Follower {
+    /// Follows the messages after `start`.
+    pub(super) const fn new(start: Position) -> Self {
+        Self {
+            at: start,
+            recovery: None,
+            doubtful: false,
+        }
+    }
+
+    /// The last position that was passed on.
+    pub(super) const fn at(&self) -> Position {
+        self.at
+    }
+
+    /// What to read, while it recovers: the position to read after, and how many messages.
+    pub(super) fn wanted(&self) -> Option<(Position, usize)> {
+        let recovery = self.recovery.as_ref()?;
+        Some((recovery.at(), recovery.limit()))
+    }
+
+    pub(super) fn message(&mut self, message: Message, bounds: &RecoveryOptions) -> Followed {
+        let position = message.position;
+        if let Some(recovery) = &mut self.recovery {
+            recovery.live(message);
+            return Followed::Nothing;
+        }
+        if position.epoch == self.at.epoch {
+            if position.offset <= self.at.offset {
+                return Followed::Nothing;
+            }
+            if position.offset - self.at.offset == 1 {
+                self.at = position;
+                return Followed::Next(message);
+            }
+        }
+        self.recover(bounds).live(message);
+        Followed::Read
+    }
+
+    /// Notes that messages may be missing. Returns whether a recovery has begun.
+    pub(super) fn doubt(&mut self, bounds: &RecoveryOptions) -> bool {
+        self.doubtful = self.recovery.is_some();
+        if !self.doubtful {
+            self.recover(bounds);
+        }
+        !self.doubtful
+    }
+
+    /// Takes the position that the stream has reached, and returns whether a recovery has begun.
+    pub(super) fn check(&mut self, top: Position, bounds: &RecoveryOptions) -> bool {
+        let behind = top.epoch != self.at.epoch || top.offset > self.at.offset;
+        behind && self.recovery.is_none() && self.doubt(bounds)
+    }
+
+    /// Takes a page of history. What it returns is to be passed on; then, if something is still
+    /// [`wanted`](Self::wanted), the history is to be read again.
+    pub(super) fn page(
+        &mut self,
+        page: HistoryPage,
+        bounds: &RecoveryOptions,
+    ) -> Option<Recovered> {
+        let Step::Done(recovered) = self.recovery.as_mut()?.page(page) else {
+            return None;
+        };
+        self.at = recovered.position;
+        self.recovery = None;
+        if std::mem::take(&mut self.doubtful) {
+            self.recover(bounds);
+        }
+        Some(recovered)
+    }
+
+    fn recover(&mut self, bounds: &RecoveryOptions) -> &mut Recovery {
+        let recovery = Recovery::new(self.at, bounds.clone());
+        self.recovery.insert(Box::new(recovery))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Epoch;
+
+    fn at(offset: u64) -> Position {
+        Position::new(Epoch::new(1), offset)
+    }
+
+    fn message(offset: u64) -> Message {
+        Message::new(at(offset), "x".into())
+    }
+
+    #[test]
+    fn a_doubt_raised_during_a_recovery_starts_another() {
+        let bounds = RecoveryOptions::default();
+        let mut follower = Follower::new(at(1));
+        assert!(follower.doubt(&bounds));
+        assert!(!follower.doubt(&bounds), "one is under way");
+        let stale = HistoryPage::new(vec![], at(1));
+        assert!(follower.page(stale, &bounds).is_some());
+        assert_eq!(follower.wanted().map(|(since, _)| since), Some(at(1)));
+        let fresh = HistoryPage::new(vec![message(2)], at(2));
+        assert_eq!(
+            follower.page(fresh, &bounds).unwrap().messages,
+            [message(2)]
+        );
+        assert_eq!(follower.wanted(), None);
+    }
+
+    #[test]
+    fn a_check_that_a_message_overtook_starts_nothing() {
+        let bounds = RecoveryOptions::default();
+        let mut follower = Follower::new(at(1));
+        assert!(matches!(
+            follower.message(message(2), &bounds),
+            Followed::Next(_)
+        ));
+        assert!(!follower.check(at(1), &bounds));
+        assert!(!follower.check(at(2), &bounds));
+        assert!(follower.check(at(3), &bounds));
+    }
+}

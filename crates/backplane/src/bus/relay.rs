@@ -1,0 +1,403 @@
+mod hub;
+mod links;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    future::poll_fn,
+    pin::pin,
+    sync::Arc,
+    task::{Poll, Waker},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt, StreamExt,
+    channel::oneshot,
+    future::{BoxFuture, Fuse, FusedFuture},
+    select_biased,
+};
+
+use self::links::{Control, Links, Output, Reads};
+use super::{Bus, BusEvent, Gap, HistoryPage, Message, RecoveryOptions};
+use crate::{Clock, Error, ErrorKind, Position, Result, Topic, sync::Mutex};
+
+/// How many events are taken from the bus before the audience hears of them.
+const EVENTS_PER_TURN: usize = 256;
+
+/// Who a node's messages are for: its hub.
+///
+/// It is called from [`Relay::run`] only, in order, and must return at once.
+pub trait Audience: fmt::Debug + Send + Sync {
+    /// The next message of `topic`.
+    fn message(&self, topic: &Topic, message: Message);
+
+    /// Messages of `topic` that will not come; the next is the one after [`Gap::until`].
+    fn gap(&self, topic: &Topic, gap: Gap);
+}
+
+/// Joins a node's audience to the bus.
+///
+/// It subscribes at the bus to the topics that somebody on the node [`want`](Self::want)s, leaves them
+/// a while after the last one was [`release`](Self::release)d, and passes on what arrives: per topic
+/// each message once, in order, without a hole, or a gap in the place of what is missing. Whatever
+/// the bus drops, repeats or reorders is healed from the history where that still has it. A loss
+/// that nothing later shows is found by comparing positions from time to time.
+///
+/// [`run`](Self::run) is the future that does all this. Any executor will do.
+#[derive(Debug)]
+pub struct Relay {
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    options: RelayOptions,
+    state: Mutex<State>,
+}
+
+/// The bounds and times of a [`Relay`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RelayOptions {
+    /// How long a topic stays subscribed that nobody on the node wants any more. Default 1 s.
+    pub linger: Duration,
+    /// How often the position of a topic without messages is compared with the bus. Default 40 s.
+    pub check_every: Duration,
+    /// How long to wait before a call that failed is made again. Default 1 s.
+    pub retry_after: Duration,
+    /// The bounds of a recovery of one topic.
+    pub recovery: RecoveryOptions,
+}
+
+#[derive(Debug)]
+struct State {
+    links: Links,
+    /// Who waits for a topic to be joined.
+    waiting: HashMap<Topic, Vec<oneshot::Sender<Position>>>,
+    stirred: bool,
+    waker: Option<Waker>,
+}
+
+/// The calls under way, at most one of each kind, so that events never wait for them.
+struct Calls {
+    control: Fuse<BoxFuture<'static, (Control, Result<Vec<Position>>)>>,
+    reads: Fuse<BoxFuture<'static, (Reads, Result<Vec<HistoryPage>>)>>,
+    /// Before when no call is made, since one failed.
+    not_before: Duration,
+}
+
+impl Relay {
+    /// A relay that does nothing until it is [`run`](Self::run).
+    #[must_use]
+    pub fn new(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, options: RelayOptions) -> Self {
+        let links = Links::new(options.clone(), bus.limits().batch.max(1));
+        Self {
+            bus,
+            clock,
+            options,
+            state: Mutex::new(State {
+                links,
+                waiting: HashMap::new(),
+                stirred: false,
+                waker: None,
+            }),
+        }
+    }
+
+    /// Notes that `topic` has a subscriber on this node, and had none. Returns at once.
+    pub fn want(&self, topic: &Topic) {
+        self.wish(topic, true);
+    }
+
+    /// Notes that `topic` has no subscriber on this node any more. Returns at once.
+    pub fn release(&self, topic: &Topic) {
+        self.wish(topic, false);
+    }
+
+    /// Waits until the node is joined to `topic`, which must be [`want`](Self::want)ed, and returns a
+    /// position after which every message reaches the audience, or is covered by a gap.
+    ///
+    /// A reader who resumes from a position waits for this before it reads the history: of what
+    /// is published in between, only the history knows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if nobody wants the topic, or releases it meanwhile;
+    /// [`ErrorKind::Closed`] if the relay stops.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub async fn joined(&self, topic: &Topic) -> Result<Position> {
+        let joined = {
+            let mut state = self.state.lock();
+            if let Some(position) = state.links.position(topic) {
+                return Ok(position);
+            }
+            if !state.links.contains(topic) {
+                return Err(Error::bare(ErrorKind::Invalid, "joined"));
+            }
+            let (sender, receiver) = oneshot::channel();
+            let waiting = state.waiting.entry(topic.clone()).or_default();
+            waiting.retain(|sender| !sender.is_canceled());
+            waiting.push(sender);
+            receiver
+        };
+        let closed = |_| Error::bare(ErrorKind::Closed, "joined");
+        joined.await.map_err(closed)
+    }
+
+    /// How many topics the node is joined to, or about to join or leave.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.state.lock().links.len()
+    }
+
+    /// Relays to `audience` until the node is drained.
+    ///
+    /// Calls that fail because the bus is unavailable are repeated for ever, while what it still
+    /// delivers is passed on.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bus refuses a call for a reason that repeating it cannot change.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future stops the relay for good: calls under way are lost with it.
+    pub async fn run(&self, audience: &dyn Audience) -> Result<()> {
+        let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
+        let mut calls = Calls::new();
+        let ended = loop {
+            let wake_at = self.advance(&mut calls);
+            let mut timer = pin!(self.sleep_until(wake_at).fuse());
+            let mut stirred = pin!(self.stirred().fuse());
+            let outcome = select_biased! {
+                (control, result) = &mut calls.control => {
+                    self.controlled(control, result, audience)
+                }
+                (reads, result) = &mut calls.reads => {
+                    self.paged(reads, result, audience)
+                }
+                chunk = events.next() => match chunk {
+                    Some(chunk) => { self.heard(chunk, audience); Ok(()) }
+                    None => break Ok(()),
+                },
+                () = stirred => Ok(()),
+                () = timer => Ok(()),
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(error) if error.is_retryable() => {
+                    let now = self.clock.monotonic();
+                    calls.not_before = now.saturating_add(self.options.retry_after);
+                }
+                Err(error) if error.kind() == ErrorKind::Closed => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        self.state.lock().waiting.clear();
+        ended
+    }
+
+    fn wish(&self, topic: &Topic, wanted: bool) {
+        let now = self.clock.monotonic();
+        let mut state = self.state.lock();
+        state.links.wish(topic, wanted, now);
+        state.stirred = true;
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Does what is due and makes the calls that are wanted; returns when to look again.
+    fn advance(&self, calls: &mut Calls) -> Option<Duration> {
+        let now = self.clock.monotonic();
+        let mut state = self.state.lock();
+        state.links.tick(now);
+        if now < calls.not_before {
+            let tick = state.links.next_tick();
+            return Some(tick.map_or(calls.not_before, |tick| tick.min(calls.not_before)));
+        }
+        if calls.control.is_terminated()
+            && let Some(control) = state.links.next_control()
+        {
+            calls.control = change(Arc::clone(&self.bus), control).boxed().fuse();
+        }
+        if calls.reads.is_terminated()
+            && let Some(reads) = state.links.next_reads()
+        {
+            calls.reads = read(Arc::clone(&self.bus), reads).boxed().fuse();
+        }
+        state.links.next_tick()
+    }
+
+    fn heard(&self, events: Vec<BusEvent>, audience: &dyn Audience) {
+        let mut out = Vec::new();
+        let mut state = self.state.lock();
+        for event in events {
+            state.links.event(event, &mut out);
+        }
+        drop(state);
+        self.deliver(out, audience);
+    }
+
+    fn controlled(
+        &self,
+        control: Control,
+        result: Result<Vec<Position>>,
+        audience: &dyn Audience,
+    ) -> Result<()> {
+        let now = self.clock.monotonic();
+        let mut out = Vec::new();
+        let mut state = self.state.lock();
+        let result = match (control, result) {
+            (Control::Subscribe(topics), Ok(positions)) => {
+                state.links.subscribed(topics, positions, now, &mut out);
+                Ok(())
+            }
+            (Control::Unsubscribe(topics), Ok(_)) => {
+                state.links.unsubscribed(topics);
+                let State { links, waiting, .. } = &mut *state;
+                waiting.retain(|topic, _| links.contains(topic));
+                Ok(())
+            }
+            (control, Err(error)) => {
+                state.links.retry(control);
+                Err(error)
+            }
+        };
+        drop(state);
+        self.deliver(out, audience);
+        result
+    }
+
+    fn paged(
+        &self,
+        reads: Reads,
+        result: Result<Vec<HistoryPage>>,
+        audience: &dyn Audience,
+    ) -> Result<()> {
+        let mut out = Vec::new();
+        let mut state = self.state.lock();
+        let result = match result {
+            Ok(pages) => {
+                state.links.paged(reads, pages, &mut out);
+                Ok(())
+            }
+            Err(error) => {
+                state.links.reread(reads);
+                Err(error)
+            }
+        };
+        drop(state);
+        self.deliver(out, audience);
+        result
+    }
+
+    /// Called without the lock, since the audience may call [`want`](Self::want) under a lock of its
+    /// own.
+    fn deliver(&self, out: Vec<Output>, audience: &dyn Audience) {
+        for output in out {
+            match output {
+                Output::Message(topic, message) => audience.message(&topic, message),
+                Output::Gap(topic, gap) => audience.gap(&topic, gap),
+                Output::Joined(topic, position) => {
+                    let waiting = self.state.lock().waiting.remove(&topic);
+                    for sender in waiting.into_iter().flatten() {
+                        // Whoever waited may have gone.
+                        let _ = sender.send(position);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn sleep_until(&self, wake_at: Option<Duration>) {
+        match wake_at {
+            Some(at) => {
+                let now = self.clock.monotonic();
+                self.clock.sleep(at.saturating_sub(now)).await;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Completes when a wish was made since the last time.
+    async fn stirred(&self) {
+        poll_fn(|cx| {
+            let mut state = self.state.lock();
+            if std::mem::take(&mut state.stirred) {
+                return Poll::Ready(());
+            }
+            state.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl RelayOptions {
+    /// Stays subscribed for `linger` after the last subscriber has gone.
+    #[must_use]
+    pub fn with_linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// Compares positions every `interval`.
+    #[must_use]
+    pub fn with_check_every(mut self, interval: Duration) -> Self {
+        self.check_every = interval;
+        self
+    }
+
+    /// Repeats a failed call after `pause`.
+    #[must_use]
+    pub fn with_retry_after(mut self, pause: Duration) -> Self {
+        self.retry_after = pause;
+        self
+    }
+
+    /// Bounds recoveries by `recovery`.
+    #[must_use]
+    pub fn with_recovery(mut self, recovery: RecoveryOptions) -> Self {
+        self.recovery = recovery;
+        self
+    }
+}
+
+impl Default for RelayOptions {
+    fn default() -> Self {
+        Self {
+            linger: Duration::from_secs(1),
+            check_every: Duration::from_secs(40),
+            retry_after: Duration::from_secs(1),
+            recovery: RecoveryOptions::default(),
+        }
+    }
+}
+
+impl Calls {
+    fn new() -> Self {
+        Self {
+            control: Fuse::terminated(),
+            reads: Fuse::terminated(),
+            not_before: Duration::ZERO,
+        }
+    }
+}
+
+async fn change(bus: Arc<dyn Bus>, control: Control) -> (Control, Result<Vec<Position>>) {
+    let result = match &control {
+        Control::Subscribe(topics) => bus.subscribe(topics).await,
+        Control::Unsubscribe(topics) => bus.unsubscribe(topics).await.map(|()| Vec::new()),
+    };
+    (control, result)
+}
+
+async fn read(bus: Arc<dyn Bus>, reads: Reads) -> (Reads, Result<Vec<HistoryPage>>) {
+    let result = bus.history(&reads.reads).await;
+    (reads, result)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,365 @@
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use fastrand::Rng;
+use futures::{FutureExt, future::select};
+use parking_lot::Mutex;
+
+use super::*;
+use crate::{
+    ManualClock,
+    bus::{BusLimits, GapReason, HistoryRead, Outgoing},
+    conformance::flaky_bus::FlakyBus,
+    memory::{MemoryBus, MemoryBusOptions, MemoryNode},
+};
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Heard {
+    Message(Message),
+    Gap(Gap),
+}
+
+/// Remembers what it heard, per topic.
+#[derive(Debug, Default)]
+struct Recorder(Mutex<HashMap<Topic, Vec<Heard>>>);
+
+impl Recorder {
+    fn heard(&self, topic: &Topic) -> Vec<Heard> {
+        self.0.lock().get(topic).cloned().unwrap_or_default()
+    }
+
+    fn push(&self, topic: &Topic, heard: Heard) {
+        self.0.lock().entry(topic.clone()).or_default().push(heard);
+    }
+
+    /// Asserts that what was heard after `start` is an unbroken run, and returns where it ends and
+    /// how many gaps it has.
+    fn check(&self, topic: &Topic, start: Position) -> (Position, usize) {
+        let mut at = start;
+        let mut gaps = 0;
+        for heard in self.heard(topic) {
+            match heard {
+                Heard::Message(message) => {
+                    assert_eq!(message.position, at.next(), "{topic}");
+                    at = message.position;
+                }
+                Heard::Gap(gap) => {
+                    assert_eq!(gap.after, Some(at), "{topic}");
+                    assert_ne!(gap.until, at, "{topic}");
+                    at = gap.until;
+                    gaps += 1;
+                }
+            }
+        }
+        (at, gaps)
+    }
+}
+
+impl Audience for Recorder {
+    fn message(&self, topic: &Topic, message: Message) {
+        self.push(topic, Heard::Message(message));
+    }
+
+    fn gap(&self, topic: &Topic, gap: Gap) {
+        self.push(topic, Heard::Gap(gap));
+    }
+}
+
+struct World {
+    bus: MemoryBus,
+    publisher: MemoryNode,
+    flaky: Arc<FlakyBus>,
+    clock: ManualClock,
+    recorder: Recorder,
+    relay: Relay,
+}
+
+impl World {
+    fn new(seed: u64, limits: BusLimits) -> Self {
+        let clock = ManualClock::default();
+        let options = MemoryBusOptions::default()
+            .with_limits(limits)
+            .with_seed(seed);
+        let bus = MemoryBus::new(options, Arc::new(clock.clone()));
+        let flaky = Arc::new(FlakyBus::new(Arc::new(bus.node()), seed));
+        let recorder = Recorder::default();
+        let node: Arc<dyn Bus> = Arc::<FlakyBus>::clone(&flaky);
+        let time = Arc::new(clock.clone());
+        Self {
+            publisher: bus.node(),
+            relay: Relay::new(node, time, RelayOptions::default()),
+            bus,
+            flaky,
+            clock,
+            recorder,
+        }
+    }
+
+    fn healthy() -> Self {
+        let world = Self::new(1, BusLimits::new());
+        world.flaky.heal();
+        world
+    }
+
+    /// Runs the relay beside `script`, until the script ends.
+    async fn run<T>(&self, script: impl Future<Output = T>) -> T {
+        let relay = std::pin::pin!(self.relay.run(&self.recorder));
+        match select(relay, std::pin::pin!(script)).await {
+            futures::future::Either::Left((ended, _)) => panic!("the relay ended: {ended:?}"),
+            futures::future::Either::Right((result, _)) => result,
+        }
+    }
+
+    fn say(&self, topic: &Topic) -> Position {
+        let message = Outgoing::new(topic.clone(), "x");
+        self.publisher.publish_one(&message).unwrap().position()
+    }
+
+    fn top(&self, topic: &Topic) -> Position {
+        let read = HistoryRead::top(topic.clone());
+        self.publisher.history(&[read]).unwrap()[0].top
+    }
+
+    /// Lets time pass in steps short enough for every timer in between.
+    async fn pass(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.clock.advance(Duration::from_secs(1));
+            settle().await;
+        }
+    }
+}
+
+/// Lets the relay do all it can without time passing.
+async fn settle() {
+    for _ in 0..30 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn topic(name: &str) -> Topic {
+    name.parse().unwrap()
+}
+
+#[tokio::test]
+async fn messages_after_the_joined_position_arrive() {
+    let world = World::healthy();
+    let a = topic("a");
+    world.say(&a);
+    let start = world
+        .run(async {
+            world.relay.want(&a);
+            let start = world.relay.joined(&a).await.unwrap();
+            world.say(&a);
+            world.say(&a);
+            settle().await;
+            start
+        })
+        .await;
+    assert_eq!(start.offset, 1);
+    assert_eq!(world.recorder.check(&a, start), (world.top(&a), 0));
+    assert_eq!(world.recorder.heard(&a).len(), 2);
+}
+
+#[tokio::test]
+async fn a_flap_causes_no_unsubscription_and_a_departure_one() {
+    let world = World::healthy();
+    let a = topic("a");
+    world
+        .run(async {
+            world.relay.want(&a);
+            world.relay.joined(&a).await.unwrap();
+            for _ in 0..5 {
+                world.relay.release(&a);
+                world.clock.advance(Duration::from_millis(900));
+                settle().await;
+                world.relay.want(&a);
+                settle().await;
+            }
+            world.pass(5).await;
+            assert_eq!(world.flaky.unsubscribed(), 0);
+            world.relay.release(&a);
+            world.pass(2).await;
+        })
+        .await;
+    assert_eq!(world.flaky.unsubscribed(), 1);
+    assert_eq!(world.relay.topics(), 0);
+}
+
+#[tokio::test]
+async fn a_topic_released_before_it_is_joined_is_left() {
+    let world = World::healthy();
+    let a = topic("a");
+    world.relay.want(&a);
+    world.relay.release(&a);
+    world.run(world.pass(3)).await;
+    assert_eq!(world.relay.topics(), 0);
+}
+
+#[tokio::test]
+async fn a_topic_wanted_again_while_it_is_left_is_joined_anew() {
+    let world = World::healthy();
+    let a = topic("a");
+    let start = world
+        .run(async {
+            world.relay.want(&a);
+            world.relay.joined(&a).await.unwrap();
+            world.relay.release(&a);
+            settle().await;
+            world.clock.advance(Duration::from_secs(1));
+            world.relay.want(&a);
+            world.pass(1).await;
+            let start = world.relay.joined(&a).await.unwrap();
+            world.say(&a);
+            settle().await;
+            start
+        })
+        .await;
+    assert_eq!(world.recorder.check(&a, start), (world.top(&a), 0));
+    assert_eq!(world.recorder.heard(&a).len(), 1);
+}
+
+#[tokio::test]
+async fn a_topic_that_nobody_wants_cannot_be_awaited() {
+    let world = World::healthy();
+    let refused = world.relay.joined(&topic("a")).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn the_relay_ends_with_its_node_and_so_does_waiting_for_it() {
+    let world = World::healthy();
+    let a = topic("a");
+    world.relay.want(&a);
+    world.flaky.drain().await.unwrap();
+    let (joined, ended) = futures::join!(world.relay.joined(&a), world.relay.run(&world.recorder));
+    assert_eq!(joined.unwrap_err().kind(), ErrorKind::Closed);
+    assert!(ended.is_ok());
+}
+
+#[tokio::test]
+async fn an_overflow_of_the_events_is_healed_from_the_history() {
+    let mut limits = BusLimits::new();
+    limits.queue = 10;
+    let world = World::new(1, limits);
+    world.flaky.heal();
+    let a = topic("a");
+    let start = world
+        .run(async {
+            world.relay.want(&a);
+            let start = world.relay.joined(&a).await.unwrap();
+            for _ in 0..50 {
+                world.say(&a);
+            }
+            settle().await;
+            start
+        })
+        .await;
+    assert_eq!(world.recorder.check(&a, start), (world.top(&a), 0));
+}
+
+#[tokio::test]
+async fn what_the_history_lost_reaches_the_audience_as_a_gap() {
+    let mut limits = BusLimits::new();
+    (limits.queue, limits.history) = (10, 5);
+    let world = World::new(1, limits);
+    world.flaky.heal();
+    let a = topic("a");
+    let start = world
+        .run(async {
+            world.relay.want(&a);
+            let start = world.relay.joined(&a).await.unwrap();
+            for _ in 0..50 {
+                world.say(&a);
+            }
+            settle().await;
+            start
+        })
+        .await;
+    assert_eq!(world.recorder.check(&a, start), (world.top(&a), 1));
+}
+
+#[tokio::test]
+async fn a_lost_stream_is_a_gap_even_if_nothing_is_published_to_it() {
+    let world = World::healthy();
+    let a = topic("a");
+    world.say(&a);
+    let start = world
+        .run(async {
+            world.relay.want(&a);
+            let start = world.relay.joined(&a).await.unwrap();
+            world.bus.lose(&a);
+            world.pass(41).await;
+            start
+        })
+        .await;
+    assert_eq!(world.recorder.check(&a, start), (world.top(&a), 1));
+    let Heard::Gap(gap) = &world.recorder.heard(&a)[0] else {
+        panic!("no gap");
+    };
+    assert_eq!(gap.reason, GapReason::EpochChanged);
+}
+
+/// Publishes, loses streams and lets time pass at random while the bus misbehaves; then the bus
+/// heals, and one check of the positions later every topic must stand at its top without a silent
+/// hole.
+async fn storm(seed: u64, limits: BusLimits, lose: bool) -> usize {
+    let world = World::new(seed, limits);
+    let mut rng = Rng::with_seed(seed);
+    let topics = ["a", "b", "c"].map(topic);
+    let starts = world
+        .run(async {
+            let mut starts = Vec::new();
+            for topic in &topics {
+                world.relay.want(topic);
+            }
+            for topic in &topics {
+                let mut joined = std::pin::pin!(world.relay.joined(topic));
+                starts.push(loop {
+                    match joined.as_mut().now_or_never() {
+                        Some(start) => break start.unwrap(),
+                        None => world.pass(1).await,
+                    }
+                });
+            }
+            for _ in 0..200 {
+                let topic = &topics[rng.usize(..3)];
+                match rng.u8(..20) {
+                    0..=13 => {
+                        world.say(topic);
+                    }
+                    14..=17 => settle().await,
+                    18 => world.pass(2).await,
+                    _ if lose => world.bus.lose(topic),
+                    _ => {}
+                }
+            }
+            world.flaky.heal();
+            world.pass(85).await;
+            starts
+        })
+        .await;
+    let mut gaps = 0;
+    for (topic, start) in topics.iter().zip(starts) {
+        let (end, told) = world.recorder.check(topic, start);
+        assert_eq!(end, world.top(topic), "seed {seed}, topic {topic}");
+        gaps += told;
+    }
+    gaps
+}
+
+#[tokio::test]
+async fn whatever_the_bus_does_a_complete_history_heals_it() {
+    for seed in 0..60 {
+        assert_eq!(storm(seed, BusLimits::new(), false).await, 0, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_the_bus_does_nothing_is_missing_silently() {
+    let mut limits = BusLimits::new();
+    (limits.history, limits.queue, limits.page) = (6, 8, 4);
+    let mut gaps = 0;
+    for seed in 0..60 {
+        gaps += storm(seed, limits.clone(), true).await;
+    }
+    assert!(gaps > 60, "the storms are too weak to lose anything");
+}

@@ -1,0 +1,139 @@
+//! A bus that misbehaves on purpose.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use fastrand::Rng;
+use futures::{StreamExt, stream};
+use parking_lot::Mutex;
+
+use crate::{
+    Error, ErrorKind, Position, Result, Topic,
+    bus::{Bus, BusEvent, BusEvents, BusLimits, HistoryPage, HistoryRead, Outgoing, Published},
+};
+
+/// A node whose events are dropped, repeated, delayed and cut off without notice, and whose calls
+/// fail with or without effect: worse than the [`Bus`] trait allows, as bad as engines are.
+///
+/// One event or call in eight is hit by each fault, drawn from a seed.
+#[derive(Debug)]
+pub struct FlakyBus {
+    inner: Arc<dyn Bus>,
+    faults: Arc<Faults>,
+    unsubscribed: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Faults {
+    enabled: AtomicBool,
+    rng: Mutex<Rng>,
+}
+
+impl FlakyBus {
+    /// Spoils `inner`, the same way for the same seed and the same calls.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Bus>, seed: u64) -> Self {
+        Self {
+            inner,
+            faults: Arc::new(Faults {
+                enabled: AtomicBool::new(true),
+                rng: Mutex::new(Rng::with_seed(seed)),
+            }),
+            unsubscribed: AtomicUsize::new(0),
+        }
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        self.faults.enabled.store(false, Ordering::Relaxed);
+    }
+
+    /// How many topics it was asked to unsubscribe from.
+    #[must_use]
+    pub fn unsubscribed(&self) -> usize {
+        self.unsubscribed.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait]
+impl Bus for FlakyBus {
+    fn limits(&self) -> BusLimits {
+        self.inner.limits()
+    }
+
+    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+        self.faults.strike("publish")?;
+        let published = self.inner.publish(messages).await?;
+        self.faults.strike("publish")?;
+        Ok(published)
+    }
+
+    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+        self.faults.strike("subscribe")?;
+        let positions = self.inner.subscribe(topics).await?;
+        self.faults.strike("subscribe")?;
+        Ok(positions)
+    }
+
+    async fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
+        self.unsubscribed.fetch_add(topics.len(), Ordering::Relaxed);
+        self.faults.strike("unsubscribe")?;
+        self.inner.unsubscribe(topics).await?;
+        self.faults.strike("unsubscribe")
+    }
+
+    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+        self.faults.strike("history")?;
+        self.inner.history(reads).await
+    }
+
+    fn events(&self) -> BusEvents {
+        let faults = Arc::clone(&self.faults);
+        let mut delayed = None;
+        let spoil = move |event| stream::iter(faults.spoil(event, &mut delayed));
+        BusEvents::new(self.inner.events().flat_map(spoil))
+    }
+
+    async fn drain(&self) -> Result<()> {
+        self.inner.drain().await
+    }
+}
+
+impl Faults {
+    /// Which of eight things happens; all but the first four are nothing.
+    fn draw(&self) -> u8 {
+        if self.enabled.load(Ordering::Relaxed) {
+            self.rng.lock().u8(..8)
+        } else {
+            u8::MAX
+        }
+    }
+
+    fn strike(&self, op: &'static str) -> Result<()> {
+        if self.draw() == 0 {
+            return Err(Error::new(ErrorKind::Unavailable, op, "struck on purpose"));
+        }
+        Ok(())
+    }
+
+    fn spoil(&self, event: BusEvent, delayed: &mut Option<BusEvent>) -> Vec<BusEvent> {
+        let late = delayed.take();
+        let mut out = match self.draw() {
+            0 => {
+                *delayed = Some(event);
+                vec![]
+            }
+            1 => vec![], // lost, and nobody is told
+            2 => vec![BusEvent::Resubscribed {
+                topic: event.topic().clone(),
+            }],
+            3 => vec![event.clone(), event],
+            _ => vec![event],
+        };
+        out.extend(late);
+        out
+    }
+}

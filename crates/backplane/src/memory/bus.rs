@@ -1,0 +1,482 @@
+mod queue;
+mod shard;
+mod stream;
+
+use std::{fmt, sync::Arc, task::Waker, time::Duration};
+
+use async_trait::async_trait;
+
+use self::{queue::EventQueue, shard::Shards};
+use crate::{
+    Clock, Error, ErrorKind, Position, Result, SystemClock, Topic,
+    bus::{Bus, BusEvents, BusLimits, HistoryPage, HistoryRead, Outgoing, Published},
+};
+
+/// A [`Bus`] among nodes of one process: the reference, and all that a server without peers needs.
+///
+/// Clones share the streams. [`node`](Self::node) makes an end of it; its methods are synchronous, and
+/// the [`Bus`] trait forwards to them.
+///
+/// Memory is bounded by `max_topics` times what [`BusLimits`] lets a topic retain. A topic that
+/// nobody subscribes to, whose history has expired and to which nothing was published for
+/// `topic_ttl`, is forgotten; should it come back, it does so in a new epoch. What has expired is
+/// dropped by later calls, a little at a time, and by no task.
+#[derive(Clone)]
+pub struct MemoryBus {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    options: MemoryBusOptions,
+    shards: Shards,
+}
+
+/// The bounds of a [`MemoryBus`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct MemoryBusOptions {
+    /// What a topic and a call may hold. Default [`BusLimits::new`].
+    pub limits: BusLimits,
+    /// Most payload bytes queued for a node that does not read its events. Default 64 MiB.
+    pub queue_bytes: usize,
+    /// Most topics that have a stream. Calls that run at the same moment may pass it, by a batch each.
+    /// Default 1,048,576.
+    pub max_topics: usize,
+    /// How long an empty topic keeps its epoch. Default one day.
+    pub topic_ttl: Duration,
+    /// Where the epochs come from; without a seed they differ from process to process. A seed is for
+    /// tests: a process that starts twice from one repeats its epochs. Default none.
+    pub seed: Option<u64>,
+}
+
+/// One node's end of a [`MemoryBus`]. Dropping it is draining it.
+pub struct MemoryNode {
+    shared: Arc<Shared>,
+    queue: Arc<EventQueue>,
+}
+
+impl MemoryBus {
+    /// An empty bus that reads the time, for expiry only, from `clock`.
+    #[must_use]
+    pub fn new(options: MemoryBusOptions, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                clock,
+                shards: Shards::new(&options),
+                options,
+            }),
+        }
+    }
+
+    /// A new end of the bus, with no subscriptions.
+    #[must_use]
+    pub fn node(&self) -> MemoryNode {
+        let options = &self.shared.options;
+        MemoryNode {
+            shared: Arc::clone(&self.shared),
+            queue: Arc::new(EventQueue::new(options.limits.queue, options.queue_bytes)),
+        }
+    }
+
+    /// How many topics have a stream.
+    #[must_use]
+    pub fn topics(&self) -> usize {
+        self.shared.shards.len()
+    }
+
+    /// Loses what a topic held and begins its next epoch, as an engine does that restarts without its
+    /// data. Subscriptions stay.
+    pub fn lose(&self, topic: &Topic) {
+        self.shared.shards.restart(topic);
+    }
+}
+
+impl Default for MemoryBus {
+    fn default() -> Self {
+        Self::new(MemoryBusOptions::default(), Arc::new(SystemClock::new()))
+    }
+}
+
+impl fmt::Debug for MemoryBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBus")
+            .field("options", &self.shared.options)
+            .field("topics", &self.topics())
+            .finish_non_exhaustive()
+    }
+}
+
+impl MemoryBusOptions {
+    /// Bounds topics and calls by `limits`.
+    #[must_use]
+    pub fn with_limits(mut self, limits: BusLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Queues at most `bytes` of payload for a node.
+    #[must_use]
+    pub fn with_queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// Holds at most `topics` streams.
+    #[must_use]
+    pub fn with_max_topics(mut self, topics: usize) -> Self {
+        self.max_topics = topics;
+        self
+    }
+
+    /// Keeps the epoch of an empty topic for `ttl`.
+    #[must_use]
+    pub fn with_topic_ttl(mut self, ttl: Duration) -> Self {
+        self.topic_ttl = ttl;
+        self
+    }
+
+    /// Draws epochs from `seed`.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+}
+
+impl Default for MemoryBusOptions {
+    fn default() -> Self {
+        Self {
+            limits: BusLimits::new(),
+            queue_bytes: 64 << 20,
+            max_topics: 1 << 20,
+            topic_ttl: Duration::from_secs(24 * 60 * 60),
+            seed: None,
+        }
+    }
+}
+
+impl MemoryNode {
+    /// See [`Bus::publish`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::publish`], but never `Unavailable`.
+    pub fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+        let now = self.admit_messages(messages)?;
+        let publish = |message| self.shared.publish(message, now);
+        Ok(messages.iter().map(publish).collect())
+    }
+
+    /// Publishes one message, without allocating for a batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`publish`](Self::publish).
+    pub fn publish_one(&self, message: &Outgoing) -> Result<Published> {
+        let now = self.admit_messages(std::slice::from_ref(message))?;
+        Ok(self.shared.publish(message, now))
+    }
+
+    /// See [`Bus::subscribe`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::subscribe`], but never `Unavailable`.
+    pub fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+        let now = self.admit("subscribe", topics.iter())?;
+        let shards = &self.shared.shards;
+        let subscribe = |topic| {
+            shards.with(topic, now, |stream| {
+                if !self.queue.track(topic) {
+                    return Err(Error::bare(ErrorKind::Closed, "subscribe"));
+                }
+                Ok(stream.join(&self.queue, now))
+            })
+        };
+        topics.iter().map(subscribe).collect()
+    }
+
+    /// See [`Bus::unsubscribe`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::unsubscribe`], but never `Unavailable`.
+    pub fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
+        self.check("unsubscribe", topics.len())?;
+        for topic in topics {
+            self.leave(topic);
+        }
+        Ok(())
+    }
+
+    /// See [`Bus::history`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Bus::history`], but never `Unavailable`.
+    pub fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+        let now = self.admit("history", reads.iter().map(|read| &read.topic))?;
+        let Shared {
+            shards, options, ..
+        } = &*self.shared;
+        let read = |read: &HistoryRead| {
+            shards.with(&read.topic, now, |stream| {
+                stream.expire(now);
+                stream.page(read.since, read.limit.min(options.limits.page))
+            })
+        };
+        Ok(reads.iter().map(read).collect())
+    }
+
+    /// See [`Bus::events`].
+    #[must_use]
+    pub fn events(&self) -> BusEvents {
+        BusEvents::new(self.queue.events())
+    }
+
+    /// See [`Bus::drain`].
+    pub fn drain(&self) {
+        for topic in self.queue.close() {
+            self.leave(&topic);
+        }
+    }
+
+    fn leave(&self, topic: &Topic) {
+        let now = self.shared.clock.monotonic();
+        self.shared.shards.with_existing(topic, |stream| {
+            self.queue.untrack(topic);
+            stream.leave(&self.queue, now);
+        });
+    }
+
+    fn admit_messages(&self, messages: &[Outgoing]) -> Result<Duration> {
+        let payload = self.shared.options.limits.payload;
+        if messages
+            .iter()
+            .any(|message| message.payload.len() > payload)
+        {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "publish",
+                "payload too large",
+            ));
+        }
+        self.admit("publish", messages.iter().map(|message| &message.topic))
+    }
+
+    /// Checks everything that may refuse a call, so that a refused one has no effect.
+    fn admit<'a>(
+        &self,
+        op: &'static str,
+        topics: impl ExactSizeIterator<Item = &'a Topic>,
+    ) -> Result<Duration> {
+        self.check(op, topics.len())?;
+        let now = self.shared.clock.monotonic();
+        if !self.shared.shards.have_room_for(topics, now) {
+            return Err(Error::bare(ErrorKind::Full, op));
+        }
+        Ok(now)
+    }
+
+    fn check(&self, op: &'static str, batch: usize) -> Result<()> {
+        if self.queue.is_closed() {
+            return Err(Error::bare(ErrorKind::Closed, op));
+        }
+        if batch > self.shared.options.limits.batch {
+            return Err(Error::new(ErrorKind::Invalid, op, "batch too large"));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for MemoryNode {
+    fn drop(&mut self) {
+        self.drain();
+    }
+}
+
+impl fmt::Debug for MemoryNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryNode").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Bus for MemoryNode {
+    fn limits(&self) -> BusLimits {
+        self.shared.options.limits.clone()
+    }
+
+    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+        self.publish(messages)
+    }
+
+    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+        self.subscribe(topics)
+    }
+
+    async fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
+        self.unsubscribe(topics)
+    }
+
+    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+        self.history(reads)
+    }
+
+    fn events(&self) -> BusEvents {
+        self.events()
+    }
+
+    async fn drain(&self) -> Result<()> {
+        self.drain();
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn publish(&self, message: &Outgoing, now: Duration) -> Published {
+        let mut wakers: Vec<Waker> = Vec::new();
+        let published = self.shards.with(&message.topic, now, |stream| {
+            stream.publish(message, now, &self.options.limits, &mut wakers)
+        });
+        wakers.into_iter().for_each(Waker::wake);
+        published
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+
+    use super::*;
+    use crate::{
+        ManualClock,
+        bus::BusEvent,
+        conformance::{Fresh, TestTime, bus::BusNetwork},
+    };
+
+    #[async_trait]
+    impl BusNetwork for MemoryBus {
+        async fn join(&self) -> Arc<dyn Bus> {
+            Arc::new(self.node())
+        }
+
+        async fn lose(&self, topic: &Topic) {
+            self.lose(topic);
+        }
+    }
+
+    fn small_bus() -> (MemoryBus, ManualClock) {
+        let mut limits = BusLimits::new();
+        limits.history = 20;
+        limits.queue = 50;
+        limits.idempotency_keys = 10;
+        limits.payload = 1_000;
+        let clock = ManualClock::default();
+        let options = MemoryBusOptions::default()
+            .with_limits(limits)
+            .with_max_topics(200)
+            .with_seed(7);
+        (MemoryBus::new(options, Arc::new(clock.clone())), clock)
+    }
+
+    crate::bus_conformance!(async {
+        let (bus, clock) = small_bus();
+        Fresh::<dyn BusNetwork> {
+            store: Arc::new(bus),
+            time: TestTime::Manual(clock),
+        }
+    });
+
+    fn topic(name: impl fmt::Display) -> Topic {
+        format!("{name}").parse().unwrap()
+    }
+
+    fn say(name: impl fmt::Display) -> Outgoing {
+        Outgoing::new(topic(name), "x")
+    }
+
+    /// A batch that is refused for lack of room, after what is idle was swept.
+    fn too_many() -> Vec<Outgoing> {
+        (1_000..1_201).map(say).collect()
+    }
+
+    #[test]
+    fn a_batch_that_needs_too_many_streams_publishes_nothing() {
+        let (bus, _) = small_bus();
+        let node = bus.node();
+        let batch: Vec<_> = (0..200).map(say).collect();
+        node.publish(&batch[..199]).unwrap();
+        let refused = node.publish(&[say(0), say(199), say(200)]).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Full);
+        let read = HistoryRead::top(topic(0));
+        assert_eq!(node.history(&[read]).unwrap()[0].top.offset, 1);
+        node.publish(&batch).unwrap();
+        assert_eq!(bus.topics(), 200);
+    }
+
+    #[test]
+    fn idle_topics_are_forgotten_and_return_in_a_new_epoch() {
+        let (bus, clock) = small_bus();
+        let node = bus.node();
+        let before = node.publish_one(&say("idle")).unwrap().position();
+        node.subscribe(&[topic("watched")]).unwrap();
+        for _ in 0..3 {
+            clock.advance(Duration::from_secs(13 * 60 * 60));
+            node.publish(&too_many()).unwrap_err();
+        }
+        assert_eq!(bus.topics(), 1, "only the watched one is left");
+        let after = node.publish_one(&say("idle")).unwrap().position();
+        assert_eq!(after.offset, 1);
+        assert_ne!(after.epoch, before.epoch);
+    }
+
+    #[test]
+    fn a_dropped_node_leaves_no_subscription_behind() {
+        let (bus, clock) = small_bus();
+        let (node, other) = (bus.node(), bus.node());
+        node.subscribe(&[topic("a")]).unwrap();
+        drop(node);
+        clock.advance(Duration::from_secs(25 * 60 * 60));
+        other.publish(&too_many()).unwrap_err();
+        assert_eq!(bus.topics(), 0, "the topic of the dropped node is idle");
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_bytes() {
+        let options = MemoryBusOptions::default().with_queue_bytes(10);
+        let bus = MemoryBus::new(options, Arc::new(ManualClock::default()));
+        let node = bus.node();
+        node.subscribe(&[topic("a")]).unwrap();
+        let large = Outgoing::new(topic("a"), "6 byte");
+        node.publish(&[large.clone(), large.clone(), large])
+            .unwrap();
+        let mut events = node.events();
+        let mut next = || events.next().now_or_never().flatten();
+        assert!(matches!(next(), Some(BusEvent::Message { .. })));
+        let Some(BusEvent::Gap { gap, .. }) = next() else {
+            panic!("the second and third fit no more");
+        };
+        assert_eq!(gap.missed(), Some(2));
+        assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn a_key_beyond_the_number_remembered_displaces_the_oldest() {
+        let (bus, _) = small_bus();
+        let node = bus.node();
+        let with_key = |key| say("a").with_key(crate::bus::IdempotencyKey::new(key));
+        for key in 0..11 {
+            node.publish_one(&with_key(key)).unwrap();
+        }
+        assert!(matches!(
+            node.publish_one(&with_key(10)),
+            Ok(Published::Duplicate(_))
+        ));
+        assert!(matches!(
+            node.publish_one(&with_key(0)),
+            Ok(Published::New(_))
+        ));
+    }
+}

@@ -1,0 +1,173 @@
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use futures::Stream;
+
+use crate::{
+    Position, Topic,
+    bus::{BusEvent, Gap, GapReason, Message},
+    sync::Mutex,
+};
+
+/// One node's events: bounded, and never silent about what did not fit.
+///
+/// What does not fit is counted per topic until there is room again, and then told as one gap, which
+/// stands where the dropped messages would have stood.
+#[derive(Debug)]
+pub(super) struct EventQueue {
+    max_events: usize,
+    max_bytes: usize,
+    /// Changes under the lock of `state`; apart from it so that a publisher need not take that.
+    closed: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    events: VecDeque<BusEvent>,
+    bytes: usize,
+    /// The first and the last position dropped, per topic with a gap that is not queued yet.
+    dropped: BTreeMap<Topic, (Position, Position)>,
+    topics: HashSet<Topic>,
+    /// Counts the streams handed out; only the newest yields events.
+    reader: u64,
+    waker: Option<Waker>,
+}
+
+impl EventQueue {
+    pub(super) fn new(max_events: usize, max_bytes: usize) -> Self {
+        Self {
+            max_events,
+            max_bytes,
+            closed: AtomicBool::new(false),
+            state: Mutex::new(State::default()),
+        }
+    }
+
+    /// Queues a message, and returns whom to wake once no lock is held.
+    pub(super) fn push(&self, topic: &Topic, message: Message) -> Option<Waker> {
+        let mut state = self.state.lock();
+        if self.is_closed() {
+            return None;
+        }
+        if state.dropped.contains_key(topic) && self.has_room(&state, 2, message.payload.len()) {
+            state.queue_gap_of(topic);
+        }
+        let position = message.position;
+        if let Some((_, last)) = state.dropped.get_mut(topic) {
+            *last = position;
+        } else if self.has_room(&state, 1, message.payload.len()) {
+            state.bytes += message.payload.len();
+            state.events.push_back(BusEvent::Message {
+                topic: topic.clone(),
+                message,
+            });
+        } else {
+            state.dropped.insert(topic.clone(), (position, position));
+        }
+        state.waker.take()
+    }
+
+    /// Notes a subscription; `false` if the queue is closed.
+    pub(super) fn track(&self, topic: &Topic) -> bool {
+        let mut state = self.state.lock();
+        let open = !self.is_closed();
+        if open {
+            state.topics.insert(topic.clone());
+        }
+        open
+    }
+
+    pub(super) fn untrack(&self, topic: &Topic) {
+        self.state.lock().topics.remove(topic);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Takes no further events, and returns what was subscribed.
+    pub(super) fn close(&self) -> HashSet<Topic> {
+        let mut state = self.state.lock();
+        self.closed.store(true, Ordering::Release);
+        let (topics, waker) = (std::mem::take(&mut state.topics), state.waker.take());
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        topics
+    }
+
+    /// The stream of what is queued, which ends every earlier one.
+    pub(super) fn events(self: &Arc<Self>) -> impl Stream<Item = BusEvent> + Send + use<> {
+        let mut state = self.state.lock();
+        state.reader += 1;
+        let (reader, waker) = (state.reader, state.waker.take());
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        QueuedEvents {
+            queue: Arc::clone(self),
+            reader,
+        }
+    }
+
+    fn has_room(&self, state: &State, events: usize, bytes: usize) -> bool {
+        state.events.is_empty()
+            || (state.events.len() + events <= self.max_events
+                && state.bytes + bytes <= self.max_bytes)
+    }
+}
+
+impl State {
+    fn pop(&mut self) -> Option<BusEvent> {
+        if let Some(event) = self.events.pop_front() {
+            if let BusEvent::Message { message, .. } = &event {
+                self.bytes -= message.payload.len();
+            }
+            return Some(event);
+        }
+        let (topic, dropped) = self.dropped.pop_first()?;
+        Some(gap_event(topic, dropped))
+    }
+
+    fn queue_gap_of(&mut self, topic: &Topic) {
+        if let Some((topic, dropped)) = self.dropped.remove_entry(topic) {
+            self.events.push_back(gap_event(topic, dropped));
+        }
+    }
+}
+
+fn gap_event(topic: Topic, (first, last): (Position, Position)) -> BusEvent {
+    let after = Position::new(first.epoch, first.offset - 1);
+    let gap = Gap::new(Some(after), last, GapReason::Overflow);
+    BusEvent::Gap { topic, gap }
+}
+
+struct QueuedEvents {
+    queue: Arc<EventQueue>,
+    reader: u64,
+}
+
+impl Stream for QueuedEvents {
+    type Item = BusEvent;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<BusEvent>> {
+        let mut state = self.queue.state.lock();
+        if state.reader != self.reader {
+            return Poll::Ready(None);
+        }
+        if let Some(event) = state.pop() {
+            return Poll::Ready(Some(event));
+        }
+        if self.queue.is_closed() {
+            return Poll::Ready(None);
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}

@@ -1,0 +1,163 @@
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::BuildHasher,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use fastrand::Rng;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::{MemoryBusOptions, stream::Stream};
+use crate::{Epoch, Topic, sync::Mutex};
+
+const SHARDS: u64 = 64;
+
+/// How many streams one call looks at for expiry; more than one, so that sweeping keeps up with
+/// calls that each create a stream.
+const SWEPT_PER_CALL: usize = 2;
+
+/// All streams, split by topic so that publishers of different topics rarely meet.
+pub(super) struct Shards {
+    split: Vec<Mutex<Shard>>,
+    hasher: DefaultHashBuilder,
+    topics: AtomicUsize,
+    max_topics: usize,
+    history_ttl: Duration,
+    topic_ttl: Duration,
+}
+
+struct Shard {
+    streams: HashTable<Stream>,
+    /// Every stream once, in the order in which they are to be looked at.
+    sweep: VecDeque<(Duration, Topic)>,
+    epochs: Rng,
+}
+
+impl Shards {
+    pub(super) fn new(options: &MemoryBusOptions) -> Self {
+        let mut seeds = options.seed.map_or_else(Rng::new, Rng::with_seed);
+        let shard = |_| {
+            Mutex::new(Shard {
+                streams: HashTable::new(),
+                sweep: VecDeque::new(),
+                epochs: seeds.fork(),
+            })
+        };
+        Self {
+            split: (0..SHARDS).map(shard).collect(),
+            hasher: DefaultHashBuilder::default(),
+            topics: AtomicUsize::new(0),
+            max_topics: options.max_topics,
+            history_ttl: options.limits.history_ttl,
+            topic_ttl: options.topic_ttl,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.topics.load(Ordering::Relaxed)
+    }
+
+    /// Whether those of `topics` that have no stream may get one.
+    pub(super) fn have_room_for<'a>(
+        &self,
+        topics: impl ExactSizeIterator<Item = &'a Topic>,
+        now: Duration,
+    ) -> bool {
+        if self.len() + topics.len() <= self.max_topics {
+            return true;
+        }
+        for shard in &self.split {
+            self.sweep(&mut shard.lock(), now);
+        }
+        let unknown: HashSet<_> = topics
+            .filter(|topic| self.with_existing(topic, |_| ()).is_none())
+            .collect();
+        self.len() + unknown.len() <= self.max_topics
+    }
+
+    /// Runs `f` on the stream of `topic`, which begins now if there is none.
+    pub(super) fn with<T>(
+        &self,
+        topic: &Topic,
+        now: Duration,
+        f: impl FnOnce(&mut Stream) -> T,
+    ) -> T {
+        let mut shard = self.shard(topic).lock();
+        self.sweep(&mut shard, now);
+        let Shard {
+            streams,
+            sweep,
+            epochs,
+        } = &mut *shard;
+        let entry = streams.entry(
+            self.hasher.hash_one(topic),
+            |stream| stream.topic() == topic,
+            |stream| self.hasher.hash_one(stream.topic()),
+        );
+        let create = || {
+            self.topics.fetch_add(1, Ordering::Relaxed);
+            sweep.push_back((now.saturating_add(self.history_ttl), topic.clone()));
+            Stream::new(topic.clone(), Epoch::new(epochs.u64(..)), now)
+        };
+        f(entry.or_insert_with(create).into_mut())
+    }
+
+    pub(super) fn with_existing<T>(
+        &self,
+        topic: &Topic,
+        f: impl FnOnce(&mut Stream) -> T,
+    ) -> Option<T> {
+        let mut shard = self.shard(topic).lock();
+        self.find(&mut shard.streams, topic).map(f)
+    }
+
+    /// Begins the next epoch of `topic`.
+    pub(super) fn restart(&self, topic: &Topic) {
+        let mut shard = self.shard(topic).lock();
+        let epoch = Epoch::new(shard.epochs.u64(..));
+        if let Some(stream) = self.find(&mut shard.streams, topic) {
+            stream.restart(epoch);
+        }
+    }
+
+    fn shard(&self, topic: &Topic) -> &Mutex<Shard> {
+        &self.split[(topic.hash64() % SHARDS) as usize]
+    }
+
+    fn find<'a>(
+        &self,
+        streams: &'a mut HashTable<Stream>,
+        topic: &Topic,
+    ) -> Option<&'a mut Stream> {
+        streams.find_mut(self.hasher.hash_one(topic), |stream| {
+            stream.topic() == topic
+        })
+    }
+
+    /// Looks at the few streams that have waited longest, and forgets those that are idle.
+    fn sweep(&self, shard: &mut Shard, now: Duration) {
+        for _ in 0..SWEPT_PER_CALL {
+            if shard.sweep.front().is_none_or(|&(due, _)| due > now) {
+                return;
+            }
+            let Some((_, topic)) = shard.sweep.pop_front() else {
+                return;
+            };
+            let found = shard
+                .streams
+                .find_entry(self.hasher.hash_one(&topic), |stream| {
+                    *stream.topic() == topic
+                });
+            let Ok(mut stream) = found else { continue };
+            stream.get_mut().expire(now);
+            if stream.get().is_idle(now, self.topic_ttl) {
+                stream.remove();
+                self.topics.fetch_sub(1, Ordering::Relaxed);
+            } else {
+                let due = now.saturating_add(self.history_ttl);
+                shard.sweep.push_back((due, topic));
+            }
+        }
+    }
+}
