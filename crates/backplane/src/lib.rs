@@ -15,6 +15,7 @@ pub mod queue;
 pub mod rate;
 pub mod ring;
 
+pub use backoff::{Backoff, BackoffOptions};
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use position::{Epoch, Position};
