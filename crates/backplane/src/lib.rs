@@ -19,3 +19,4 @@ pub use backoff::{Backoff, BackoffOptions};
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use position::{Epoch, Position};
+pub use ring::HashRing;
