@@ -19,4 +19,5 @@ pub use backoff::{Backoff, BackoffOptions};
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use position::{Epoch, Position};
+pub use rate::{Quota, RateLimiter};
 pub use ring::HashRing;

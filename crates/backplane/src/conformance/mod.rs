@@ -3,6 +3,8 @@
 //! A list is one macro per trait. An implementation's whole test is a call of it with an
 //! expression that makes a [`Fresh`] subject; each case gets its own, so that cases run in parallel.
 
+pub mod rate;
+
 use std::{sync::Arc, time::Duration};
 
 use crate::{Clock, ManualClock, SystemClock, Timestamp};
@@ -56,10 +58,11 @@ macro_rules! conformance_cases {
             #[expect(clippy::allow_attributes, reason = "an invocation may name its items by path")]
             #[allow(unused_imports, clippy::wildcard_imports, reason = "the invocation's scope")]
             use super::*;
+            use $($path)+ as cases;
             $(
                 #[tokio::test]
                 async fn $case() {
-                    $($path)+::$case(&$fresh.await).await;
+                    cases::$case(&$fresh.await).await;
                 }
             )+
         }

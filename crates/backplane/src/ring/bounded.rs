@@ -155,7 +155,7 @@ mod tests {
     /// `ceil(c * mean * weight)` in whole numbers, by counting up.
     fn bound(keys: u64, weight: u32, total_weight: u32, percent: u32) -> u64 {
         let wanted = keys * u64::from(weight) * u64::from(percent);
-        (0..)
+        (0..=wanted)
             .find(|load| load * u64::from(total_weight) * 100 >= wanted)
             .unwrap()
     }

@@ -151,13 +151,11 @@ mod tests {
             });
             for point in ends.chain(points) {
                 let (from, to) = (names(&old, point), names(&new, point));
-                match diff.at(point) {
-                    Some(range) => {
-                        prop_assert_ne!(&from, &to);
-                        prop_assert_eq!(range.from(), from.as_ref());
-                        prop_assert_eq!(range.to(), to.as_ref());
-                    }
-                    None => prop_assert_eq!(from, to),
+                let range = diff.at(point);
+                prop_assert_eq!(range.is_some(), from != to);
+                if let Some(range) = range {
+                    prop_assert_eq!(range.from(), from.as_ref());
+                    prop_assert_eq!(range.to(), to.as_ref());
                 }
             }
         }
