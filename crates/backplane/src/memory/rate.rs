@@ -13,7 +13,8 @@ use crate::{
 /// eighths full, so with four slots a key the sweep outruns the growth.
 const SWEPT_PER_KEY: usize = 4;
 
-/// How many slots it looks at before it is refused for lack of room.
+/// How many slots it looks at before it is refused for lack of room, so that a stranger who fills the
+/// table cannot make every check walk all of it. The next new key goes on where this one stopped.
 const SWEPT_WHEN_FULL: usize = 64;
 
 /// The bounds of a [`MemoryRateLimiter`].
@@ -274,6 +275,21 @@ mod tests {
         clock.advance(HOUR / 2);
         assert!(limiter.check(b"new", hourly(2), 1).unwrap().is_allowed());
         assert!(limiter.keys() <= 10);
+    }
+
+    #[test]
+    fn a_full_table_finds_its_one_idle_key() {
+        const KEYS: u8 = 28;
+        for idle in 0..KEYS {
+            let (clock, limiter) = with_max_keys(usize::from(KEYS), 1);
+            for key in 0..KEYS {
+                let cost = if key == idle { 1 } else { 2 };
+                assert!(limiter.check(&[key], hourly(2), cost).unwrap().is_allowed());
+            }
+            clock.advance(HOUR / 2);
+            assert!(limiter.check(b"new", hourly(2), 1).unwrap().is_allowed());
+            assert!(limiter.check(b"newer", hourly(2), 1).is_err());
+        }
     }
 
     #[test]

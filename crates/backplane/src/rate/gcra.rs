@@ -206,6 +206,16 @@ mod tests {
     }
 
     #[test]
+    fn a_fraction_of_another_pace_counts_as_a_nanosecond() {
+        let sevenths = Quota::new(7, Duration::from_nanos(10)).unwrap();
+        let (tat, _) = Tat::default().check(0, sevenths, 1); // in 1 3/7 ns
+        let whole = Quota::new(1, Duration::from_nanos(1)).unwrap();
+        let (_, decision) = tat.check(0, whole.with_burst(2).unwrap(), 1);
+        let retry_after = Duration::from_nanos(1);
+        assert_eq!(decision, Decision::Limited { retry_after });
+    }
+
+    #[test]
     fn asking_for_nothing_is_allowed_even_in_debt() {
         let hour = Duration::from_secs(3_600);
         let large = Quota::new(10, hour).unwrap();
