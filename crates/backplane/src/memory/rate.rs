@@ -58,7 +58,8 @@ impl Default for MemoryRateLimiterOptions {
 ///
 /// It keeps one instant per key that has used up anything, and reads its clock's monotonic time. Keys
 /// that are whole again are dropped as new ones come in, a few slots of the table at a time; no task
-/// runs in the background.
+/// runs in the background. Reading the clock is a large part of what a check costs: where a tick of
+/// precision is enough, give it a [`CoarseClock`](crate::CoarseClock).
 ///
 /// ```
 /// use std::{sync::Arc, time::Duration};

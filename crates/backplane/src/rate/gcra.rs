@@ -5,22 +5,23 @@ use crate::rate::{Decision, Quota};
 /// The theoretical arrival time: when a key's bucket is full again.
 ///
 /// It is exact. A quota of 7 a minute has no whole number of nanoseconds between two units, so the
-/// instant carries a fraction in the quota's own denominator; rounding it away would either admit
-/// too much over time or hold back the last unit of a period.
+/// instant is kept in ticks of which the quota's count make a nanosecond; rounding it would either
+/// admit too much over time or hold back the last unit of a period. An instant of 64 bits in ticks of
+/// 32 takes 96, so that with its count it fills 16 bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Tat {
-    /// Whole nanoseconds on the caller's clock.
-    nanos: u64,
-    /// The rest in ticks, of which `count` make a nanosecond.
-    ticks: u32,
-    /// The count of the quota that it was computed for; zero in a new one, which has no rest.
+    /// The lower 64 bits of the ticks on the caller's clock.
+    low: u64,
+    /// The upper 32.
+    high: u32,
+    /// How many ticks make a nanosecond; zero in a new one, which is at the clock's origin.
     count: u32,
 }
 
 impl Tat {
     /// Whether the bucket is full at `now`, so that the key need not be remembered.
-    pub(crate) const fn is_idle(self, now: u64) -> bool {
-        self.whole_nanos() <= now
+    pub(crate) fn is_idle(self, now: u64) -> bool {
+        self.ticks() <= u128::from(now) * u128::from(self.count)
     }
 
     /// Takes `cost` at `now`, in nanoseconds, if it is there: the new state and the answer.
@@ -46,27 +47,28 @@ impl Tat {
         (next, Decision::Allowed { remaining })
     }
 
+    /// The end of the clock's time is far below the end of 96 bits, but for clocks that start there.
     fn from_ticks(ticks: u128, quota: Quota) -> Self {
-        let count = u128::from(quota.count());
+        let high = ticks >> u64::BITS;
         Self {
-            nanos: saturate(ticks / count),
-            ticks: u32::try_from(ticks % count).expect("a rest is below the count"),
+            low: u64::try_from(ticks - (high << u64::BITS)).expect("what is left is 64 bits"),
+            high: u32::try_from(high).unwrap_or(u32::MAX),
             count: quota.count(),
         }
     }
 
-    /// In the ticks of `quota`. If it was computed for another pace the rest counts as a nanosecond.
-    fn in_ticks(self, quota: Quota) -> u128 {
-        let count = u128::from(quota.count());
-        if self.count == quota.count() {
-            u128::from(self.nanos) * count + u128::from(self.ticks)
-        } else {
-            u128::from(self.whole_nanos()) * count
-        }
+    fn ticks(self) -> u128 {
+        u128::from(self.high) << u64::BITS | u128::from(self.low)
     }
 
-    const fn whole_nanos(self) -> u64 {
-        self.nanos.saturating_add((self.ticks > 0) as u64)
+    /// In the ticks of `quota`. If it was computed for another pace the rest of a nanosecond counts as
+    /// a whole one.
+    fn in_ticks(self, quota: Quota) -> u128 {
+        if self.count == quota.count() {
+            return self.ticks();
+        }
+        let nanos = self.ticks().div_ceil(u128::from(self.count.max(1)));
+        nanos * u128::from(quota.count())
     }
 }
 
@@ -115,7 +117,7 @@ mod tests {
             }
             let Some(level) = self.level.checked_sub(u128::from(cost) * unit) else {
                 let missing = u128::from(cost) * unit - self.level;
-                let retry_after = Duration::from_nanos_u128(missing.div_ceil(count));
+                let retry_after = Duration::from_nanos(saturate(missing.div_ceil(count)));
                 return Decision::Limited { retry_after };
             };
             self.level = level;
