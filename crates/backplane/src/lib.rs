@@ -17,7 +17,10 @@ pub mod ring;
 mod sync;
 pub mod topic;
 
+pub use backoff::{Backoff, BackoffOptions};
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use position::{Epoch, Position};
 pub use topic::Topic;
+pub use rate::{Quota, RateLimiter};
+pub use ring::HashRing;

@@ -8,6 +8,7 @@ pub mod id_generator;
 pub mod node_leases;
 pub mod bus;
 pub mod flaky_bus;
+pub mod rate;
 
 use std::{sync::Arc, time::Duration};
 

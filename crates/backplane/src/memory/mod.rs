@@ -8,3 +8,6 @@ pub use node_leases::MemoryNodeLeases;
 mod bus;
 
 pub use bus::{MemoryBus, MemoryBusOptions, MemoryNode};
+mod rate;
+
+pub use rate::{MemoryRateLimiter, MemoryRateLimiterOptions};
