@@ -56,10 +56,11 @@ macro_rules! conformance_cases {
             #[expect(clippy::allow_attributes, reason = "an invocation may name its items by path")]
             #[allow(unused_imports, clippy::wildcard_imports, reason = "the invocation's scope")]
             use super::*;
+            use $($path)+ as cases;
             $(
                 #[tokio::test]
                 async fn $case() {
-                    $($path)+::$case(&$fresh.await).await;
+                    cases::$case(&$fresh.await).await;
                 }
             )+
         }
