@@ -7,6 +7,7 @@ pub mod clock;
 pub mod conformance;
 pub mod directory;
 mod error;
+mod fencing;
 pub mod hub;
 pub mod id;
 pub mod memory;
@@ -17,4 +18,6 @@ pub mod ring;
 
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
+pub use fencing::FencingToken;
+pub use memory::MemoryQueue;
 pub use position::{Epoch, Position};
