@@ -19,5 +19,5 @@ pub mod ring;
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use fencing::FencingToken;
-pub use memory::MemoryQueue;
+pub use memory::{MemoryDirectory, MemoryQueue};
 pub use position::{Epoch, Position};

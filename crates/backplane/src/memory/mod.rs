@@ -1,6 +1,8 @@
 //! The memory implementation of every trait: the reference and the fast path.
 
+mod directory;
 mod queue;
 mod signal;
 
+pub use directory::MemoryDirectory;
 pub use queue::MemoryQueue;

@@ -1,7 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use futures::future::{Either, select};
 use parking_lot::Mutex;
 
 use super::signal::Signal;
@@ -109,16 +108,11 @@ impl MemoryQueue {
     pub async fn ready(&self) {
         loop {
             let stirred = self.stirred.listen();
-            match self.apply(Ledger::next_due) {
-                Some(Duration::ZERO) => return,
-                None => stirred.await,
-                Some(wait) => {
-                    let nap = self.clock.sleep(wait.min(LONGEST_NAP));
-                    if let Either::Left(((), nap)) = select(stirred, nap).await {
-                        drop(nap);
-                    }
-                }
+            let wait = self.apply(Ledger::next_due);
+            if wait == Some(Duration::ZERO) {
+                return;
             }
+            stirred.or_after(wait, &*self.clock).await;
         }
     }
 
@@ -185,9 +179,6 @@ impl TaskQueue for MemoryQueue {
         Ok(())
     }
 }
-
-/// A timer asked for more than it can count to would panic; waking once in a while costs nothing.
-const LONGEST_NAP: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {

@@ -2,9 +2,13 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
+use futures::future::select;
 use parking_lot::Mutex;
+
+use crate::Clock;
 
 /// Tells everybody who listens that something changed.
 ///
@@ -59,6 +63,17 @@ pub(super) struct Listener<'a> {
     seen: u64,
 }
 
+impl Listener<'_> {
+    /// Completes with the signal, or once `wait` has passed; or once in a long while, because a
+    /// timer that is asked for more than it can count to may panic.
+    pub(super) async fn or_after(self, wait: Option<Duration>, clock: &dyn Clock) {
+        match wait {
+            Some(wait) => drop(select(self, clock.sleep(wait.min(LONGEST_NAP))).await),
+            None => self.await,
+        }
+    }
+}
+
 impl Future for Listener<'_> {
     type Output = ();
 
@@ -82,6 +97,8 @@ impl Drop for Listener<'_> {
         state.wakers.retain(|(id, _)| *id != self.id);
     }
 }
+
+const LONGEST_NAP: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
