@@ -15,9 +15,11 @@ pub mod position;
 pub mod queue;
 pub mod rate;
 pub mod ring;
+mod signal;
 
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use fencing::FencingToken;
 pub use memory::{MemoryDirectory, MemoryQueue};
 pub use position::{Epoch, Position};
+pub use signal::{Listener, Signal};

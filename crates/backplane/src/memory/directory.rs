@@ -4,9 +4,8 @@ use async_trait::async_trait;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
-use super::signal::Signal;
 use crate::{
-    Clock, Error, ErrorKind, FencingToken, Result, SystemClock,
+    Clock, Error, ErrorKind, FencingToken, Result, Signal, SystemClock,
     directory::{
         Directory, DirectoryOptions, Joined, Membership, Node, NodeChange, Tenure, View, ViewEpoch,
         check_name, check_node,

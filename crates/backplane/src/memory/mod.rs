@@ -2,7 +2,6 @@
 
 mod directory;
 mod queue;
-mod signal;
 
 pub use directory::MemoryDirectory;
 pub use queue::MemoryQueue;

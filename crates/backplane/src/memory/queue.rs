@@ -3,9 +3,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::signal::Signal;
 use crate::{
-    Clock, Result, SystemClock,
+    Clock, Result, Signal, SystemClock,
     queue::{
         DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey, Ledger, Moment, NewTask,
         QueueOptions, QueueStats, Settled, Settlement, TaskId, TaskQueue,

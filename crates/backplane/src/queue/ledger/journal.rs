@@ -3,7 +3,10 @@
 use std::{mem, time::Duration};
 
 use super::{Ledger, Moment, State, Task, chain::Slot};
-use crate::queue::{Cause, QueueOptions, Standing, TaskId, TaskRecord};
+use crate::{
+    Error, ErrorKind, Result,
+    queue::{Cause, QueueOptions, Standing, TaskId, TaskRecord},
+};
 
 impl Ledger {
     /// A queue that holds what `records` say, and notes its changes from now on.
@@ -11,23 +14,33 @@ impl Ledger {
     /// `incarnation` must be larger than at any earlier restore from the same store, and be stored
     /// before the first operation: task ids and fencing tokens start at 2⁴⁰ times it. Leases do not
     /// outlive a ledger: their tasks become due `now`, or dead if they are out of attempts.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if `incarnation` is 2²⁴ or more.
     pub fn restore(
         options: QueueOptions,
         incarnation: u32,
         mut records: Vec<TaskRecord>,
         now: Moment,
-    ) -> Self {
+    ) -> Result<Self> {
+        if incarnation >= 1 << 24 {
+            let source = "incarnations used up";
+            return Err(Error::new(ErrorKind::Invalid, "restore", source));
+        }
         let mut ledger = Self::new(options);
-        ledger.journal = Some(Vec::new());
         ledger.now = now.elapsed;
         ledger.last_task = u64::from(incarnation) << 40;
         ledger.last_token = ledger.last_task;
         records.sort_by_key(|record| (record.standing.time(now), record.task));
+        let mut interrupted = Vec::new();
         for record in records {
-            ledger.take_up(record, now);
+            let was_leased = record.standing == Standing::Leased;
+            let task = (record.task, ledger.take_up(record, now));
+            interrupted.extend(was_leased.then_some(task));
         }
-        ledger
+        ledger.journal = Some(interrupted);
+        Ok(ledger)
     }
 
     /// The tasks that changed since the last call, by ascending id: with what to store of each, or
@@ -79,7 +92,7 @@ impl Ledger {
         }
     }
 
-    fn take_up(&mut self, record: TaskRecord, now: Moment) {
+    fn take_up(&mut self, record: TaskRecord, now: Moment) -> Slot {
         let standing = record.standing.clone();
         let slot = self.add(record);
         let is_out_of_attempts = self.tasks[slot].attempts >= self.options.max_attempts;
@@ -93,6 +106,7 @@ impl Ledger {
             Standing::Dead { cause, died_at } => self.bury(slot, cause, died_at),
             Standing::Settled { until } => self.attach(slot, State::Settled { until }),
         }
+        slot
     }
 }
 

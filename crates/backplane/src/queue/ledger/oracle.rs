@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 
 use super::{Ledger, Moment};
 use crate::{
-    FencingToken, Timestamp,
+    ErrorKind, FencingToken, Timestamp,
     queue::{
         Admission, Cause, DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey,
         NewTask, Priority, QueueOptions, QueueStats, Settled, Settlement, TaskId,
@@ -489,7 +489,7 @@ struct Trial {
 impl Trial {
     fn new() -> Self {
         Self {
-            ledger: Ledger::restore(options(), 0, Vec::new(), moment(0)),
+            ledger: Ledger::restore(options(), 0, Vec::new(), moment(0)).unwrap(),
             stored: BTreeMap::new(),
             oracle: Oracle::new(options()),
             incarnation: 0,
@@ -551,7 +551,7 @@ impl Trial {
         self.incarnation += 1;
         let records = self.stored.values().cloned().collect();
         let now = moment(self.oracle.now);
-        self.ledger = Ledger::restore(options(), self.incarnation, records, now);
+        self.ledger = Ledger::restore(options(), self.incarnation, records, now).unwrap();
         self.oracle.restart(self.incarnation);
     }
 
@@ -631,4 +631,14 @@ fn only_a_change_that_lets_a_sleeper_miss_something_stirs() {
     let sooner = NewTask::new("c").with_delay(ttl / 2);
     ledger.enqueue(&[sooner], now).unwrap();
     assert!(ledger.take_stirred(), "due before the lease ends");
+}
+
+#[test]
+fn ids_of_one_incarnation_never_reach_those_of_the_next() {
+    let restore = |incarnation| Ledger::restore(options(), incarnation, Vec::new(), moment(0));
+    let mut last = restore((1 << 24) - 1).unwrap();
+    let enqueued = last.enqueue(&[NewTask::new("a")], moment(0)).unwrap();
+    let first = TaskId::new(((1 << 24) - 1) << 40 | 1);
+    assert_eq!(enqueued, Enqueued::Accepted(vec![Admission::New(first)]));
+    assert_eq!(restore(1 << 24).unwrap_err().kind(), ErrorKind::Invalid);
 }

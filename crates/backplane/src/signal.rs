@@ -1,3 +1,5 @@
+//! Waiting for something to change, under any executor.
+
 use std::{
     future::Future,
     pin::Pin,
@@ -13,9 +15,19 @@ use crate::Clock;
 /// Tells everybody who listens that something changed.
 ///
 /// A listener is registered when it is made, so whoever makes one, then looks, then awaits it
-/// misses nothing.
+/// misses nothing. For queues, directories and buses whose state changes in this process.
+///
+/// ```
+/// use backplane::Signal;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let signal = Signal::default();
+/// let listener = signal.listen();
+/// signal.raise(); // before the listener is awaited
+/// listener.await;
+/// # }
+/// ```
 #[derive(Debug, Default)]
-pub(super) struct Signal {
+pub struct Signal {
     state: Mutex<SignalState>,
 }
 
@@ -29,7 +41,7 @@ struct SignalState {
 
 impl Signal {
     /// Completes every listener there is.
-    pub(super) fn raise(&self) {
+    pub fn raise(&self) {
         let mut state = self.state.lock();
         if state.listeners == 0 {
             return;
@@ -43,7 +55,7 @@ impl Signal {
     }
 
     /// A future that completes once the signal is raised after this call.
-    pub(super) fn listen(&self) -> Listener<'_> {
+    pub fn listen(&self) -> Listener<'_> {
         let mut state = self.state.lock();
         state.listeners += 1;
         state.last_listener += 1;
@@ -56,8 +68,9 @@ impl Signal {
 }
 
 /// Waits for one raise of a [`Signal`]. Dropping it leaves nothing behind.
+#[must_use = "it waits only when awaited"]
 #[derive(Debug)]
-pub(super) struct Listener<'a> {
+pub struct Listener<'a> {
     signal: &'a Signal,
     id: u64,
     seen: u64,
@@ -66,7 +79,7 @@ pub(super) struct Listener<'a> {
 impl Listener<'_> {
     /// Completes with the signal, or once `wait` has passed; or once in a long while, because a
     /// timer that is asked for more than it can count to may panic.
-    pub(super) async fn or_after(self, wait: Option<Duration>, clock: &dyn Clock) {
+    pub async fn or_after(self, wait: Option<Duration>, clock: &dyn Clock) {
         match wait {
             Some(wait) => drop(select(self, clock.sleep(wait.min(LONGEST_NAP))).await),
             None => self.await,
