@@ -27,7 +27,8 @@ use crate::Failure;
 /// # Atomicity
 ///
 /// A piece of work is on disk as a whole or not at all. One that fails is undone and does not
-/// affect the others of its transaction, which are run again without it.
+/// affect the others of its transaction, which are run again without it. A commit that fails stops
+/// the writer, because what is in memory beside the database may be ahead of it from then on.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -130,8 +131,8 @@ impl Writer {
     /// # Errors
     ///
     /// What `work` returned; `Full` if too much waits, and `Closed` if the writer has stopped:
-    /// nothing was written. `Unavailable` if the commit failed: the database must be opened again
-    /// to learn what is on disk.
+    /// nothing was written. `Unavailable` if a commit failed, this or an earlier one: the writer
+    /// has stopped, and the database must be opened again to learn what is on disk.
     ///
     /// # Cancel safety
     ///
@@ -173,12 +174,12 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// `Full` if too much waits, `Closed` if the writer has stopped.
+    /// `Full` if too much waits; `Closed` or `Unavailable` if the writer has stopped.
     pub fn permit(&self) -> Result<Permit<'_>, Failure> {
         let line = &*self.thread.line;
         let mut state = line.state.lock();
-        if state.closed {
-            return Err(Failure::bare(ErrorKind::Closed));
+        if let Some(reason) = &state.closed {
+            return Err(reason.clone());
         }
         if state.jobs.len() + state.reserved >= line.options.pending {
             return Err(Failure::bare(ErrorKind::Full));
@@ -230,7 +231,7 @@ impl Permit<'_> {
             answer,
         });
         let mut state = self.line.state.lock();
-        if !state.closed {
+        if state.closed.is_none() {
             state.jobs.push_back(job);
             self.line.filled.notify_one();
         }
@@ -274,7 +275,7 @@ impl Drop for Claim {
 
 impl Drop for WriterThread {
     fn drop(&mut self) {
-        self.line.close();
+        self.line.close(Failure::bare(ErrorKind::Closed));
         if let Some(handle) = self.handle.take()
             && handle.thread().id() != thread::current().id()
         {
@@ -296,7 +297,8 @@ struct Line {
 struct LineState {
     jobs: VecDeque<Box<dyn Job>>,
     reserved: usize,
-    closed: bool,
+    /// Why no more work is taken.
+    closed: Option<Failure>,
 }
 
 impl fmt::Debug for LineState {
@@ -313,7 +315,18 @@ impl Line {
     fn serve(&self, database: &Database) {
         let _closes = CloseWhenDone(self);
         while let Some(jobs) = self.next_group() {
-            commit(database, jobs);
+            let (jobs, failure) = commit(database, jobs);
+            let has_failed = failure.is_some();
+            if let Some(failure) = failure.clone() {
+                // Before anybody learns of it, so that nobody goes on as though nothing happened.
+                self.close(failure);
+            }
+            for job in jobs {
+                job.answer(failure.clone());
+            }
+            if has_failed {
+                return;
+            }
         }
     }
 
@@ -321,7 +334,7 @@ impl Line {
     fn next_group(&self) -> Option<Vec<Box<dyn Job>>> {
         let mut state = self.state.lock();
         while state.jobs.is_empty() {
-            if state.closed {
+            if state.closed.is_some() {
                 return None;
             }
             self.filled.wait(&mut state);
@@ -330,8 +343,8 @@ impl Line {
         Some(state.jobs.drain(..size).collect())
     }
 
-    fn close(&self) {
-        self.state.lock().closed = true;
+    fn close(&self, reason: Failure) {
+        self.state.lock().closed.get_or_insert(reason);
         self.filled.notify_one();
     }
 }
@@ -341,25 +354,26 @@ struct CloseWhenDone<'a>(&'a Line);
 
 impl Drop for CloseWhenDone<'_> {
     fn drop(&mut self) {
+        self.0.close(Failure::bare(ErrorKind::Closed));
         let mut state = self.0.state.lock();
-        state.closed = true;
         let unanswered = std::mem::take(&mut state.jobs);
         drop(state);
         drop(unanswered);
     }
 }
 
-/// Commits all jobs that do not fail in one transaction, and answers each.
-fn commit(database: &Database, mut jobs: Vec<Box<dyn Job>>) {
-    let failure = loop {
+/// Commits in one transaction all jobs that do not fail, and answers those that do. Returns the
+/// others, and why the transaction failed, if it did.
+fn commit(
+    database: &Database,
+    mut jobs: Vec<Box<dyn Job>>,
+) -> (Vec<Box<dyn Job>>, Option<Failure>) {
+    loop {
         match attempt(database, &mut jobs) {
-            Attempt::Committed => break None,
-            Attempt::Failed(failure) => break Some(failure),
+            Attempt::Committed => return (jobs, None),
+            Attempt::Failed(failure) => return (jobs, Some(failure)),
             Attempt::FailedAt(index, failure) => jobs.remove(index).answer(Some(failure)),
         }
-    };
-    for job in jobs {
-        job.answer(failure.clone());
     }
 }
 

@@ -1,4 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ::backplane::{
     Clock, Error, ErrorKind, Result, Signal,
@@ -9,7 +15,7 @@ use ::backplane::{
 };
 use async_trait::async_trait;
 use futures::future::{BoxFuture, FutureExt};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::task_codec::{decode, encode};
@@ -30,7 +36,7 @@ use crate::{Claim, Failure, Permit, Writer};
 ///
 /// # Failures
 ///
-/// Once a commit failed, the queue and the file may differ, so every later call is `Unavailable`:
+/// Once a write failed, the queue and the file may differ, so every later call is `Unavailable`:
 /// open the database and the queue again.
 #[derive(Debug)]
 pub struct RedbQueue {
@@ -39,16 +45,11 @@ pub struct RedbQueue {
     clock: Arc<dyn Clock>,
     /// What `clock` read when the queue was opened.
     opened: Moment,
-    state: Mutex<State>,
+    ledger: Mutex<Ledger>,
+    /// A write failed, also if nobody waited for it.
+    failed: Arc<AtomicBool>,
     stirred: Signal,
     _claim: Claim,
-}
-
-#[derive(Debug)]
-struct State {
-    ledger: Ledger,
-    /// Why a commit failed.
-    failed: Option<Failure>,
 }
 
 impl RedbQueue {
@@ -74,16 +75,14 @@ impl RedbQueue {
 
         let opened = Moment::new(clock.monotonic(), clock.now());
         let now = since_epoch(opened, &*clock);
-        let state = State {
-            ledger: Ledger::restore(options, incarnation, records, now)?,
-            failed: None,
-        };
+        let ledger = Ledger::restore(options, incarnation, records, now)?;
         Ok(Self {
             writer: writer.clone(),
             table,
             clock,
             opened,
-            state: Mutex::new(state),
+            ledger: Mutex::new(ledger),
+            failed: Arc::default(),
             stirred: Signal::default(),
             _claim: claim,
         })
@@ -96,10 +95,7 @@ impl RedbQueue {
         act: impl FnOnce(&mut Ledger, Moment) -> Result<R>,
     ) -> Result<R> {
         let (result, stored) = self.begin(op, act)?;
-        if let Err(failure) = stored.await {
-            self.state.lock().failed = Some(failure.clone());
-            return Err(failure.of(op));
-        }
+        stored.await.map_err(|failure| failure.of(op))?;
         Ok(result)
     }
 
@@ -113,11 +109,11 @@ impl RedbQueue {
         act: impl FnOnce(&mut Ledger, Moment) -> Result<R>,
     ) -> Result<(R, BoxFuture<'static, Result<(), Failure>>)> {
         let permit = self.writer.permit().map_err(|failure| failure.of(op))?;
-        let mut state = self.state.lock();
-        let result = act(state.usable(op)?, since_epoch(self.opened, &*self.clock))?;
-        let stored = self.store(permit, state.ledger.take_changes());
-        let stirred = state.ledger.take_stirred();
-        drop(state);
+        let mut ledger = self.lock(op)?;
+        let result = act(&mut ledger, since_epoch(self.opened, &*self.clock))?;
+        let stored = self.store(permit, ledger.take_changes());
+        let stirred = ledger.take_stirred();
+        drop(ledger);
         if stirred {
             self.stirred.raise();
         }
@@ -134,34 +130,27 @@ impl RedbQueue {
         }
         let encoded = |(task, record): (TaskId, Option<_>)| (task, record.as_ref().map(encode));
         let changes: Vec<_> = changes.into_iter().map(encoded).collect();
-        let table = Arc::clone(&self.table);
+        let (table, failed) = (Arc::clone(&self.table), Arc::clone(&self.failed));
         let store = permit.run(move |txn| {
-            let mut tasks = txn.open_table(tasks(&table))?;
-            for (task, record) in &changes {
-                match record {
-                    Some(record) => drop(tasks.insert(task.get(), &**record)?),
-                    None => drop(tasks.remove(task.get())?),
-                }
-            }
-            Ok(())
+            let stored = store(txn, &table, &changes);
+            failed.fetch_or(stored.is_err(), Ordering::Relaxed);
+            stored
         });
         store.boxed()
     }
 
     /// Looks at the ledger without waiting for the disk.
     fn look<R>(&self, op: &'static str, look: impl FnOnce(&mut Ledger, Moment) -> R) -> Result<R> {
-        let mut state = self.state.lock();
+        let mut ledger = self.lock(op)?;
         let now = since_epoch(self.opened, &*self.clock);
-        Ok(look(state.usable(op)?, now))
+        Ok(look(&mut ledger, now))
     }
-}
 
-impl State {
-    fn usable(&mut self, op: &'static str) -> Result<&mut Ledger> {
-        match &self.failed {
-            Some(failure) => Err(Error::new(ErrorKind::Unavailable, op, failure.clone())),
-            None => Ok(&mut self.ledger),
+    fn lock(&self, op: &'static str) -> Result<MutexGuard<'_, Ledger>> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Unavailable, op, "a write failed"));
         }
+        Ok(self.ledger.lock())
     }
 }
 
@@ -244,6 +233,21 @@ fn load(txn: &WriteTransaction, table: &str) -> Result<(u32, Vec<TaskRecord>), F
     Ok((incarnation, records))
 }
 
+fn store(
+    txn: &WriteTransaction,
+    table: &str,
+    changes: &[(TaskId, Option<Vec<u8>>)],
+) -> Result<(), Failure> {
+    let mut tasks = txn.open_table(tasks(table))?;
+    for (task, record) in changes {
+        match record {
+            Some(record) => drop(tasks.insert(task.get(), &**record)?),
+            None => drop(tasks.remove(task.get())?),
+        }
+    }
+    Ok(())
+}
+
 /// The present as a ledger counts it that outlives processes: since the epoch, by the wall clock up
 /// to `opened` and by the monotonic clock from then on.
 fn since_epoch(opened: Moment, clock: &dyn Clock) -> Moment {
@@ -261,7 +265,7 @@ mod tests {
         conformance::{Fresh, TestTime, queue::options},
         queue::Priority,
     };
-    use redb::Database;
+    use redb::{Database, StorageBackend, backends::InMemoryBackend};
 
     use super::*;
     use crate::WriterOptions;
@@ -359,13 +363,64 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_failed_commit_nothing_is_promised() {
-        let folder = tempfile::tempdir().unwrap();
-        let writer = writer(&folder.path().join("data.redb"));
+        let broken = Arc::new(AtomicBool::new(false));
+        let disk = BreakingDisk {
+            memory: InMemoryBackend::new(),
+            broken: Arc::clone(&broken),
+        };
+        let database = Database::builder().create_with_backend(disk).unwrap();
+        let writer = Writer::start(Arc::new(database), WriterOptions::default()).unwrap();
         let queue = open(&writer, &ManualClock::default()).await.unwrap();
         queue.enqueue(&[NewTask::new("a")]).await.unwrap();
-        drop(writer.run(|_| -> Result<(), Failure> { panic!("on purpose") }));
-        let failed = queue.enqueue(&[NewTask::new("b")]).await.unwrap_err();
-        assert_eq!(failed.kind(), ErrorKind::Closed);
+        broken.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            let failed = queue.enqueue(&[NewTask::new("b")]).await.unwrap_err();
+            assert_eq!(failed.kind(), ErrorKind::Unavailable);
+        }
+        broken.store(false, Ordering::Relaxed);
+        let failed = queue.lease(1, MINUTE).await.unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Unavailable, "b is not on disk");
+    }
+
+    /// Memory that fails every write while it is broken.
+    #[derive(Debug)]
+    struct BreakingDisk {
+        memory: InMemoryBackend,
+        broken: Arc<AtomicBool>,
+    }
+
+    impl BreakingDisk {
+        fn check(&self) -> std::io::Result<()> {
+            if self.broken.load(Ordering::Relaxed) {
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            Ok(())
+        }
+    }
+
+    impl StorageBackend for BreakingDisk {
+        fn len(&self) -> std::io::Result<u64> {
+            self.memory.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+            self.memory.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> std::io::Result<()> {
+            self.check()?;
+            self.memory.set_len(len)
+        }
+
+        fn sync_data(&self) -> std::io::Result<()> {
+            self.check()?;
+            self.memory.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+            self.check()?;
+            self.memory.write(offset, data)
+        }
     }
 
     #[tokio::test]
