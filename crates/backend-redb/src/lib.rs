@@ -33,6 +33,4 @@ pub use redb;
 #[cfg(feature = "backplane")]
 pub use self::backplane::RedbQueue;
 pub use failure::Failure;
-#[cfg(feature = "backplane")]
-use writer::Claim;
-pub use writer::{Permit, Writer, WriterOptions};
+pub use writer::{Claim, Permit, Writer, WriterOptions};

@@ -1,18 +1,21 @@
 //! One thread that writes for everybody.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
-    fmt, io,
+    collections::BTreeSet,
+    io,
     sync::Arc,
     thread::{self, JoinHandle},
 };
 
 use ::backplane::ErrorKind;
 use futures::channel::oneshot;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use redb::{Database, WriteTransaction};
 
+use self::line::{Line, Work};
 use crate::Failure;
+
+mod line;
 
 /// Runs the writes of all stores of one database; clones share the thread. Start one per database.
 ///
@@ -32,7 +35,7 @@ use crate::Failure;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use backend_redb::{Failure, Writer, WriterOptions, redb::{Database, TableDefinition}};
+/// use backend_redb::{Writer, WriterOptions, redb::{Database, ReadableTable, TableDefinition}};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("data.redb");
@@ -97,11 +100,7 @@ impl Writer {
     ///
     /// If the system gives no thread.
     pub fn start(database: Arc<Database>, options: WriterOptions) -> io::Result<Self> {
-        let line = Arc::new(Line {
-            state: Mutex::default(),
-            filled: Condvar::new(),
-            options,
-        });
+        let line = Arc::new(Line::new(options));
         let (its_line, its_database) = (Arc::clone(&line), Arc::clone(&database));
         let handle = thread::Builder::new()
             .name("redb-writer".to_owned())
@@ -160,8 +159,10 @@ impl Writer {
         async { wait(answer?).await }
     }
 
-    /// Claims `table`, if nobody has it.
-    pub(crate) fn claim(&self, table: &str) -> Option<Claim> {
+    /// Claims `table`, if nobody has it: for a store that keeps in memory what lies there, and so
+    /// must be the only one.
+    #[must_use]
+    pub fn claim(&self, table: &str) -> Option<Claim> {
         let is_free = self.thread.claimed.lock().insert(table.to_owned());
         is_free.then(|| Claim {
             thread: Arc::clone(&self.thread),
@@ -230,12 +231,7 @@ impl Permit<'_> {
             outcome: None,
             answer,
         });
-        let mut state = self.line.state.lock();
-        if state.closed.is_none() {
-            state.jobs.push_back(job);
-            self.line.filled.notify_one();
-        }
-        drop(state);
+        self.line.push(job);
         answered
     }
 }
@@ -262,7 +258,7 @@ struct WriterThread {
 
 /// The right to use a table alone among the stores of one [`Writer`], until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub struct Claim {
     thread: Arc<WriterThread>,
     table: String,
 }
@@ -282,174 +278,6 @@ impl Drop for WriterThread {
             // A panic of the thread has been reported, and has closed the line.
             let _ = handle.join();
         }
-    }
-}
-
-/// The work that waits for the thread.
-#[derive(Debug)]
-struct Line {
-    state: Mutex<LineState>,
-    filled: Condvar,
-    options: WriterOptions,
-}
-
-#[derive(Default)]
-struct LineState {
-    jobs: VecDeque<Box<dyn Job>>,
-    reserved: usize,
-    /// Why no more work is taken.
-    closed: Option<Failure>,
-}
-
-impl fmt::Debug for LineState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LineState")
-            .field("jobs", &self.jobs.len())
-            .field("reserved", &self.reserved)
-            .field("closed", &self.closed)
-            .finish()
-    }
-}
-
-impl Line {
-    fn serve(&self, database: &Database) {
-        let _closes = CloseWhenDone(self);
-        while let Some(jobs) = self.next_group() {
-            let (jobs, failure) = commit(database, jobs);
-            let has_failed = failure.is_some();
-            if let Some(failure) = failure.clone() {
-                // Before anybody learns of it, so that nobody goes on as though nothing happened.
-                self.close(failure);
-            }
-            for job in jobs {
-                job.answer(failure.clone());
-            }
-            if has_failed {
-                return;
-            }
-        }
-    }
-
-    /// Waits for work; `None` if none will come.
-    fn next_group(&self) -> Option<Vec<Box<dyn Job>>> {
-        let mut state = self.state.lock();
-        while state.jobs.is_empty() {
-            if state.closed.is_some() {
-                return None;
-            }
-            self.filled.wait(&mut state);
-        }
-        let size = state.jobs.len().min(self.options.group);
-        Some(state.jobs.drain(..size).collect())
-    }
-
-    fn close(&self, reason: Failure) {
-        self.state.lock().closed.get_or_insert(reason);
-        self.filled.notify_one();
-    }
-}
-
-/// Answers what is left in the line, however the thread ends.
-struct CloseWhenDone<'a>(&'a Line);
-
-impl Drop for CloseWhenDone<'_> {
-    fn drop(&mut self) {
-        self.0.close(Failure::bare(ErrorKind::Closed));
-        let mut state = self.0.state.lock();
-        let unanswered = std::mem::take(&mut state.jobs);
-        drop(state);
-        drop(unanswered);
-    }
-}
-
-/// Commits in one transaction all jobs that do not fail, and answers those that do. Returns the
-/// others, and why the transaction failed, if it did.
-fn commit(
-    database: &Database,
-    mut jobs: Vec<Box<dyn Job>>,
-) -> (Vec<Box<dyn Job>>, Option<Failure>) {
-    loop {
-        match attempt(database, &mut jobs) {
-            Attempt::Committed => return (jobs, None),
-            Attempt::Failed(failure) => return (jobs, Some(failure)),
-            Attempt::FailedAt(index, failure) => jobs.remove(index).answer(Some(failure)),
-        }
-    }
-}
-
-enum Attempt {
-    Committed,
-    /// One job failed; nothing is on disk.
-    FailedAt(usize, Failure),
-    /// The transaction failed.
-    Failed(Failure),
-}
-
-fn attempt(database: &Database, jobs: &mut [Box<dyn Job>]) -> Attempt {
-    if jobs.is_empty() {
-        return Attempt::Committed;
-    }
-    let transaction = match database.begin_write() {
-        Ok(transaction) => transaction,
-        Err(error) => return Attempt::Failed(error.into()),
-    };
-    for (index, job) in jobs.iter_mut().enumerate() {
-        if let Err(failure) = job.run(&transaction) {
-            return match transaction.abort() {
-                Ok(()) => Attempt::FailedAt(index, failure),
-                Err(error) => Attempt::Failed(error.into()),
-            };
-        }
-    }
-    if !jobs.iter().any(|job| job.writes()) {
-        return Attempt::Committed;
-    }
-    match transaction.commit() {
-        Ok(()) => Attempt::Committed,
-        Err(error) => Attempt::Failed(error.into()),
-    }
-}
-
-/// One caller's work.
-trait Job: Send {
-    fn run(&mut self, transaction: &WriteTransaction) -> Result<(), Failure>;
-
-    /// Whether a run may have changed the transaction.
-    fn writes(&self) -> bool;
-
-    /// Tells the caller what the last run returned, or that it came to nothing.
-    fn answer(self: Box<Self>, failure: Option<Failure>);
-}
-
-struct Work<T, F> {
-    run: F,
-    writes: bool,
-    outcome: Option<T>,
-    answer: oneshot::Sender<Result<T, Failure>>,
-}
-
-impl<T, F> Job for Work<T, F>
-where
-    T: Send,
-    F: FnMut(&WriteTransaction) -> Result<T, Failure> + Send,
-{
-    fn run(&mut self, transaction: &WriteTransaction) -> Result<(), Failure> {
-        self.outcome = Some((self.run)(transaction)?);
-        Ok(())
-    }
-
-    fn writes(&self) -> bool {
-        self.writes
-    }
-
-    fn answer(self: Box<Self>, failure: Option<Failure>) {
-        let answer = match (failure, self.outcome) {
-            (None, Some(outcome)) => Ok(outcome),
-            (Some(failure), _) => Err(failure),
-            (None, None) => Err(Failure::bare(ErrorKind::Closed)),
-        };
-        // A caller that has gone away needs no answer.
-        let _ = self.answer.send(answer);
     }
 }
 

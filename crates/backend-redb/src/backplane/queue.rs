@@ -34,6 +34,11 @@ use crate::{Claim, Failure, Permit, Writer};
 /// letter if that was its last attempt. While no process has the queue open, delays go by the wall
 /// clock; within one, by the monotonic clock.
 ///
+/// # Erasure
+///
+/// What a purge removed cannot be read through any table again. Its bytes may stay in free pages of
+/// the file until those are used again or the database is compacted.
+///
 /// # Failures
 ///
 /// Once a write failed, the queue and the file may differ, so every later call is `Unavailable`:
