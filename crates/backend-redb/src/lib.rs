@@ -1,1 +1,36 @@
-//! Being built.
+//! Durable stores in one file, on [redb], with group commit.
+//!
+//! Every write goes through a [`Writer`]: a thread that puts the work of all callers who wait at a
+//! moment into one transaction, and answers them once that is on disk. So an acknowledged write
+//! survives the crash of the process and of the machine, and a thousand callers share one `fsync`.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use backend_redb::{RedbQueue, Writer, WriterOptions, redb::Database};
+//! use backplane::{SystemClock, queue::{NewTask, QueueOptions, TaskQueue}};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("data.redb");
+//! let database = Arc::new(Database::create(path)?);
+//! let writer = Writer::start(database, WriterOptions::default())?;
+//! let clock = Arc::new(SystemClock::new());
+//! let queue = RedbQueue::open(&writer, "fanout", clock, QueueOptions::default()).await?;
+//! queue.enqueue(&[NewTask::new("on disk when this returns")]).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # What it is not
+//!
+//! Not for two processes: redb locks the file. Not a cache: what a store must look at to decide is
+//! either in a table or, where its documentation says so, in memory beside it.
+#[cfg(feature = "backplane")]
+mod backplane;
+mod failure;
+mod writer;
+
+pub use redb;
+
+#[cfg(feature = "backplane")]
+pub use self::backplane::RedbQueue;
+pub use failure::Failure;
+pub use writer::{Claim, Permit, Writer, WriterOptions};

@@ -3,11 +3,13 @@
 //! A list is one macro per trait. An implementation's whole test is a call of it with an
 //! expression that makes a [`Fresh`] subject; each case gets its own, so that cases run in parallel.
 
+pub mod bus;
+pub mod directory;
+pub mod flaky_bus;
 pub mod high_water;
 pub mod id_generator;
 pub mod node_leases;
-pub mod bus;
-pub mod flaky_bus;
+pub mod queue;
 pub mod rate;
 
 use std::{sync::Arc, time::Duration};

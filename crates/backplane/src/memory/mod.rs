@@ -1,13 +1,14 @@
 //! The memory implementation of every trait: the reference and the fast path.
+mod bus;
+mod directory;
 mod high_water;
 mod node_leases;
-
-pub use high_water::MemoryHighWater;
-pub use node_leases::MemoryNodeLeases;
-
-mod bus;
-
-pub use bus::{MemoryBus, MemoryBusOptions, MemoryNode};
+mod queue;
 mod rate;
 
+pub use bus::{MemoryBus, MemoryBusOptions, MemoryNode};
+pub use directory::MemoryDirectory;
+pub use high_water::MemoryHighWater;
+pub use node_leases::MemoryNodeLeases;
+pub use queue::MemoryQueue;
 pub use rate::{MemoryRateLimiter, MemoryRateLimiterOptions};

@@ -1,0 +1,6 @@
+//! The traits of the ground floor.
+
+mod queue;
+mod task_codec;
+
+pub use queue::RedbQueue;

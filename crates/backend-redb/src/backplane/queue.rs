@@ -1,0 +1,446 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ::backplane::{
+    Clock, Error, ErrorKind, Result, Signal,
+    queue::{
+        DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey, Ledger, Moment, NewTask,
+        QueueOptions, QueueStats, Settled, Settlement, TaskId, TaskQueue, TaskRecord,
+    },
+};
+use async_trait::async_trait;
+use futures::future::{BoxFuture, FutureExt};
+use parking_lot::{Mutex, MutexGuard};
+use redb::{ReadableTable, TableDefinition, WriteTransaction};
+
+use super::task_codec::{decode, encode};
+use crate::{Claim, Failure, Permit, Writer};
+
+/// A [`TaskQueue`] in a redb file; share it in an `Arc`.
+///
+/// The order of the tasks is kept in memory and every task on disk: opening a queue reads all of
+/// it, and [`QueueOptions::capacity`] bounds both. What a call did is on disk when it returns;
+/// [`stats`](TaskQueue::stats) and [`dead_letters`](TaskQueue::dead_letters) may tell of a call that
+/// is not yet.
+///
+/// # After a restart
+///
+/// A lease does not outlive the process: its task is due when the queue is opened again, or a dead
+/// letter if that was its last attempt. While no process has the queue open, delays go by the wall
+/// clock; within one, by the monotonic clock.
+///
+/// # Erasure
+///
+/// What a purge removed cannot be read through any table again. Its bytes may stay in free pages of
+/// the file until those are used again or the database is compacted.
+///
+/// # Failures
+///
+/// Once a write failed, the queue and the file may differ, so every later call is `Unavailable`:
+/// open the database and the queue again.
+#[derive(Debug)]
+pub struct RedbQueue {
+    writer: Writer,
+    table: Arc<str>,
+    clock: Arc<dyn Clock>,
+    /// What `clock` read when the queue was opened.
+    opened: Moment,
+    ledger: Mutex<Ledger>,
+    /// A write failed, also if nobody waited for it.
+    failed: Arc<AtomicBool>,
+    stirred: Signal,
+    _claim: Claim,
+}
+
+impl RedbQueue {
+    /// Opens the queue called `name`, which is empty if the file does not know it.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if the queue is open already, `Corrupt` if what is stored does not decode, and
+    /// whatever the [`Writer`] fails with.
+    pub async fn open(
+        writer: &Writer,
+        name: &str,
+        clock: Arc<dyn Clock>,
+        options: QueueOptions,
+    ) -> Result<Self> {
+        let table: Arc<str> = format!("backplane.queue.{name}").into();
+        let Some(claim) = writer.claim(&table) else {
+            return Err(Error::new(ErrorKind::Invalid, "open", "already open"));
+        };
+        let its_table = Arc::clone(&table);
+        let load = writer.run(move |txn| load(txn, &its_table));
+        let (incarnation, records) = load.await.map_err(|failure| failure.of("open"))?;
+
+        let opened = Moment::new(clock.monotonic(), clock.now());
+        let now = since_epoch(opened, &*clock);
+        let ledger = Ledger::restore(options, incarnation, records, now)?;
+        Ok(Self {
+            writer: writer.clone(),
+            table,
+            clock,
+            opened,
+            ledger: Mutex::new(ledger),
+            failed: Arc::default(),
+            stirred: Signal::default(),
+            _claim: claim,
+        })
+    }
+
+    /// Applies `act` to the ledger, and returns what it returned once that is on disk.
+    async fn apply<R>(
+        &self,
+        op: &'static str,
+        act: impl FnOnce(&mut Ledger, Moment) -> Result<R>,
+    ) -> Result<R> {
+        let (result, stored) = self.begin(op, act)?;
+        stored.await.map_err(|failure| failure.of(op))?;
+        Ok(result)
+    }
+
+    /// Applies `act` to the ledger and queues what changed.
+    ///
+    /// One lock holds both together, so that work lies in the writer's line in the order of the
+    /// ledger's operations: an answer then vouches for every earlier operation it depends on.
+    fn begin<R>(
+        &self,
+        op: &'static str,
+        act: impl FnOnce(&mut Ledger, Moment) -> Result<R>,
+    ) -> Result<(R, BoxFuture<'static, Result<(), Failure>>)> {
+        let permit = self.writer.permit().map_err(|failure| failure.of(op))?;
+        let mut ledger = self.lock(op)?;
+        let result = act(&mut ledger, since_epoch(self.opened, &*self.clock))?;
+        let stored = self.store(permit, ledger.take_changes());
+        let stirred = ledger.take_stirred();
+        drop(ledger);
+        if stirred {
+            self.stirred.raise();
+        }
+        Ok((result, stored))
+    }
+
+    fn store(
+        &self,
+        permit: Permit<'_>,
+        changes: Vec<(TaskId, Option<TaskRecord>)>,
+    ) -> BoxFuture<'static, Result<(), Failure>> {
+        if changes.is_empty() {
+            return permit.flush().boxed();
+        }
+        let encoded = |(task, record): (TaskId, Option<_>)| (task, record.as_ref().map(encode));
+        let changes: Vec<_> = changes.into_iter().map(encoded).collect();
+        let (table, failed) = (Arc::clone(&self.table), Arc::clone(&self.failed));
+        let store = permit.run(move |txn| {
+            let stored = store(txn, &table, &changes);
+            failed.fetch_or(stored.is_err(), Ordering::Relaxed);
+            stored
+        });
+        store.boxed()
+    }
+
+    /// Looks at the ledger without waiting for the disk.
+    fn look<R>(&self, op: &'static str, look: impl FnOnce(&mut Ledger, Moment) -> R) -> Result<R> {
+        let mut ledger = self.lock(op)?;
+        let now = since_epoch(self.opened, &*self.clock);
+        Ok(look(&mut ledger, now))
+    }
+
+    fn lock(&self, op: &'static str) -> Result<MutexGuard<'_, Ledger>> {
+        if self.failed.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Unavailable, op, "a write failed"));
+        }
+        Ok(self.ledger.lock())
+    }
+}
+
+#[async_trait]
+impl TaskQueue for RedbQueue {
+    async fn enqueue(&self, tasks: &[NewTask]) -> Result<Enqueued> {
+        self.apply("enqueue", |ledger, now| ledger.enqueue(tasks, now))
+            .await
+    }
+
+    async fn lease(&self, max: usize, ttl: Duration) -> Result<Vec<Lease>> {
+        self.apply("lease", |ledger, now| ledger.lease(max, ttl, now))
+            .await
+    }
+
+    async fn extend(&self, leases: &[LeaseKey], ttl: Duration) -> Result<Vec<Extended>> {
+        self.look("extend", |ledger, now| ledger.extend(leases, ttl, now))
+    }
+
+    async fn settle(&self, settlements: &[(LeaseKey, Settlement)]) -> Result<Vec<Settled>> {
+        self.apply("settle", |ledger, now| ledger.settle(settlements, now))
+            .await
+    }
+
+    async fn dead_letters(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.look("dead_letters", |ledger, now| {
+            ledger.dead_letters(after, limit, now)
+        })
+    }
+
+    async fn redrive(&self, tasks: &[TaskId]) -> Result<usize> {
+        self.apply("redrive", |ledger, now| Ok(ledger.redrive(tasks, now)))
+            .await
+    }
+
+    async fn discard(&self, tasks: &[TaskId]) -> Result<Vec<Discarded>> {
+        self.apply("discard", |ledger, now| Ok(ledger.discard(tasks, now)))
+            .await
+    }
+
+    async fn purge_lane(&self, lane: Lane) -> Result<usize> {
+        self.apply("purge_lane", |ledger, now| Ok(ledger.purge_lane(lane, now)))
+            .await
+    }
+
+    async fn stats(&self) -> Result<QueueStats> {
+        self.look("stats", Ledger::stats)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        loop {
+            let stirred = self.stirred.listen();
+            let wait = self.look("ready", Ledger::next_due)?;
+            if wait == Some(Duration::ZERO) {
+                return Ok(());
+            }
+            stirred.or_after(wait, &*self.clock).await;
+        }
+    }
+}
+
+/// Which incarnation of each queue was opened last, by the name of its table.
+const INCARNATIONS: TableDefinition<'_, &str, u32> = TableDefinition::new("backplane.queues");
+
+fn tasks(table: &str) -> TableDefinition<'_, u64, &'static [u8]> {
+    TableDefinition::new(table)
+}
+
+/// Begins the next incarnation of a queue, and reads what the last one left.
+fn load(txn: &WriteTransaction, table: &str) -> Result<(u32, Vec<TaskRecord>), Failure> {
+    let mut incarnations = txn.open_table(INCARNATIONS)?;
+    let last = incarnations.get(table)?.map_or(0, |last| last.value());
+    let incarnation = last.saturating_add(1);
+    incarnations.insert(table, incarnation)?;
+    let mut records = Vec::new();
+    for entry in txn.open_table(tasks(table))?.iter()? {
+        let (task, record) = entry?;
+        records.push(decode(task.value(), record.value())?);
+    }
+    Ok((incarnation, records))
+}
+
+fn store(
+    txn: &WriteTransaction,
+    table: &str,
+    changes: &[(TaskId, Option<Vec<u8>>)],
+) -> Result<(), Failure> {
+    let mut tasks = txn.open_table(tasks(table))?;
+    for (task, record) in changes {
+        match record {
+            Some(record) => drop(tasks.insert(task.get(), &**record)?),
+            None => drop(tasks.remove(task.get())?),
+        }
+    }
+    Ok(())
+}
+
+/// The present as a ledger counts it that outlives processes: since the epoch, by the wall clock up
+/// to `opened` and by the monotonic clock from then on.
+fn since_epoch(opened: Moment, clock: &dyn Clock) -> Moment {
+    let before = Duration::from_millis(opened.wall.as_millis());
+    let within = clock.monotonic().saturating_sub(opened.elapsed);
+    Moment::new(before.saturating_add(within), clock.now())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use ::backplane::{
+        ManualClock,
+        conformance::{Fresh, TestTime, queue::options},
+        queue::Priority,
+    };
+    use redb::{Database, StorageBackend, backends::InMemoryBackend};
+
+    use super::*;
+    use crate::WriterOptions;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn writer(path: &Path) -> Writer {
+        let database = Arc::new(Database::create(path).unwrap());
+        Writer::start(database, WriterOptions::default()).unwrap()
+    }
+
+    async fn open(writer: &Writer, clock: &ManualClock) -> Result<RedbQueue> {
+        let clock = Arc::new(clock.clone());
+        RedbQueue::open(writer, "test", clock, options()).await
+    }
+
+    async fn fresh() -> Fresh<dyn TaskQueue> {
+        // The file is unlinked at once, and lives as long as it is open.
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder.path().join("data.redb"));
+        let clock = ManualClock::default();
+        Fresh {
+            store: Arc::new(open(&writer, &clock).await.unwrap()),
+            time: TestTime::Manual(clock),
+        }
+    }
+
+    backplane::task_queue_conformance!(fresh());
+
+    #[tokio::test]
+    async fn an_opened_queue_goes_on_where_the_last_one_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.redb");
+        let clock = ManualClock::default();
+        let first = {
+            let writer = writer(&path);
+            let queue = open(&writer, &clock).await.unwrap();
+            let task = |payload: &'static str| NewTask::new(payload).with_key(payload);
+            for payload in ["dead", "settled", "leased"] {
+                queue.enqueue(&[task(payload)]).await.unwrap();
+            }
+            let leases = queue.lease(3, MINUTE).await.unwrap();
+            let reason = "no".to_owned();
+            let settlements = [
+                (leases[0].key, Settlement::Bury { reason }),
+                (leases[1].key, Settlement::Ack),
+            ];
+            queue.settle(&settlements).await.unwrap();
+            let low = task("low").with_priority(Priority::Low).with_lane(3);
+            queue.enqueue(&[low, task("ready")]).await.unwrap();
+            let late = task("late").with_delay(MINUTE);
+            queue.enqueue(&[late]).await.unwrap();
+            leases[2].clone()
+        };
+        let writer = writer(&path);
+        let queue = open(&writer, &clock).await.unwrap();
+        let stats = queue.stats().await.unwrap();
+        assert_eq!(
+            (stats.ready, stats.delayed, stats.leased, stats.dead),
+            (3, 1, 0, 1)
+        );
+        let known = [NewTask::new("again").with_key("settled")];
+        let Enqueued::Accepted(admitted) = queue.enqueue(&known).await.unwrap() else {
+            panic!("a known key needs no room");
+        };
+        assert_ne!(
+            admitted[0],
+            ::backplane::queue::Admission::New(admitted[0].task())
+        );
+        let stale = queue.settle(&[(first.key, Settlement::Ack)]).await.unwrap();
+        assert_eq!(stale, [Settled::Lost]);
+
+        let leases = queue.lease(10, MINUTE).await.unwrap();
+        let again = leases.iter().find(|lease| lease.key.task == first.key.task);
+        let again = again.expect("the interrupted task is due");
+        assert_eq!((&*again.payload, again.attempt), (&b"leased"[..], 2));
+        assert!(again.key.token > first.key.token);
+        assert_eq!(leases.len(), 3);
+        clock.advance(MINUTE * 2);
+        let leases = queue.lease(10, MINUTE).await.unwrap();
+        assert!(leases.iter().any(|lease| lease.payload == "late"));
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_open_once_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder.path().join("data.redb"));
+        let clock = ManualClock::default();
+        let queue = open(&writer, &clock).await.unwrap();
+        let second = open(&writer, &clock).await.unwrap_err();
+        assert_eq!(second.kind(), ErrorKind::Invalid);
+        drop(queue);
+        open(&writer, &clock).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn after_a_failed_commit_nothing_is_promised() {
+        let broken = Arc::new(AtomicBool::new(false));
+        let disk = BreakingDisk {
+            memory: InMemoryBackend::new(),
+            broken: Arc::clone(&broken),
+        };
+        let database = Database::builder().create_with_backend(disk).unwrap();
+        let writer = Writer::start(Arc::new(database), WriterOptions::default()).unwrap();
+        let queue = open(&writer, &ManualClock::default()).await.unwrap();
+        queue.enqueue(&[NewTask::new("a")]).await.unwrap();
+        broken.store(true, Ordering::Relaxed);
+        for _ in 0..2 {
+            let failed = queue.enqueue(&[NewTask::new("b")]).await.unwrap_err();
+            assert_eq!(failed.kind(), ErrorKind::Unavailable);
+        }
+        broken.store(false, Ordering::Relaxed);
+        let failed = queue.lease(1, MINUTE).await.unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Unavailable, "b is not on disk");
+    }
+
+    /// Memory that fails every write while it is broken.
+    #[derive(Debug)]
+    struct BreakingDisk {
+        memory: InMemoryBackend,
+        broken: Arc<AtomicBool>,
+    }
+
+    impl BreakingDisk {
+        fn check(&self) -> std::io::Result<()> {
+            if self.broken.load(Ordering::Relaxed) {
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            Ok(())
+        }
+    }
+
+    impl StorageBackend for BreakingDisk {
+        fn len(&self) -> std::io::Result<u64> {
+            self.memory.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+            self.memory.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> std::io::Result<()> {
+            self.check()?;
+            self.memory.set_len(len)
+        }
+
+        fn sync_data(&self) -> std::io::Result<()> {
+            self.check()?;
+            self.memory.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+            self.check()?;
+            self.memory.write(offset, data)
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_decode_is_corrupt() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = writer(&folder.path().join("data.redb"));
+        let break_it = writer.run(|txn| {
+            let mut tasks = txn.open_table(tasks("backplane.queue.test"))?;
+            tasks.insert(1, &[9, 9, 9][..])?;
+            Ok(())
+        });
+        break_it.await.unwrap();
+        let error = open(&writer, &ManualClock::default()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        let error = open(&writer, &ManualClock::default()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "not open, though tried");
+    }
+}

@@ -1,0 +1,256 @@
+//! How a task lies on disk.
+//!
+//! Version 1, integers in little endian: version `u8`, lane `u64`, priority `u8`, attempts `u32`,
+//! accepted at `u64` (ms), standing (a tag `u8` and its fields), key (`u8` present, then text),
+//! and the payload to the end. A duration is seconds `u64` and nanoseconds `u32`; text is its
+//! length `u32` and its bytes.
+
+use std::time::Duration;
+
+use ::backplane::{
+    Timestamp,
+    queue::{Cause, Lane, Priority, Standing, TaskId, TaskRecord},
+};
+use bytes::Bytes;
+
+use crate::Failure;
+
+const VERSION: u8 = 1;
+
+pub(super) fn encode(record: &TaskRecord) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + record.payload.len());
+    out.push(VERSION);
+    out.extend(record.lane.get().to_le_bytes());
+    out.push(match record.priority {
+        Priority::Low => 0,
+        Priority::Normal => 1,
+        Priority::High => 2,
+    });
+    out.extend(record.attempts.to_le_bytes());
+    out.extend(record.enqueued_at.as_millis().to_le_bytes());
+    put_standing(&mut out, &record.standing);
+    match &record.key {
+        None => out.push(0),
+        Some(key) => {
+            out.push(1);
+            put_text(&mut out, key);
+        }
+    }
+    out.extend_from_slice(&record.payload);
+    out
+}
+
+pub(super) fn decode(task: u64, bytes: &[u8]) -> Result<TaskRecord, Failure> {
+    let unreadable = || Failure::corrupt(format!("task {task} does not decode"));
+    Reader(bytes)
+        .record(TaskId::new(task))
+        .ok_or_else(unreadable)
+}
+
+fn put_standing(out: &mut Vec<u8>, standing: &Standing) {
+    match standing {
+        Standing::Waiting { due } => {
+            out.push(0);
+            put_duration(out, *due);
+        }
+        Standing::Leased => out.push(1),
+        Standing::Dead { cause, died_at } => {
+            out.push(2);
+            out.extend(died_at.as_millis().to_le_bytes());
+            put_cause(out, cause);
+        }
+        Standing::Settled { until } => {
+            out.push(3);
+            put_duration(out, *until);
+        }
+    }
+}
+
+fn put_cause(out: &mut Vec<u8>, cause: &Cause) {
+    let (tag, reason) = match cause {
+        Cause::Buried(reason) => (0, Some(reason)),
+        Cause::Failed(reason) => (1, Some(reason)),
+        // A cause that a later ledger knows and this version does not is told as the vaguest.
+        _ => (2, None),
+    };
+    out.push(tag);
+    if let Some(reason) = reason {
+        put_text(out, reason.as_bytes());
+    }
+}
+
+fn put_duration(out: &mut Vec<u8>, duration: Duration) {
+    out.extend(duration.as_secs().to_le_bytes());
+    out.extend(duration.subsec_nanos().to_le_bytes());
+}
+
+fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    let len = u32::try_from(text.len()).expect("keys and reasons are limited to 1 KiB");
+    out.extend(len.to_le_bytes());
+    out.extend_from_slice(text);
+}
+
+/// What is left to read. Each method takes its part, or `None` if it is not there.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn record(mut self, task: TaskId) -> Option<TaskRecord> {
+        if self.byte()? != VERSION {
+            return None;
+        }
+        Some(TaskRecord {
+            task,
+            lane: Lane::new(self.long()?),
+            priority: match self.byte()? {
+                0 => Priority::Low,
+                1 => Priority::Normal,
+                2 => Priority::High,
+                _ => return None,
+            },
+            attempts: self.int()?,
+            enqueued_at: Timestamp::from_millis(self.long()?),
+            standing: self.standing()?,
+            key: match self.byte()? {
+                0 => None,
+                1 => Some(Bytes::copy_from_slice(self.text()?)),
+                _ => return None,
+            },
+            payload: Bytes::copy_from_slice(self.0),
+        })
+    }
+
+    fn standing(&mut self) -> Option<Standing> {
+        Some(match self.byte()? {
+            0 => Standing::Waiting {
+                due: self.duration()?,
+            },
+            1 => Standing::Leased,
+            2 => Standing::Dead {
+                died_at: Timestamp::from_millis(self.long()?),
+                cause: self.cause()?,
+            },
+            3 => Standing::Settled {
+                until: self.duration()?,
+            },
+            _ => return None,
+        })
+    }
+
+    fn cause(&mut self) -> Option<Cause> {
+        let tag = self.byte()?;
+        if tag == 2 {
+            return Some(Cause::Expired);
+        }
+        let reason = String::from_utf8(self.text()?.to_vec()).ok()?;
+        match tag {
+            0 => Some(Cause::Buried(reason)),
+            1 => Some(Cause::Failed(reason)),
+            _ => None,
+        }
+    }
+
+    fn duration(&mut self) -> Option<Duration> {
+        let (secs, nanos) = (self.long()?, self.int()?);
+        (nanos < 1_000_000_000).then(|| Duration::new(secs, nanos))
+    }
+
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let len = self.int()?;
+        let (text, rest) = self.0.split_at_checked(usize::try_from(len).ok()?)?;
+        self.0 = rest;
+        Some(text)
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn int(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn long(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*array)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn duration() -> impl Strategy<Value = Duration> {
+        (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(secs, nanos)| Duration::new(secs, nanos))
+    }
+
+    fn standing() -> impl Strategy<Value = Standing> {
+        let cause = prop_oneof![
+            ".*".prop_map(Cause::Buried),
+            ".*".prop_map(Cause::Failed),
+            Just(Cause::Expired),
+        ];
+        prop_oneof![
+            duration().prop_map(|due| Standing::Waiting { due }),
+            Just(Standing::Leased),
+            (cause, any::<u64>()).prop_map(|(cause, died_at)| Standing::Dead {
+                cause,
+                died_at: Timestamp::from_millis(died_at),
+            }),
+            duration().prop_map(|until| Standing::Settled { until }),
+        ]
+    }
+
+    fn record() -> impl Strategy<Value = TaskRecord> {
+        let priority = prop_oneof![
+            Just(Priority::Low),
+            Just(Priority::Normal),
+            Just(Priority::High)
+        ];
+        let key = proptest::option::of(vec(any::<u8>(), 0..20));
+        let numbers = (any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>());
+        let record = (numbers, priority, vec(any::<u8>(), 0..40), key, standing());
+        record.prop_map(
+            |((task, lane, attempts, at), priority, payload, key, standing)| TaskRecord {
+                task: TaskId::new(task),
+                lane: Lane::new(lane),
+                priority,
+                payload: payload.into(),
+                key: key.map(Bytes::from),
+                attempts,
+                enqueued_at: Timestamp::from_millis(at),
+                standing,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_reads_back_as_it_was_written(record in record()) {
+            let bytes = encode(&record);
+            prop_assert_eq!(decode(record.task.get(), &bytes).unwrap(), record);
+        }
+
+        #[test]
+        fn a_record_cut_short_before_its_payload_is_refused(record in record(), cut in 0..30_usize) {
+            let mut record = record;
+            record.payload = Bytes::new();
+            let bytes = encode(&record);
+            let short = &bytes[..cut.min(bytes.len() - 1)];
+            prop_assert!(decode(record.task.get(), short).is_err());
+        }
+
+        #[test]
+        fn garbage_never_panics(bytes in vec(any::<u8>(), 0..80)) {
+            if let Ok(record) = decode(7, &bytes) {
+                prop_assert_eq!(encode(&record), bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A ledger that outlives its process.
+
+use std::{mem, time::Duration};
+
+use super::{Ledger, Moment, State, Task, chain::Slot};
+use crate::{
+    Error, ErrorKind, Result,
+    queue::{Cause, QueueOptions, Standing, TaskId, TaskRecord},
+};
+
+impl Ledger {
+    /// A queue that holds what `records` say, and notes its changes from now on.
+    ///
+    /// `incarnation` must be larger than at any earlier restore from the same store, and be stored
+    /// before the first operation: task ids and fencing tokens start at 2⁴⁰ times it. Leases do not
+    /// outlive a ledger: their tasks become due `now`, or dead if they are out of attempts.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` if `incarnation` is 2²⁴ or more.
+    pub fn restore(
+        options: QueueOptions,
+        incarnation: u32,
+        mut records: Vec<TaskRecord>,
+        now: Moment,
+    ) -> Result<Self> {
+        if incarnation >= 1 << 24 {
+            let source = "incarnations used up";
+            return Err(Error::new(ErrorKind::Invalid, "restore", source));
+        }
+        let mut ledger = Self::new(options);
+        ledger.now = now.elapsed;
+        ledger.last_task = u64::from(incarnation) << 40;
+        ledger.last_token = ledger.last_task;
+        records.sort_by_key(|record| (record.standing.time(now), record.task));
+        let mut interrupted = Vec::new();
+        for record in records {
+            let was_leased = record.standing == Standing::Leased;
+            let task = (record.task, ledger.take_up(record, now));
+            interrupted.extend(was_leased.then_some(task));
+        }
+        ledger.journal = Some(interrupted);
+        Ok(ledger)
+    }
+
+    /// The tasks that changed since the last call, by ascending id: with what to store of each, or
+    /// `None` if it is gone.
+    ///
+    /// Always empty unless the ledger was [restored](Self::restore).
+    pub fn take_changes(&mut self) -> Vec<(TaskId, Option<TaskRecord>)> {
+        let Some(journal) = &mut self.journal else {
+            return Vec::new();
+        };
+        let mut changed = mem::take(journal);
+        changed.sort_unstable();
+        changed.dedup();
+        let record = |(id, slot)| {
+            let task = self.tasks.get(slot).filter(|task| task.id == id);
+            (id, task.map(|task| self.record(task)))
+        };
+        changed.into_iter().map(record).collect()
+    }
+}
+
+impl Ledger {
+    pub(super) fn note(&mut self, id: TaskId, slot: Slot) {
+        if let Some(journal) = &mut self.journal {
+            journal.push((id, slot));
+        }
+    }
+
+    fn record(&self, task: &Task) -> TaskRecord {
+        TaskRecord {
+            task: task.id,
+            lane: self.lanes.lane(task.lane),
+            priority: task.priority,
+            payload: task.payload.clone(),
+            key: task.key.clone(),
+            attempts: task.attempts,
+            enqueued_at: task.enqueued_at,
+            standing: match &task.state {
+                State::Ready { since: due } | State::Delayed { until: due } => {
+                    Standing::Waiting { due: *due }
+                }
+                State::Leased { .. } => Standing::Leased,
+                State::Dead { cause, died_at } => Standing::Dead {
+                    cause: cause.clone(),
+                    died_at: *died_at,
+                },
+                State::Settled { until } => Standing::Settled { until: *until },
+            },
+        }
+    }
+
+    fn take_up(&mut self, record: TaskRecord, now: Moment) -> Slot {
+        let standing = record.standing.clone();
+        let slot = self.add(record);
+        let is_out_of_attempts = self.tasks[slot].attempts >= self.options.max_attempts;
+        match standing {
+            Standing::Leased if is_out_of_attempts => self.bury(slot, Cause::Expired, now.wall),
+            Standing::Leased => self.attach(slot, State::Ready { since: self.now }),
+            Standing::Waiting { due } if due <= self.now => {
+                self.attach(slot, State::Ready { since: due });
+            }
+            Standing::Waiting { due: until } => self.attach(slot, State::Delayed { until }),
+            Standing::Dead { cause, died_at } => self.bury(slot, cause, died_at),
+            Standing::Settled { until } => self.attach(slot, State::Settled { until }),
+        }
+        slot
+    }
+}
+
+impl Standing {
+    /// Restored tasks line up by this.
+    fn time(&self, now: Moment) -> Duration {
+        match self {
+            Self::Waiting { due: time } | Self::Settled { until: time } => *time,
+            Self::Leased | Self::Dead { .. } => now.elapsed,
+        }
+    }
+}
