@@ -1,10 +1,13 @@
 //! News feeds for applications that already have users and posts.
 mod activity;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod counters;
 mod cursor;
 mod entry;
 mod error;
 mod graph;
+mod memory;
 mod outbox;
 mod page;
 mod timeline;
@@ -18,6 +21,7 @@ pub use graph::{
     Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, Route,
     RouteStamp,
 };
+pub use memory::{MemoryOutbox, MemoryOutboxOptions};
 pub use outbox::{
     Appended, IdempotencyKey, Outbox, Post, PostState, Publication, Retracted, Revised,
 };
