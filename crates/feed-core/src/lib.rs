@@ -21,7 +21,7 @@ pub use graph::{
     Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, Route,
     RouteStamp,
 };
-pub use memory::{MemoryOutbox, MemoryOutboxOptions};
+pub use memory::{MemoryGraph, MemoryGraphOptions, MemoryOutbox, MemoryOutboxOptions};
 pub use outbox::{
     Appended, IdempotencyKey, Outbox, Post, PostState, Publication, Retracted, Revised,
 };

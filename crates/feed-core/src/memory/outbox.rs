@@ -1,20 +1,18 @@
 mod author;
 mod nearest;
 
-use std::{
-    fmt,
-    sync::atomic::{AtomicUsize, Ordering},
-};
+use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use hashbrown::{HashMap, hash_map::Entry as Slot};
 
 use crate::{
-    Appended, Entry, Error, ErrorKind, IdempotencyKey, Outbox, Post, PostId, PostState,
-    Publication, Result, Retracted, Revised, Seek, UserId,
+    Appended, Entry, IdempotencyKey, Outbox, Post, PostId, PostState, Publication, Result,
+    Retracted, Revised, Seek, UserId,
     memory::{
         outbox::{author::AuthorBox, nearest::Nearest},
+        room::Room,
         shards::Shards,
     },
 };
@@ -44,14 +42,14 @@ pub struct MemoryOutbox {
     authors: Shards<HashMap<UserId, AuthorBox>>,
     /// One shard of these at a time for a writer.
     posts: Shards<HashMap<PostId, Record>>,
-    live: AtomicUsize,
+    live: Room,
 }
 
 /// The bounds of a [`MemoryOutbox`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MemoryOutboxOptions {
-    /// How many live posts there may be; more are refused as [`ErrorKind::Full`]. 10,000,000 by
+    /// How many live posts there may be; more are refused as [`ErrorKind::Full`](crate::ErrorKind::Full). 10,000,000 by
     /// default. A post takes about 150 bytes and its body.
     pub max_posts: usize,
     /// How many idempotency keys are kept for each author, the newest. 1,000 by default: a retry is
@@ -79,10 +77,10 @@ impl MemoryOutbox {
     #[must_use]
     pub fn new(options: MemoryOutboxOptions) -> Self {
         Self {
+            live: Room::new(options.max_posts),
             options,
             authors: Shards::default(),
             posts: Shards::default(),
-            live: AtomicUsize::new(0),
         }
     }
 
@@ -90,18 +88,18 @@ impl MemoryOutbox {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`] if the new posts among the items are more than there is room for. Nothing
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the new posts among the items are more than there is room for. Nothing
     /// was stored.
     pub fn append(&self, items: &[Publication]) -> Result<Vec<Appended>> {
         let reserved = self.reserve(items)?;
         let answers: Vec<_> = items.iter().map(|item| self.publish(item)).collect();
         let stored = answers.iter().filter(|&&answer| answer == Appended::Stored);
         let stored = stored.count();
-        // An erasure that came in between may have made room for more than was reserved.
         if stored > reserved {
-            self.live.fetch_add(stored - reserved, Ordering::Relaxed);
+            // An erasure came in between, and made room.
+            self.live.overdraw(stored - reserved);
         } else {
-            self.live.fetch_sub(reserved - stored, Ordering::Relaxed);
+            self.live.give(reserved - stored);
         }
         Ok(answers)
     }
@@ -141,7 +139,7 @@ impl MemoryOutbox {
         let outbox = authors.entry(author).or_default();
         if removed.is_some() {
             outbox.remove(post);
-            self.live.fetch_sub(1, Ordering::Relaxed);
+            self.live.give(1);
         }
         if let Some(forgotten) = outbox.retract(post, self.options.retractions_per_author) {
             self.posts.write(forgotten.get()).remove(&forgotten);
@@ -222,31 +220,22 @@ impl MemoryOutbox {
         for &post in erased.live.iter().chain(&erased.retracted) {
             self.posts.write(post.get()).remove(&post);
         }
-        self.live.fetch_sub(erased.live.len(), Ordering::Relaxed);
+        self.live.give(erased.live.len());
         if slot.get().is_empty() {
             slot.remove();
         }
         erased.live.len() + erased.retracted.len()
     }
 
-    /// Room for the new posts among `items`, and for how many.
+    /// Takes room for the new posts among `items`, at least, and answers for how many.
     fn reserve(&self, items: &[Publication]) -> Result<usize> {
-        let reserved = self.try_reserve(items.len()).or_else(|| {
-            // A retry of what is stored already needs no room.
-            self.try_reserve(items.iter().filter(|item| self.is_new(item)).count())
-        });
-        reserved.ok_or_else(|| Error::bare(ErrorKind::Full, "append"))
-    }
-
-    fn try_reserve(&self, posts: usize) -> Option<usize> {
-        let more = |live: usize| {
-            live.checked_add(posts)
-                .filter(|&n| n <= self.options.max_posts)
-        };
-        let before = self
-            .live
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        before.ok().map(|_| posts)
+        const OP: &str = "append";
+        if self.live.take(items.len(), OP).is_ok() {
+            return Ok(items.len());
+        }
+        // A retry of what is stored already needs no room.
+        let new = items.iter().filter(|item| self.is_new(item)).count();
+        self.live.take(new, OP).map(|()| new)
     }
 
     fn is_new(&self, item: &Publication) -> bool {
@@ -296,7 +285,7 @@ impl fmt::Debug for MemoryOutbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MemoryOutbox")
             .field("options", &self.options)
-            .field("live", &self.live)
+            .field("live", &self.live.taken())
             .finish_non_exhaustive()
     }
 }

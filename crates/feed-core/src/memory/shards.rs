@@ -27,6 +27,11 @@ impl<T> Shards<T> {
         ReadMany(array::from_fn(|n| wanted[n].then(|| self.0[n].read())))
     }
 
+    /// All shards at one instant, to change.
+    pub(super) fn write_all(&self) -> WriteMany<'_, T> {
+        WriteMany(array::from_fn(|n| Some(self.0[n].write())))
+    }
+
     /// The shards of all `keys` at one instant, to change.
     pub(super) fn write_many(&self, keys: impl IntoIterator<Item = u64>) -> WriteMany<'_, T> {
         let wanted = wanted(keys);

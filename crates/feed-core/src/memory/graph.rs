@@ -1,0 +1,404 @@
+mod author_routes;
+mod edge;
+mod node;
+
+use std::{
+    fmt,
+    ops::Bound,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use hashbrown::{HashMap, HashSet};
+
+use crate::{
+    Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, ListId,
+    Result, Route, RouteStamp, UserId,
+    memory::{
+        graph::{
+            author_routes::AuthorRoutes,
+            edge::Edge,
+            node::{CachedCircle, Node, Nodes, Tie},
+        },
+        room::Room,
+        shards::Shards,
+    },
+};
+
+/// A [`Graph`] in process memory: durable as long as the process.
+///
+/// The trait's methods are here without `async` too. Users are spread over shards, and what joins
+/// two users changes in both shards at one instant. A viewer's circle is made when it is first
+/// asked for and kept until something changes that it shows; it takes about as much memory as the
+/// viewer's edges.
+///
+/// ```
+/// use feed_core::{EdgeSettings, Hide, MemoryGraph, UserId};
+///
+/// let graph = MemoryGraph::default();
+/// let (ann, bob) = (UserId::new(1), UserId::new(2));
+/// graph.follow(ann, bob, EdgeSettings::default())?;
+/// graph.hide(ann, bob, Hide::Block, true)?;
+///
+/// assert!(graph.circle(ann).follows(bob));
+/// assert!(graph.circle(bob).blocks(ann));
+/// # Ok::<_, feed_core::Error>(())
+/// ```
+pub struct MemoryGraph {
+    options: MemoryGraphOptions,
+    /// Locks are taken in this order: shards, ascending; a node's circle; the routes of authors.
+    nodes: Shards<HashMap<UserId, Node>>,
+    routes: AuthorRoutes,
+    /// The last stamp given.
+    stamp: AtomicU64,
+    ties: Room,
+}
+
+/// The bounds of a [`MemoryGraph`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MemoryGraphOptions {
+    /// How many ties there may be: edges, relations that hide, members of lists and routes of
+    /// authors together. One more is refused as [`ErrorKind::Full`](crate::ErrorKind::Full).
+    /// 50,000,000 by default. An edge takes about 90 bytes.
+    pub max_ties: usize,
+}
+
+impl MemoryGraph {
+    /// An empty graph within the bounds of `options`.
+    #[must_use]
+    pub fn new(options: MemoryGraphOptions) -> Self {
+        Self {
+            ties: Room::new(options.max_ties),
+            options,
+            nodes: Shards::default(),
+            routes: AuthorRoutes::default(),
+            stamp: AtomicU64::new(0),
+        }
+    }
+
+    /// See [`Graph::follow`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the edge is new and there is no room for it.
+    pub fn follow(
+        &self,
+        viewer: UserId,
+        author: UserId,
+        settings: EdgeSettings,
+    ) -> Result<Followed> {
+        let mut nodes = self.both(viewer, author);
+        if let Some(edge) = nodes.edge(viewer, author) {
+            nodes.set_edge(viewer, author, edge.with_settings(settings));
+            return Ok(Followed::Existing(edge.route(), edge.stamp()));
+        }
+        self.ties.take(1, "follow")?;
+        let stamp = self.next_stamp();
+        nodes.set_edge(viewer, author, Edge::new(settings, Route::Both, stamp));
+        Ok(Followed::Added(stamp))
+    }
+
+    /// See [`Graph::unfollow`].
+    pub fn unfollow(&self, viewer: UserId, author: UserId) -> bool {
+        self.cut(viewer, Tie::Follows(author))
+    }
+
+    /// See [`Graph::reroute`].
+    pub fn reroute(&self, edges: &[EdgeRoute]) -> Vec<Option<RouteStamp>> {
+        edges.iter().map(|edge| self.reroute_one(edge)).collect()
+    }
+
+    /// See [`Graph::route_author`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the author had no route of their own and there
+    /// is no room for it.
+    pub fn route_author(
+        &self,
+        author: UserId,
+        stamp: RouteStamp,
+        route: Route,
+    ) -> Result<Option<RouteStamp>> {
+        self.routes.set(author, stamp, route, |new| {
+            self.ties.take(usize::from(new.0), "route author")?;
+            Ok(self.next_stamp())
+        })
+    }
+
+    /// See [`Graph::author_route`].
+    #[must_use]
+    pub fn author_route(&self, author: UserId) -> (Route, RouteStamp) {
+        self.routes.of(author)
+    }
+
+    /// See [`Graph::followers`].
+    #[must_use]
+    pub fn followers(&self, author: UserId, after: Option<UserId>, limit: usize) -> Vec<Follower> {
+        let nodes = self.nodes.read(author.get());
+        let Some(node) = nodes.get(&author) else {
+            return Vec::new();
+        };
+        let above = (
+            after.map_or(Bound::Unbounded, Bound::Excluded),
+            Bound::Unbounded,
+        );
+        let mut page = Vec::with_capacity(limit.min(node.followers.len()));
+        let edges = node.followers.range(above).take(limit);
+        page.extend(edges.map(|(&viewer, edge)| edge.follower(viewer)));
+        page
+    }
+
+    /// See [`Graph::circles`].
+    #[must_use]
+    pub fn circles(&self, viewers: &[UserId]) -> Vec<Arc<Circle>> {
+        viewers.iter().map(|&viewer| self.circle(viewer)).collect()
+    }
+
+    /// The circle of one viewer.
+    #[must_use]
+    pub fn circle(&self, viewer: UserId) -> Arc<Circle> {
+        let nodes = self.nodes.read(viewer.get());
+        let Some(node) = nodes.get(&viewer) else {
+            return Arc::new(Circle::new(viewer, [], [], []));
+        };
+        let mut kept = node.circle.lock();
+        if let Some(CachedCircle { circle, epoch }) = &mut *kept
+            && let Some(now) = self.routes.unchanged_for(circle, *epoch)
+        {
+            *epoch = now;
+            return Arc::clone(circle);
+        }
+        let made = kept.insert(self.make_circle(viewer, node));
+        Arc::clone(&made.circle)
+    }
+
+    /// See [`Graph::degrees`].
+    #[must_use]
+    pub fn degrees(&self, users: &[UserId]) -> Vec<Degree> {
+        let nodes = self.nodes.read_many(users.iter().map(|user| user.get()));
+        let degree = |user: &UserId| {
+            let node = nodes.of(user.get()).get(user);
+            node.map_or_else(Degree::default, |node| Degree {
+                followers: node.followers.len() as u64,
+                followees: node.followees.len() as u64,
+            })
+        };
+        users.iter().map(degree).collect()
+    }
+
+    /// See [`Graph::hide`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the relation is new and there is no room for
+    /// it.
+    pub fn hide(&self, viewer: UserId, other: UserId, how: Hide, on: bool) -> Result<bool> {
+        if !on {
+            return Ok(self.cut(viewer, Tie::Hides(other, how)));
+        }
+        let mut nodes = self.both(viewer, other);
+        if nodes.hides(viewer, other, how) {
+            return Ok(false);
+        }
+        self.ties.take(1, "hide")?;
+        nodes.hide(viewer, other, how);
+        Ok(true)
+    }
+
+    /// See [`Graph::set_list`]. It locks the whole graph, for a time that grows with the list.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the list grows and there is no room for it;
+    /// it is as it was.
+    pub fn set_list(&self, owner: UserId, list: ListId, members: &[UserId]) -> Result<()> {
+        let mut seen = HashSet::new();
+        let mut members = members.to_vec();
+        members.retain(|&member| seen.insert(member));
+
+        let mut nodes = Nodes(self.nodes.write_all());
+        let (old, new) = (nodes.list_len(owner, list), members.len());
+        self.ties.take(new.saturating_sub(old), "set list")?;
+        nodes.set_list(owner, list, members);
+        self.ties.give(old.saturating_sub(new));
+        Ok(())
+    }
+
+    /// See [`Graph::list`].
+    #[must_use]
+    pub fn list(&self, owner: UserId, list: ListId) -> Vec<UserId> {
+        let nodes = self.nodes.read(owner.get());
+        nodes
+            .get(&owner)
+            .map_or_else(Vec::new, |node| node.list(list).to_vec())
+    }
+
+    /// See [`Graph::erase`]. Each tie goes at one instant, the slice does not.
+    pub fn erase(&self, user: UserId, limit: usize) -> usize {
+        loop {
+            let ties = self.some_ties(user, limit);
+            if ties.is_empty() {
+                if self.routes.forget(user, self.next_stamp()) {
+                    self.ties.give(1);
+                }
+                return 0;
+            }
+            let cut = ties.into_iter().filter(|&tie| self.cut(user, tie)).count();
+            if cut > 0 {
+                return cut;
+            }
+            // Others cut them all in the meantime; there may be more.
+        }
+    }
+
+    fn some_ties(&self, user: UserId, limit: usize) -> Vec<Tie> {
+        let nodes = self.nodes.read(user.get());
+        nodes
+            .get(&user)
+            .map_or_else(Vec::new, |node| node.ties().take(limit).collect())
+    }
+
+    fn cut(&self, user: UserId, tie: Tie) -> bool {
+        let was_there = self.both(user, tie.other()).cut(user, tie);
+        self.ties.give(usize::from(was_there));
+        was_there
+    }
+
+    fn reroute_one(&self, change: &EdgeRoute) -> Option<RouteStamp> {
+        let (viewer, author) = (change.viewer, change.author);
+        let mut nodes = self.both(viewer, author);
+        let edge = nodes.edge(viewer, author)?;
+        if edge.stamp() != change.stamp {
+            return None;
+        }
+        let stamp = self.next_stamp();
+        nodes.set_edge(viewer, author, edge.with_route(change.route, stamp));
+        Some(stamp)
+    }
+
+    fn both(&self, one: UserId, other: UserId) -> Nodes<'_> {
+        Nodes(self.nodes.write_many([one.get(), other.get()]))
+    }
+
+    fn next_stamp(&self) -> RouteStamp {
+        RouteStamp::new(self.stamp.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn make_circle(&self, viewer: UserId, node: &Node) -> CachedCircle {
+        let (routes, epoch) = self.routes.read();
+        let edges = node.followees.iter().map(|(&author, edge)| CircleEdge {
+            author,
+            settings: edge.settings(),
+            route: edge.route(),
+            author_route: routes.route(author),
+        });
+        let circle = Circle::new(viewer, edges, node.blocked(), node.muted());
+        CachedCircle {
+            circle: Arc::new(circle),
+            epoch,
+        }
+    }
+}
+
+impl Default for MemoryGraph {
+    fn default() -> Self {
+        Self::new(MemoryGraphOptions::default())
+    }
+}
+
+impl fmt::Debug for MemoryGraph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryGraph")
+            .field("options", &self.options)
+            .field("ties", &self.ties.taken())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Graph for MemoryGraph {
+    async fn follow(
+        &self,
+        viewer: UserId,
+        author: UserId,
+        settings: EdgeSettings,
+    ) -> Result<Followed> {
+        Self::follow(self, viewer, author, settings)
+    }
+
+    async fn unfollow(&self, viewer: UserId, author: UserId) -> Result<bool> {
+        Ok(Self::unfollow(self, viewer, author))
+    }
+
+    async fn reroute(&self, edges: &[EdgeRoute]) -> Result<Vec<Option<RouteStamp>>> {
+        Ok(Self::reroute(self, edges))
+    }
+
+    async fn route_author(
+        &self,
+        author: UserId,
+        stamp: RouteStamp,
+        route: Route,
+    ) -> Result<Option<RouteStamp>> {
+        Self::route_author(self, author, stamp, route)
+    }
+
+    async fn author_route(&self, author: UserId) -> Result<(Route, RouteStamp)> {
+        Ok(Self::author_route(self, author))
+    }
+
+    async fn followers(
+        &self,
+        author: UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<Follower>> {
+        Ok(Self::followers(self, author, after, limit))
+    }
+
+    async fn circles(&self, viewers: &[UserId]) -> Result<Vec<Arc<Circle>>> {
+        Ok(Self::circles(self, viewers))
+    }
+
+    async fn degrees(&self, users: &[UserId]) -> Result<Vec<Degree>> {
+        Ok(Self::degrees(self, users))
+    }
+
+    async fn hide(&self, viewer: UserId, other: UserId, how: Hide, on: bool) -> Result<bool> {
+        Self::hide(self, viewer, other, how, on)
+    }
+
+    async fn set_list(&self, owner: UserId, list: ListId, members: &[UserId]) -> Result<()> {
+        Self::set_list(self, owner, list, members)
+    }
+
+    async fn list(&self, owner: UserId, list: ListId) -> Result<Vec<UserId>> {
+        Ok(Self::list(self, owner, list))
+    }
+
+    async fn erase(&self, user: UserId, limit: usize) -> Result<usize> {
+        Ok(Self::erase(self, user, limit))
+    }
+}
+
+impl MemoryGraphOptions {
+    /// Room for `ties` edges, relations, members of lists and routes of authors.
+    #[must_use]
+    pub const fn with_max_ties(mut self, ties: usize) -> Self {
+        self.max_ties = ties;
+        self
+    }
+}
+
+impl Default for MemoryGraphOptions {
+    fn default() -> Self {
+        Self {
+            max_ties: 50_000_000,
+        }
+    }
+}
