@@ -21,7 +21,10 @@ pub use graph::{
     Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, Route,
     RouteStamp,
 };
-pub use memory::{MemoryGraph, MemoryGraphOptions, MemoryOutbox, MemoryOutboxOptions};
+pub use memory::{
+    MemoryActions, MemoryActionsOptions, MemoryActivity, MemoryActivityOptions, MemoryGraph,
+    MemoryGraphOptions, MemoryOutbox, MemoryOutboxOptions,
+};
 pub use outbox::{
     Appended, IdempotencyKey, Outbox, Post, PostState, Publication, Retracted, Revised,
 };

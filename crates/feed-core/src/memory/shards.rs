@@ -70,7 +70,8 @@ fn wanted(keys: impl IntoIterator<Item = u64>) -> [bool; SHARDS] {
 /// Multiplicative hashing: the golden ratio spreads runs of consecutive ids evenly.
 fn shard(key: u64) -> usize {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    (key.wrapping_mul(GOLDEN) >> (u64::BITS - SHARDS.ilog2())) as usize
+    let [high, ..] = key.wrapping_mul(GOLDEN).to_be_bytes();
+    usize::from(high >> (u8::BITS - SHARDS.ilog2()))
 }
 
 #[cfg(test)]
