@@ -1,4 +1,6 @@
 mod author;
+#[cfg(test)]
+mod model;
 mod nearest;
 
 use std::fmt;
@@ -378,5 +380,139 @@ impl Default for MemoryOutboxOptions {
             keys_per_author: 1_000,
             retractions_per_author: 10_000,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        thread,
+    };
+
+    use backplane::ManualClock;
+
+    use super::*;
+    use crate::{
+        ErrorKind,
+        conformance::{Fresh, TestTime},
+    };
+
+    const ANN: UserId = UserId::new(1);
+    const BOB: UserId = UserId::new(2);
+
+    fn fresh() -> Fresh<dyn Outbox> {
+        Fresh {
+            store: Arc::new(MemoryOutbox::default()),
+            time: TestTime::Manual(ManualClock::default()),
+        }
+    }
+
+    crate::outbox_conformance!(async { fresh() });
+
+    fn item(author: UserId, raw: u64) -> Publication {
+        Publication::new(Entry::original(PostId::new(raw), author), Bytes::new())
+    }
+
+    fn keyed(raw: u64) -> Publication {
+        let key = format!("key {raw}").parse().unwrap();
+        item(ANN, raw).with_key(key)
+    }
+
+    #[test]
+    fn a_full_outbox_refuses_the_whole_batch() {
+        let outbox = MemoryOutbox::new(MemoryOutboxOptions::default().with_max_posts(2));
+        outbox.append(&[keyed(1)]).unwrap();
+        let refused = outbox.append(&[item(ANN, 2), item(BOB, 3)]).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Full);
+        assert_eq!(outbox.latest(&[ANN, BOB], Seek::Newest, 9).len(), 1);
+
+        outbox.append(&[item(ANN, 2)]).unwrap();
+        let retries = outbox.append(&[keyed(1), item(ANN, 2)]).unwrap();
+        assert_eq!(
+            retries,
+            [1, 2].map(|raw| Appended::Duplicate(PostId::new(raw)))
+        );
+    }
+
+    #[test]
+    fn what_leaves_makes_room() {
+        let outbox = MemoryOutbox::new(MemoryOutboxOptions::default().with_max_posts(1));
+        for raw in 1..10 {
+            outbox.append(&[item(ANN, raw)]).unwrap();
+            assert!(outbox.append(&[item(ANN, 99)]).is_err());
+            if raw % 2 == 0 {
+                outbox.retract(ANN, PostId::new(raw));
+            } else {
+                outbox.erase(ANN, 1);
+            }
+        }
+    }
+
+    #[test]
+    fn forgets_the_oldest_key_and_the_oldest_retraction() {
+        let options = MemoryOutboxOptions::default()
+            .with_keys_per_author(2)
+            .with_retractions_per_author(2);
+        let outbox = MemoryOutbox::new(options);
+        for raw in 1..=3 {
+            outbox.append(&[keyed(raw)]).unwrap();
+        }
+        let known = |raw: u64| {
+            outbox
+                .published(ANN, keyed(raw).key.as_ref().unwrap())
+                .is_some()
+        };
+        assert_eq!([1, 2, 3].map(known), [false, true, true]);
+
+        for raw in 1..=3 {
+            outbox.retract(ANN, PostId::new(raw));
+        }
+        let states = outbox.lookup(&[1, 2, 3].map(PostId::new));
+        assert_eq!(states[0], PostState::Absent);
+        assert_eq!(states[1..], [PostState::Retracted; 2]);
+    }
+
+    #[test]
+    fn an_author_of_whom_nothing_is_left_takes_no_memory() {
+        let outbox = MemoryOutbox::default();
+        outbox.append(&[keyed(1)]).unwrap();
+        outbox.retract(ANN, PostId::new(1));
+        assert_eq!(outbox.erase(ANN, 9), 1);
+        assert!(outbox.authors.read(ANN.get()).is_empty());
+        assert!(outbox.posts.read(1).is_empty());
+    }
+
+    #[test]
+    fn a_reader_sees_what_was_appended_before_it_asked() {
+        const POSTS: u64 = 20_000;
+        let outbox = MemoryOutbox::default();
+        let done = AtomicU64::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for raw in 1..=POSTS {
+                    let author = UserId::new(raw % 7);
+                    outbox.append(&[item(author, raw)]).unwrap();
+                    if raw % 3 == 0 {
+                        outbox.retract(author, PostId::new(raw));
+                    } else {
+                        done.store(raw, Ordering::Release);
+                    }
+                }
+            });
+            let authors: Vec<_> = (0..7).map(UserId::new).collect();
+            while done.load(Ordering::Acquire) < POSTS - 1 {
+                let seen = done.load(Ordering::Acquire);
+                let page = outbox.latest(&authors, Seek::Newest, 5);
+                let newest = page.first().map_or(0, |entry| entry.post.get());
+                assert!(newest >= seen, "{newest} {seen}");
+                assert!(page.is_sorted_by(|a, b| a.post > b.post));
+                let posts: Vec<_> = page.iter().map(|entry| entry.post).collect();
+                assert!(!outbox.lookup(&posts).contains(&PostState::Absent));
+            }
+        });
     }
 }
