@@ -2,6 +2,9 @@
 //!
 //! A list is one macro per trait. An implementation's whole test is a call of it with an
 //! expression that makes a [`Fresh`] subject; each case gets its own, so that cases run in parallel.
+pub mod actions;
+pub mod activity;
+pub mod graph;
 pub mod outbox;
 
 pub use backplane::{

@@ -44,8 +44,6 @@ macro_rules! outbox_conformance {
     };
 }
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 use futures::future::join_all;
 
@@ -512,10 +510,8 @@ pub async fn knows_reposts_from_originals(fresh: &Fresh<dyn Outbox>) {
     let page = outbox.latest(&[ANN, BOB], Seek::Newest, 9).await.unwrap();
     assert_eq!(page, [reposts[1], reposts[0], original]);
     let states = outbox.lookup(&[post(4), post(5)]).await.unwrap();
-    assert_eq!(
-        Vec::from_iter(states.iter().filter_map(PostState::live)),
-        reposts
-    );
+    let entries: Vec<_> = states.iter().filter_map(PostState::live).collect();
+    assert_eq!(entries, reposts);
     let removed = Retracted::Removed(reposts[0]);
     assert_eq!(retract(outbox, BOB, 4).await, removed);
     assert_eq!(state(outbox, 3).await, live(ANN, 3, 1));
@@ -551,11 +547,7 @@ pub async fn erases_in_slices(fresh: &Fresh<dyn Outbox>) {
     assert_eq!(latest(outbox, &[ANN], Seek::Newest, 9).await, []);
     let posts: Vec<_> = (1..=20).map(post).collect();
     let states = outbox.lookup(&posts).await.unwrap();
-    assert_eq!(
-        BTreeSet::from_iter(states.iter().map(|state| format!("{state:?}"))).len(),
-        1
-    );
-    assert_eq!(states[0], PostState::Absent);
+    assert_eq!(states, [PostState::Absent; 20]);
     assert_eq!(outbox.posts(&posts).await.unwrap(), vec![None; 20]);
     assert_eq!(outbox.published(ANN, &key("k")).await.unwrap(), None);
 }

@@ -269,3 +269,159 @@ impl Default for MemoryActionsOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, thread};
+
+    use backplane::ManualClock;
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::*;
+    use crate::{
+        ErrorKind,
+        conformance::{Fresh, TestTime, actions::Subject},
+    };
+
+    fn fresh() -> Fresh<Subject> {
+        let store = Arc::new(MemoryActions::default());
+        let subject = Subject {
+            actions: Arc::<MemoryActions>::clone(&store),
+            counters: store,
+        };
+        Fresh {
+            store: Arc::new(subject),
+            time: TestTime::Manual(ManualClock::default()),
+        }
+    }
+
+    crate::actions_conformance!(async { fresh() });
+
+    const ANN: UserId = UserId::new(1);
+    const POST: PostId = PostId::new(10);
+
+    #[test]
+    fn a_full_store_refuses_new_actions_alone() {
+        let actions = MemoryActions::new(MemoryActionsOptions::default().with_max_actions(1));
+        let like = Action::like(ANN, POST);
+        let reply = Action::reply(ANN, POST, PostId::new(11));
+        let refused = actions.record(&[like, reply]).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Full);
+        assert_eq!(
+            (
+                actions.counts(&[POST])[0].likes,
+                actions.counts(&[POST])[0].replies
+            ),
+            (1, 0)
+        );
+        assert_eq!(actions.record(&[like]).unwrap(), [Recorded::Existing(POST)]);
+        actions.withdraw(&[like]);
+        assert_eq!(actions.record(&[reply]).unwrap(), [Recorded::New]);
+    }
+
+    #[test]
+    fn what_was_taken_back_takes_no_memory() {
+        let actions = MemoryActions::default();
+        actions.record(&[Action::like(ANN, POST)]).unwrap();
+        actions.withdraw(&[Action::like(ANN, POST)]);
+        assert!(actions.actors.read(ANN.get()).is_empty());
+        assert!(actions.counts.read(POST.get()).is_empty());
+        assert_eq!(actions.kept.taken(), 0);
+    }
+
+    #[test]
+    fn threads_that_record_and_withdraw_leave_exact_counts() {
+        let actions = MemoryActions::default();
+        thread::scope(|scope| {
+            for seed in 0..4 {
+                let actions = &actions;
+                scope.spawn(move || {
+                    let mut rng = fastrand::Rng::with_seed(seed);
+                    for _ in 0..5_000 {
+                        let like = [Action::like(UserId::new(rng.u64(..8)), POST)];
+                        if rng.bool() {
+                            actions.record(&like).unwrap();
+                        } else {
+                            actions.withdraw(&like);
+                        }
+                    }
+                });
+            }
+        });
+        let liked =
+            (0..8).map(|actor| actions.acted(UserId::new(actor), ActionKind::Like, &[POST]));
+        let liked = liked.filter(|acted| acted[0].is_some()).count();
+        assert_eq!(actions.counts(&[POST])[0].likes, liked as u64);
+        assert_eq!(actions.kept.taken(), liked);
+    }
+
+    fn action() -> impl Strategy<Value = Action> {
+        let kind = select(&[ActionKind::Like, ActionKind::Reply, ActionKind::Repost][..]);
+        (kind, 0_u64..3, 0_u64..3, 0_u64..4).prop_map(|(kind, actor, post, item)| {
+            let (actor, post, item) = (UserId::new(actor), PostId::new(post), PostId::new(item));
+            match kind {
+                ActionKind::Like => Action::like(actor, post),
+                ActionKind::Reply => Action::reply(actor, post, item),
+                ActionKind::Repost => Action::repost(actor, post, item),
+            }
+        })
+    }
+
+    /// Actions, whether to take them back, and now and then whom to erase.
+    fn op() -> impl Strategy<Value = (Vec<Action>, bool, Option<u64>)> {
+        let erased = prop::option::weighted(0.1, 0_u64..3);
+        (vec(action(), 0..4), any::<bool>(), erased)
+    }
+
+    fn count(model: &[Action], kind: ActionKind, post: PostId) -> u64 {
+        let all = model
+            .iter()
+            .filter(|one| one.kind == kind && one.post == post);
+        all.count() as u64
+    }
+
+    fn record(model: &mut Vec<Action>, action: Action) -> Recorded {
+        let mut same = model.iter().filter(|one| {
+            (one.kind, one.actor, one.post) == (action.kind, action.actor, action.post)
+                && (one.kind != ActionKind::Reply || one.item == action.item)
+        });
+        if let Some(existing) = same.next() {
+            return Recorded::Existing(existing.item);
+        }
+        model.push(action);
+        Recorded::New
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_model(ops in vec(op(), 0..40)) {
+            let (store, mut model) = (MemoryActions::default(), Vec::new());
+            for (actions, back, erased) in ops {
+                if back {
+                    let gone = actions.iter().map(|action| {
+                        let at = model.iter().position(|one| one == action);
+                        at.map(|at| model.remove(at)).is_some()
+                    });
+                    let gone: Vec<_> = gone.collect();
+                    prop_assert_eq!(store.withdraw(&actions), gone);
+                } else {
+                    let answers: Vec<_> =
+                        actions.iter().map(|&action| record(&mut model, action)).collect();
+                    prop_assert_eq!(store.record(&actions).expect("there is room"), answers);
+                }
+                if let Some(actor) = erased.map(UserId::new) {
+                    let before = model.len();
+                    model.retain(|one| one.actor != actor);
+                    prop_assert_eq!(store.erase(actor, usize::MAX), before - model.len());
+                }
+                for post in (0..3).map(PostId::new) {
+                    let counts = store.counts(&[post])[0];
+                    prop_assert_eq!(counts.likes, count(&model, ActionKind::Like, post));
+                    prop_assert_eq!(counts.replies, count(&model, ActionKind::Reply, post));
+                    prop_assert_eq!(counts.reposts, count(&model, ActionKind::Repost, post));
+                }
+                prop_assert_eq!(store.kept.taken(), model.len());
+            }
+        }
+    }
+}

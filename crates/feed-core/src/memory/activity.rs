@@ -190,3 +190,103 @@ impl Default for MemoryActivityOptions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+    use backplane::ManualClock;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::{
+        ErrorKind,
+        conformance::{Fresh, TestTime},
+    };
+
+    fn fresh() -> Fresh<dyn Activity> {
+        Fresh {
+            store: Arc::new(MemoryActivity::default()),
+            time: TestTime::Manual(ManualClock::default()),
+        }
+    }
+
+    crate::activity_conformance!(async { fresh() });
+
+    #[test]
+    fn a_full_store_refuses_strangers_alone() {
+        let (ann, bob) = (UserId::new(1), UserId::new(2));
+        let activity = MemoryActivity::new(MemoryActivityOptions::default().with_max_viewers(1));
+        let refused = activity.touch(&[ann, bob], Timestamp::EPOCH).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Full);
+        assert!(activity.mark_read(bob, PostId::MAX).is_err());
+        assert_eq!(
+            activity.visits(&[ann, bob]),
+            [Some(Visits::first(Timestamp::EPOCH)), None]
+        );
+        activity.mark_read(ann, PostId::MAX).unwrap();
+        activity.erase(ann);
+        activity.touch(&[bob], Timestamp::EPOCH).unwrap();
+        assert_eq!(activity.known.taken(), 1);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Touch(Vec<u64>, Duration),
+        Mark(u64, u64),
+        Erase(u64),
+    }
+
+    fn op() -> impl Strategy<Value = Op> {
+        let step = (0_u64..200_000).prop_map(Duration::from_millis);
+        prop_oneof![
+            4 => (vec(0_u64..4, 0..4), step).prop_map(|(viewers, at)| Op::Touch(viewers, at)),
+            4 => (0_u64..4, any::<u64>()).prop_map(|(viewer, post)| Op::Mark(viewer, post)),
+            1 => (0_u64..4).prop_map(Op::Erase),
+        ]
+    }
+
+    proptest! {
+        /// Visits are the touches a minute or more after the visit before, markers are maxima.
+        #[test]
+        fn agrees_with_the_model(ops in vec(op(), 0..60)) {
+            let activity = MemoryActivity::default();
+            let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+            let mut marked: BTreeMap<u64, u64> = BTreeMap::new();
+            for op in ops {
+                match op {
+                    Op::Touch(viewers, at) => {
+                        let at = Timestamp::EPOCH.saturating_add(at);
+                        let users: Vec<_> = viewers.iter().copied().map(UserId::new).collect();
+                        activity.touch(&users, at).expect("there is room");
+                        for viewer in viewers {
+                            let last = last.entry(viewer).or_insert_with(|| at.as_millis());
+                            if at.as_millis() >= *last + 60_000 {
+                                *last = at.as_millis();
+                            }
+                        }
+                    }
+                    Op::Mark(viewer, post) => {
+                        let marked = marked.entry(viewer).or_default();
+                        *marked = post.max(*marked);
+                        let answer = activity.mark_read(UserId::new(viewer), PostId::new(post));
+                        prop_assert_eq!(answer.expect("there is room").get(), *marked);
+                    }
+                    Op::Erase(viewer) => {
+                        activity.erase(UserId::new(viewer));
+                        last.remove(&viewer);
+                        marked.remove(&viewer);
+                    }
+                }
+                for viewer in 0..4 {
+                    let user = UserId::new(viewer);
+                    let visits = activity.visits(&[user])[0];
+                    let seen = visits.map(|visits| visits.last.as_millis());
+                    prop_assert_eq!(seen, last.get(&viewer).copied());
+                    let marker = marked.get(&viewer).copied().unwrap_or_default();
+                    prop_assert_eq!(activity.marker(user).get(), marker);
+                }
+            }
+        }
+    }
+}

@@ -1,5 +1,7 @@
 mod author_routes;
 mod edge;
+#[cfg(test)]
+mod model;
 mod node;
 
 use std::{
@@ -260,7 +262,7 @@ impl MemoryGraph {
         let nodes = self.nodes.read(user.get());
         nodes
             .get(&user)
-            .map_or_else(Vec::new, |node| node.ties().take(limit).collect())
+            .map_or_else(Vec::new, |node| node.ties(user).take(limit).collect())
     }
 
     fn cut(&self, user: UserId, tie: Tie) -> bool {
@@ -399,6 +401,168 @@ impl Default for MemoryGraphOptions {
     fn default() -> Self {
         Self {
             max_ties: 50_000_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use backplane::ManualClock;
+
+    use super::*;
+    use crate::{
+        ErrorKind, PostId,
+        conformance::{Fresh, TestTime},
+    };
+
+    const ANN: UserId = UserId::new(1);
+    const BOB: UserId = UserId::new(2);
+    const CAT: UserId = UserId::new(3);
+    const CLOSE: ListId = ListId::new(7);
+
+    fn fresh() -> Fresh<dyn Graph> {
+        Fresh {
+            store: Arc::new(MemoryGraph::default()),
+            time: TestTime::Manual(ManualClock::default()),
+        }
+    }
+
+    crate::graph_conformance!(async { fresh() });
+
+    fn follow(graph: &MemoryGraph, viewer: UserId, author: UserId) -> Result<Followed> {
+        graph.follow(viewer, author, EdgeSettings::default())
+    }
+
+    #[test]
+    fn a_full_graph_refuses_every_new_tie_and_nothing_else() {
+        let graph = MemoryGraph::new(MemoryGraphOptions::default().with_max_ties(2));
+        follow(&graph, ANN, BOB).unwrap();
+        graph.hide(ANN, BOB, Hide::Mute, true).unwrap();
+        let refused = [
+            follow(&graph, ANN, CAT).map(|_| ()),
+            graph.hide(BOB, ANN, Hide::Block, true).map(|_| ()),
+            graph.set_list(ANN, CLOSE, &[BOB]),
+            graph
+                .route_author(BOB, RouteStamp::default(), Route::Pull)
+                .map(|_| ()),
+        ];
+        for refused in refused {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full);
+        }
+        assert!(graph.list(ANN, CLOSE).is_empty());
+        assert_eq!(
+            graph.author_route(BOB),
+            (Route::PUSH, RouteStamp::default())
+        );
+        follow(&graph, ANN, BOB).unwrap();
+        assert!(!graph.hide(ANN, BOB, Hide::Mute, true).unwrap());
+    }
+
+    #[test]
+    fn what_goes_makes_room_and_leaves_no_memory() {
+        let graph = MemoryGraph::new(MemoryGraphOptions::default().with_max_ties(5));
+        for _ in 0..3 {
+            follow(&graph, ANN, BOB).unwrap();
+            graph.hide(BOB, ANN, Hide::Block, true).unwrap();
+            graph.set_list(BOB, CLOSE, &[ANN, CAT]).unwrap();
+            let (_, stamp) = graph.author_route(ANN);
+            graph.route_author(ANN, stamp, Route::Pull).unwrap();
+            assert_eq!(graph.ties.taken(), 5);
+            graph.set_list(BOB, CLOSE, &[ANN]).unwrap();
+            assert_eq!(graph.ties.taken(), 4);
+            while graph.erase(ANN, 2) > 0 {}
+            assert_eq!(graph.ties.taken(), 0);
+            assert!(
+                [ANN, BOB, CAT]
+                    .iter()
+                    .all(|user| graph.nodes.read(user.get()).is_empty())
+            );
+        }
+    }
+
+    #[test]
+    fn a_circle_is_made_once_until_something_changes_that_it_shows() {
+        let graph = MemoryGraph::default();
+        follow(&graph, ANN, BOB).unwrap();
+        follow(&graph, BOB, CAT).unwrap();
+        let first = graph.circle(ANN);
+        follow(&graph, CAT, BOB).unwrap();
+        graph.set_list(CAT, CLOSE, &[BOB]).unwrap();
+        graph
+            .route_author(CAT, RouteStamp::default(), Route::Pull)
+            .unwrap();
+        assert!(Arc::ptr_eq(&first, &graph.circle(ANN)));
+        graph
+            .route_author(BOB, RouteStamp::default(), Route::Pull)
+            .unwrap();
+        let second = graph.circle(ANN);
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert!(Arc::ptr_eq(&second, &graph.circle(ANN)));
+    }
+
+    #[test]
+    fn writers_in_all_directions_neither_block_each_other_for_good_nor_tear_an_edge() {
+        let graph = MemoryGraph::default();
+        let users = 0..12_u64;
+        thread::scope(|scope| {
+            for seed in 0..4 {
+                let (graph, users) = (&graph, users.clone());
+                scope.spawn(move || churn(graph, users.end, seed));
+            }
+        });
+        for author in users.clone().map(UserId::new) {
+            for follower in graph.followers(author, None, 99) {
+                let circle = graph.circle(follower.viewer);
+                assert_eq!(circle.settings(author), Some(follower.settings));
+                let pulled = circle.pulled_from(PostId::MAX).any(|one| one == author);
+                let routes = [follower.route, graph.author_route(author).0];
+                assert_eq!(
+                    pulled,
+                    routes.iter().any(|route| route.is_pulled_from(PostId::MAX))
+                );
+            }
+        }
+        let all: Vec<_> = users.map(UserId::new).collect();
+        let degrees = graph.degrees(&all);
+        let followers: u64 = degrees.iter().map(|degree| degree.followers).sum();
+        let followees: u64 = degrees.iter().map(|degree| degree.followees).sum();
+        assert_eq!(followers, followees);
+        for &user in &all {
+            while graph.erase(user, 5) > 0 {}
+        }
+        assert_eq!(graph.ties.taken(), 0);
+    }
+
+    fn churn(graph: &MemoryGraph, users: u64, seed: u64) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for _ in 0..3_000 {
+            let mut user = || UserId::new(rng.u64(..users));
+            let (one, other) = (user(), user());
+            match rng.u8(..8) {
+                0..3 => {
+                    let settings = EdgeSettings::default().with_notify(rng.bool());
+                    let followed = graph.follow(one, other, settings).unwrap();
+                    if let Followed::Added(stamp) = followed {
+                        let (viewer, author, route) = (one, other, Route::PUSH);
+                        graph.reroute(&[EdgeRoute {
+                            viewer,
+                            author,
+                            stamp,
+                            route,
+                        }]);
+                    }
+                }
+                3 => drop(graph.unfollow(one, other)),
+                4 => drop(graph.hide(one, other, Hide::Block, rng.bool())),
+                5 => drop(graph.set_list(one, CLOSE, &[one, other])),
+                6 => {
+                    let (_, stamp) = graph.author_route(one);
+                    drop(graph.route_author(one, stamp, Route::Pull));
+                }
+                _ => drop((graph.circles(&[one, other]), graph.erase(one, 2))),
+            }
         }
     }
 }

@@ -87,17 +87,18 @@ impl Node {
             .map_or(&[], Vec::as_slice)
     }
 
-    pub(super) fn ties(&self) -> impl Iterator<Item = Tie> + '_ {
+    /// Each tie of `user`, whose node this is, once.
+    pub(super) fn ties(&self, user: UserId) -> impl Iterator<Item = Tie> + '_ {
         let follows = self.followees.keys().map(|&other| Tie::Follows(other));
         let followed = self.followers.keys().map(|&other| Tie::FollowedBy(other));
         follows
             .chain(followed)
-            .chain(self.rare.iter().flat_map(|rare| rare.ties()))
+            .chain(self.rare.iter().flat_map(move |rare| rare.ties(user)))
     }
 }
 
 impl Rare {
-    fn ties(&self) -> impl Iterator<Item = Tie> + '_ {
+    fn ties(&self, user: UserId) -> impl Iterator<Item = Tie> + '_ {
         let hides = self
             .hides
             .iter()
@@ -109,10 +110,11 @@ impl Rare {
         let lists = self.lists.iter().flat_map(|(&list, members)| {
             iter::zip(members, iter::repeat(list)).map(|(&member, list)| Tie::Lists(member, list))
         });
-        let listed = self
+        let others = self
             .listed_in
             .iter()
-            .map(|&(owner, list)| Tie::ListedBy(owner, list));
+            .filter(move |(owner, _)| *owner != user);
+        let listed = others.map(|&(owner, list)| Tie::ListedBy(owner, list));
         hides.chain(hidden).chain(lists).chain(listed)
     }
 
