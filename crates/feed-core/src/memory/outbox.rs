@@ -1,7 +1,7 @@
 mod author;
+mod merge;
 #[cfg(test)]
 mod model;
-mod nearest;
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::{
     Appended, Entry, IdempotencyKey, Outbox, Post, PostId, PostState, Publication, Result,
     Retracted, Revised, Seek, UserId,
     memory::{
-        outbox::{author::AuthorBox, nearest::Nearest},
+        outbox::{author::Author, merge::merge},
         room::Room,
         shards::Shards,
     },
@@ -41,7 +41,7 @@ use crate::{
 pub struct MemoryOutbox {
     options: MemoryOutboxOptions,
     /// Where both are locked, the author's shard comes first: whoever sees a line finds its post.
-    authors: Shards<HashMap<UserId, AuthorBox>>,
+    authors: Shards<HashMap<UserId, Author>>,
     /// One shard of these at a time for a writer.
     posts: Shards<HashMap<PostId, Record>>,
     live: Room,
@@ -155,13 +155,11 @@ impl MemoryOutbox {
         let shards = self
             .authors
             .read_many(authors.iter().map(|author| author.get()));
-        let mut nearest = Nearest::new(seek, limit);
-        for &author in authors {
-            if let Some(outbox) = shards.of(author.get()).get(&author) {
-                outbox.offer(author, &mut nearest);
-            }
-        }
-        nearest.into_entries()
+        let found = authors.iter().filter_map(|&author| {
+            let outbox = shards.of(author.get()).get(&author)?;
+            Some((author, outbox))
+        });
+        merge(found, seek, limit)
     }
 
     /// See [`Outbox::heads`].

@@ -2,25 +2,32 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-use crate::{Entry, IdempotencyKey, PostId, Seek, UserId, memory::outbox::nearest::Nearest};
+use crate::{Entry, IdempotencyKey, PostId, Seek};
+
+/// What the table of authors holds for each: 16 bytes, of which a merge mostly needs the first half.
+pub(super) struct Author {
+    /// The newest live post; [`PostId::MIN`] if there is none, or if that is its id.
+    newest: PostId,
+    pub(super) outbox: Box<AuthorBox>,
+}
 
 /// One author's live posts, and what is remembered of their past.
 #[derive(Default)]
 pub(super) struct AuthorBox {
-    /// The last line's post, here so that a merge need not touch the lines of an author who has
-    /// nothing near.
-    newest: Option<PostId>,
     /// Ascending by post: appending is the common case.
     lines: Vec<Line>,
+    /// The last two lines, newest first, as far as there are any: most pages hold no more of an
+    /// author, and need not fetch the others.
+    recent: [Line; 2],
     /// Most authors have none.
     past: Option<Box<Past>>,
 }
 
 /// An [`Entry`] without its author: 16 bytes.
 #[derive(Clone, Copy)]
-struct Line {
-    post: PostId,
-    origin: PostId,
+pub(super) struct Line {
+    pub(super) post: PostId,
+    pub(super) origin: PostId,
 }
 
 #[derive(Default)]
@@ -32,42 +39,34 @@ struct Past {
     retracted: VecDeque<PostId>,
 }
 
-/// What [`AuthorBox::erase`] took out.
+/// What [`Author::erase`] took out.
 pub(super) struct Erased {
     pub(super) live: Vec<PostId>,
     pub(super) retracted: Vec<PostId>,
 }
 
-impl AuthorBox {
-    pub(super) const fn newest(&self) -> Option<PostId> {
-        self.newest
+impl Author {
+    pub(super) fn newest(&self) -> Option<PostId> {
+        (self.newest != PostId::MIN || !self.outbox.lines.is_empty()).then_some(self.newest)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.past.as_deref().is_none_or(Past::is_empty)
+        self.outbox.lines.is_empty() && self.outbox.past.as_deref().is_none_or(Past::is_empty)
     }
 
-    /// Offers the lines in the range of `nearest` to it, as many as it wants.
-    pub(super) fn offer(&self, author: UserId, nearest: &mut Nearest) {
-        let Some(newest) = self.newest else { return };
-        let entry = |line: &Line| Entry {
-            post: line.post,
-            author,
-            origin: line.origin,
+    /// The nearest post in the range of `seek`, if there is any, and how many are newer.
+    pub(super) fn nearest(&self, seek: Seek) -> Option<(PostId, usize)> {
+        let newest = self.newest()?;
+        let newer = match seek {
+            Seek::Newest => 0,
+            Seek::Before(bound) if newest < bound => 0,
+            Seek::Before(bound) => self.outbox.count_from(bound),
+            Seek::After(bound) if newest <= bound => return None,
+            Seek::After(bound) => self.outbox.count_above(bound) - 1,
         };
-        match nearest.seek() {
-            Seek::After(bound) => {
-                if newest > bound {
-                    let mut newer = self.lines[self.end_of(bound)..].iter();
-                    while newer.next().is_some_and(|line| nearest.offer(entry(line))) {}
-                }
-            }
-            Seek::Newest | Seek::Before(_) => {
-                if nearest.wants(newest) {
-                    let mut older = self.older(nearest.seek()).iter().rev();
-                    while older.next().is_some_and(|line| nearest.offer(entry(line))) {}
-                }
-            }
+        match newer {
+            0 => Some((newest, 0)),
+            _ => Some((self.outbox.line(newer)?.post, newer)),
         }
     }
 
@@ -77,31 +76,35 @@ impl AuthorBox {
             post: entry.post,
             origin: entry.origin,
         };
-        if self.newest.is_none_or(|newest| newest < entry.post) {
-            self.lines.push(line);
-            self.newest = Some(entry.post);
+        let lines = &mut self.outbox.lines;
+        if lines.last().is_none_or(|last| last.post < line.post) {
+            lines.push(line);
         } else {
-            let at = self.start_of(entry.post);
-            self.lines.insert(at, line);
+            let at = lines.partition_point(|one| one.post < line.post);
+            lines.insert(at, line);
         }
+        self.refresh();
     }
 
     /// Takes a line out.
     pub(super) fn remove(&mut self, post: PostId) {
-        let at = self.start_of(post);
-        if self.lines.get(at).is_some_and(|line| line.post == post) {
-            self.lines.remove(at);
-            self.newest = self.lines.last().map(|line| line.post);
+        if let Ok(at) = self
+            .outbox
+            .lines
+            .binary_search_by_key(&post, |line| line.post)
+        {
+            self.outbox.lines.remove(at);
+            self.refresh();
         }
     }
 
     pub(super) fn published(&self, key: &IdempotencyKey) -> Option<PostId> {
-        self.past.as_ref()?.published.get(key).copied()
+        self.outbox.past.as_ref()?.published.get(key).copied()
     }
 
     /// Keeps `key`, which is not there yet, as one of the newest `bound` keys.
     pub(super) fn remember(&mut self, key: &IdempotencyKey, post: PostId, bound: usize) {
-        let past = self.past.get_or_insert_default();
+        let past = self.outbox.past.get_or_insert_default();
         past.published.insert(key.clone(), post);
         past.keys.push_back(key.clone());
         if past.keys.len() > bound
@@ -114,44 +117,73 @@ impl AuthorBox {
     /// Keeps `post` as one of the newest `bound` retractions, and answers the one that this pushes
     /// out.
     pub(super) fn retract(&mut self, post: PostId, bound: usize) -> Option<PostId> {
-        let retracted = &mut self.past.get_or_insert_default().retracted;
+        let retracted = &mut self.outbox.past.get_or_insert_default().retracted;
         retracted.push_back(post);
         (retracted.len() > bound).then(|| retracted.pop_front())?
     }
 
     /// Takes out all keys, and up to `limit` posts: live ones newest first, then retracted ones.
     pub(super) fn erase(&mut self, limit: usize) -> Erased {
-        let keep = self.lines.len().saturating_sub(limit);
-        let live: Vec<_> = self.lines.drain(keep..).map(|line| line.post).collect();
-        self.newest = self.lines.last().map(|line| line.post);
+        let lines = &mut self.outbox.lines;
+        let keep = lines.len().saturating_sub(limit);
+        let live: Vec<_> = lines.drain(keep..).map(|line| line.post).collect();
         let mut retracted = Vec::new();
-        if let Some(past) = &mut self.past {
+        if let Some(past) = &mut self.outbox.past {
             past.published.clear();
             past.keys.clear();
             let count = past.retracted.len().min(limit - live.len());
             retracted.extend(past.retracted.drain(..count));
         }
+        self.refresh();
         Erased { live, retracted }
     }
 
-    /// The lines that a page towards older posts may show, the nearest last.
-    fn older(&self, seek: Seek) -> &[Line] {
-        match seek {
-            Seek::Before(bound) if self.newest.is_some_and(|newest| newest >= bound) => {
-                &self.lines[..self.start_of(bound)]
-            }
-            _ => &self.lines,
+    fn refresh(&mut self) {
+        let AuthorBox { lines, recent, .. } = &mut *self.outbox;
+        for (recent, line) in recent.iter_mut().zip(lines.iter().rev()) {
+            *recent = *line;
+        }
+        self.newest = lines.last().map_or(PostId::MIN, |line| line.post);
+    }
+}
+
+impl AuthorBox {
+    /// The line that so many others are newer than.
+    pub(super) fn line(&self, newer: usize) -> Option<Line> {
+        let at = self.lines.len().checked_sub(newer + 1)?;
+        match newer {
+            0 => Some(self.recent[0]),
+            1 => Some(self.recent[1]),
+            _ => self.lines.get(at).copied(),
         }
     }
 
-    /// How many lines lie before `post`.
-    fn start_of(&self, post: PostId) -> usize {
-        self.lines.partition_point(|line| line.post < post)
+    /// How many lines lie at or above `bound`.
+    fn count_from(&self, bound: PostId) -> usize {
+        self.lines.len() - self.lines.partition_point(|line| line.post < bound)
     }
 
-    /// How many lines lie before or at `post`.
-    fn end_of(&self, post: PostId) -> usize {
-        self.lines.partition_point(|line| line.post <= post)
+    /// How many lines lie above `bound`.
+    fn count_above(&self, bound: PostId) -> usize {
+        self.lines.len() - self.lines.partition_point(|line| line.post <= bound)
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            post: PostId::MIN,
+            origin: PostId::MIN,
+        }
+    }
+}
+
+impl Default for Author {
+    fn default() -> Self {
+        Self {
+            newest: PostId::MIN,
+            outbox: Box::default(),
+        }
     }
 }
 
