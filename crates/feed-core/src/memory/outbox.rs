@@ -71,7 +71,8 @@ struct LivePost {
     author: UserId,
     origin: PostId,
     version: u32,
-    body: Bytes,
+    /// Apart, since every page looks posts up and few want bodies.
+    body: Box<Bytes>,
 }
 
 impl MemoryOutbox {
@@ -111,7 +112,7 @@ impl MemoryOutbox {
         let mut posts = self.posts.write(post.get());
         match posts.get_mut(&post) {
             Some(Record::Live(live)) if live.author == author => {
-                live.body = body;
+                *live.body = body;
                 live.version = live.version.saturating_add(1);
                 Revised::Stored(live.version)
             }
@@ -195,7 +196,7 @@ impl MemoryOutbox {
         let shards = self.posts.read_many(posts.iter().map(|post| post.get()));
         let whole = |&post: &PostId| match shards.of(post.get()).get(&post)? {
             Record::Live(live) => {
-                let body = live.body.clone();
+                let body = Bytes::clone(&live.body);
                 Some(Post::new(live.entry(post), live.version, body))
             }
             Record::Retracted => None,
@@ -335,7 +336,7 @@ impl LivePost {
             author: item.entry.author,
             origin: item.entry.origin,
             version: 1,
-            body: item.body.clone(),
+            body: Box::new(item.body.clone()),
         }
     }
 

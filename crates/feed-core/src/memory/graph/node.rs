@@ -9,14 +9,17 @@ use parking_lot::Mutex;
 
 use crate::{
     Circle, Hide, ListId, UserId,
-    memory::{graph::edge::Edge, shards::WriteMany},
+    memory::{
+        graph::{edge::Edge, edges::Edges},
+        shards::WriteMany,
+    },
 };
 
 /// One user's ends of all their ties.
 #[derive(Default)]
 pub(super) struct Node {
-    pub(super) followers: BTreeMap<UserId, Edge>,
-    pub(super) followees: BTreeMap<UserId, Edge>,
+    pub(super) followers: Edges,
+    pub(super) followees: Edges,
     /// Most users have none.
     rare: Option<Box<Rare>>,
     /// Empty whenever something changed that a circle shows, but for the routes of authors.
@@ -89,8 +92,11 @@ impl Node {
 
     /// Each tie of `user`, whose node this is, once.
     pub(super) fn ties(&self, user: UserId) -> impl Iterator<Item = Tie> + '_ {
-        let follows = self.followees.keys().map(|&other| Tie::Follows(other));
-        let followed = self.followers.keys().map(|&other| Tie::FollowedBy(other));
+        let follows = self.followees.iter().map(|(other, _)| Tie::Follows(other));
+        let followed = self
+            .followers
+            .iter()
+            .map(|(other, _)| Tie::FollowedBy(other));
         follows
             .chain(followed)
             .chain(self.rare.iter().flat_map(move |rare| rare.ties(user)))
@@ -137,7 +143,7 @@ pub(super) struct Nodes<'a>(pub(super) WriteMany<'a, HashMap<UserId, Node>>);
 impl Nodes<'_> {
     pub(super) fn edge(&mut self, viewer: UserId, author: UserId) -> Option<Edge> {
         let node = self.0.of(viewer.get()).get(&viewer)?;
-        node.followees.get(&author).copied()
+        node.followees.get(author)
     }
 
     /// Makes the edge, or replaces what it carries.
@@ -192,8 +198,8 @@ impl Nodes<'_> {
     }
 
     fn cut_edge(&mut self, viewer: UserId, author: UserId) -> bool {
-        let was_there = self.node(viewer).followees.remove(&author).is_some();
-        self.node(author).followers.remove(&viewer);
+        let was_there = self.node(viewer).followees.remove(author);
+        self.node(author).followers.remove(viewer);
         self.end(viewer, author);
         was_there
     }

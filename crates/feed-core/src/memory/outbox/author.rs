@@ -11,8 +11,9 @@ pub(super) struct Author {
     pub(super) outbox: Box<AuthorBox>,
 }
 
-/// One author's live posts, and what is remembered of their past.
+/// One author's live posts, and what is remembered of their past: one cache line.
 #[derive(Default)]
+#[repr(align(64))]
 pub(super) struct AuthorBox {
     /// Ascending by post: appending is the common case.
     lines: Vec<Line>,

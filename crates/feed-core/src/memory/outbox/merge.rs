@@ -29,14 +29,16 @@ pub(super) fn merge<'a>(
     seek: Seek,
     limit: usize,
 ) -> Vec<Entry> {
-    let nearest = authors.filter_map(|(author, known)| Nearest::of(author, known, seek));
-    let mut nearest: SmallVec<[Nearest<'_>; AUTHORS]> = nearest.collect();
+    // Filled in place: to collect them would move kilobytes of stack.
+    let mut nearest = SmallVec::<[_; AUTHORS]>::new();
+    nearest.extend(authors.filter_map(|(author, known)| Nearest::of(author, known, seek)));
     if nearest.len() > limit {
         nearest.select_nth_unstable_by_key(limit, |one| one.distance);
         nearest.truncate(limit);
     }
-    let mut heads: SmallVec<[Head<'_>; HEADS]> = nearest.into_iter().map(Nearest::open).collect();
-    heads.sort_unstable_by_key(|head| Reverse(head.nearest.distance));
+    nearest.sort_unstable_by_key(|one| Reverse(one.distance));
+    let mut heads = SmallVec::<[_; HEADS]>::new();
+    heads.extend(nearest.iter().copied().map(Nearest::open));
 
     let mut page = Vec::with_capacity(limit.min(PAGE));
     while page.len() < limit
