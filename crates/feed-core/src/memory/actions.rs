@@ -37,8 +37,8 @@ pub struct MemoryActions {
 #[non_exhaustive]
 pub struct MemoryActionsOptions {
     /// How many actions are kept; one more is refused as
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 50,000,000 by default. An action takes about 50
-    /// bytes, and a post that has any 50 besides.
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 50,000,000 by default. An action takes about 60
+    /// bytes where actors have twenty, and 420 where an actor has one, on a post of its own.
     pub max_actions: usize,
 }
 

@@ -37,7 +37,7 @@ pub struct MemoryActivity {
 #[non_exhaustive]
 pub struct MemoryActivityOptions {
     /// How many viewers are kept; one more is refused as
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 20,000,000 by default. A viewer takes about 60
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 20,000,000 by default. A viewer takes about 90
     /// bytes.
     pub max_viewers: usize,
 }

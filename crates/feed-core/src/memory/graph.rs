@@ -65,7 +65,8 @@ pub struct MemoryGraph {
 pub struct MemoryGraphOptions {
     /// How many ties there may be: edges, relations that hide, members of lists and routes of
     /// authors together. One more is refused as [`ErrorKind::Full`](crate::ErrorKind::Full).
-    /// 50,000,000 by default. An edge takes about 60 bytes.
+    /// 50,000,000 by default. An edge takes about 70 bytes where users follow fifty, and 140 where
+    /// they follow three.
     pub max_ties: usize,
 }
 
