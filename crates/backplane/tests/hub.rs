@@ -575,9 +575,7 @@ fn publishing_makes_progress_while_subscribers_catch_up() {
 #[test]
 fn a_catch_up_that_is_abandoned_ends_the_subscription() {
     let (hub, sink) = (inline(), Recorder::default());
-    let connection = hub
-        .connect(sink.clone(), &ConnectionOptions::default())
-        .unwrap();
+    let connection = hub.connect(sink, &ConnectionOptions::default()).unwrap();
     let since = Position::new(Epoch::new(1), 0);
     let options = SubscribeOptions::default();
     let catch_up = connection.catch_up(&topic(0), since, &options, RecoveryOptions::default());

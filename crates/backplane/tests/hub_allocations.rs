@@ -92,8 +92,9 @@ fn a_subscriber_of_a_crowd_costs_at_most_24_bytes() {
     let crowd = topic(0);
     let each = bytes_each(COUNT, || {
         for some in everybody.chunks(1_000) {
-            some.iter()
-                .for_each(|connection| subscribe(connection, &crowd));
+            for connection in some {
+                subscribe(connection, &crowd);
+            }
             settle(&hub);
         }
     });
@@ -109,7 +110,9 @@ fn one_of_many_subscriptions_costs_at_most_24_bytes() {
     let topics: Vec<_> = (0..TOPICS).map(topic).collect();
     let each = bytes_each(CONNECTIONS * TOPICS, || {
         for connection in &everybody {
-            topics.iter().for_each(|topic| subscribe(connection, topic));
+            for topic in &topics {
+                subscribe(connection, topic);
+            }
             settle(&hub);
         }
     });

@@ -17,14 +17,16 @@ pub trait Actions: fmt::Debug + Send + Sync {
     /// Fails if the engine does; retrying is safe.
     async fn record(&self, actions: &[Action]) -> Result<Vec<Recorded>>;
 
-    /// Takes each action back and says whether it was there.
+    /// Takes each action back and says whether it was there. A repost that the actor has meanwhile
+    /// replaced by another item is another action, and stays.
     ///
     /// # Errors
     ///
     /// Fails if the engine does; retrying is safe.
     async fn withdraw(&self, actions: &[Action]) -> Result<Vec<bool>>;
 
-    /// The item by which `actor` liked or reposted each post, in the order asked.
+    /// The item by which `actor` did this to each post, in the order asked; of several replies, the
+    /// oldest.
     ///
     /// # Errors
     ///

@@ -1,29 +1,6 @@
 //! What timelines and outboxes hold: references, never bodies.
 
-use std::{fmt, num::ParseIntError, str::FromStr};
-
-macro_rules! id_newtype {
-    ($(#[$doc:meta])* pub struct $name:ident;) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub struct $name(u64);
-        impl $name {
-            /// Wraps a raw identifier.
-            #[must_use]
-            pub const fn new(raw: u64) -> Self { Self(raw) }
-            /// The raw identifier.
-            #[must_use]
-            pub const fn get(self) -> u64 { self.0 }
-        }
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
-        }
-        impl FromStr for $name {
-            type Err = ParseIntError;
-            fn from_str(s: &str) -> Result<Self, Self::Err> { s.parse().map(Self) }
-        }
-    };
-}
+use backplane::id_newtype;
 
 id_newtype! {
     /// A user of the embedding application: author, viewer or both.

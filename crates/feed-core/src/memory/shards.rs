@@ -1,0 +1,99 @@
+use std::array;
+
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+/// A power of two, so that the high bits of a hash name a shard. Few enough that a reader of many
+/// keys locks every shard once for less than it would pay to lock once a key.
+const SHARDS: usize = 16;
+
+/// A value split by key, so that a writer stops the readers of one part only.
+///
+/// Several shards are always locked in ascending order, and never while another is held.
+#[derive(Debug, Default)]
+pub(super) struct Shards<T>([RwLock<T>; SHARDS]);
+
+impl<T> Shards<T> {
+    pub(super) fn read(&self, key: u64) -> RwLockReadGuard<'_, T> {
+        self.0[shard(key)].read()
+    }
+
+    pub(super) fn write(&self, key: u64) -> RwLockWriteGuard<'_, T> {
+        self.0[shard(key)].write()
+    }
+
+    /// The shards of all `keys` at one instant.
+    pub(super) fn read_many(&self, keys: impl IntoIterator<Item = u64>) -> ReadMany<'_, T> {
+        let wanted = wanted(keys);
+        ReadMany(array::from_fn(|n| wanted[n].then(|| self.0[n].read())))
+    }
+
+    /// All shards at one instant, to change.
+    pub(super) fn write_all(&self) -> WriteMany<'_, T> {
+        WriteMany(array::from_fn(|n| Some(self.0[n].write())))
+    }
+
+    /// The shards of all `keys` at one instant, to change.
+    pub(super) fn write_many(&self, keys: impl IntoIterator<Item = u64>) -> WriteMany<'_, T> {
+        let wanted = wanted(keys);
+        WriteMany(array::from_fn(|n| wanted[n].then(|| self.0[n].write())))
+    }
+}
+
+pub(super) struct ReadMany<'a, T>([Option<RwLockReadGuard<'a, T>>; SHARDS]);
+
+impl<T> ReadMany<'_, T> {
+    /// The shard of one of the keys that were asked for.
+    pub(super) fn of(&self, key: u64) -> &T {
+        self.0[shard(key)].as_ref().expect(LOCKED)
+    }
+}
+
+pub(super) struct WriteMany<'a, T>([Option<RwLockWriteGuard<'a, T>>; SHARDS]);
+
+impl<T> WriteMany<'_, T> {
+    /// The shard of one of the keys that were asked for.
+    pub(super) fn of(&mut self, key: u64) -> &mut T {
+        self.0[shard(key)].as_mut().expect(LOCKED)
+    }
+}
+
+const LOCKED: &str = "the shard of every key that was asked for is locked";
+
+fn wanted(keys: impl IntoIterator<Item = u64>) -> [bool; SHARDS] {
+    let mut wanted = [false; SHARDS];
+    for key in keys {
+        wanted[shard(key)] = true;
+    }
+    wanted
+}
+
+/// Multiplicative hashing: the golden ratio spreads runs of consecutive ids evenly.
+fn shard(key: u64) -> usize {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let [high, ..] = key.wrapping_mul(GOLDEN).to_be_bytes();
+    usize::from(high >> (u8::BITS - SHARDS.ilog2()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consecutive_keys_spread_over_all_shards() {
+        let mut keys = [0; SHARDS];
+        for key in 0..1_600 {
+            keys[shard((1_790_000_000_000 << 16) + key)] += 1;
+        }
+        assert!(
+            keys.iter().all(|&keys| (80..=120).contains(&keys)),
+            "{keys:?}"
+        );
+    }
+
+    #[test]
+    fn many_keys_of_one_shard_lock_it_once() {
+        let shards = Shards::<u64>::default();
+        *shards.write_many([7, 7]).of(7) += 1;
+        assert_eq!(*shards.read_many([7, 8, 7]).of(7), 1);
+    }
+}
