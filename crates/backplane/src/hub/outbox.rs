@@ -1,0 +1,120 @@
+//! What is queued for a connection whose sink keeps up.
+
+/// The frames queued for one connection since its sink last took them. One cache line.
+///
+/// It holds few frames, because a full one is flushed at once. What a sink does not take moves to a
+/// [`Backlog`](super::backlog::Backlog), and the outbox stays shut until that is gone.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Outbox {
+    frames: [u32; Self::FRAMES],
+    /// How many of `frames` are queued, or [`SHUT`](Self::SHUT).
+    len: u32,
+    /// The cost of everything queued for the connection, here or in its backlog.
+    bytes: u32,
+    budget: u32,
+}
+
+impl Outbox {
+    /// What a cache line holds.
+    const FRAMES: usize = 13;
+    const SHUT: u32 = u32::MAX;
+
+    pub(super) fn open(budget: u32) -> Self {
+        Self {
+            frames: [0; Self::FRAMES],
+            len: 0,
+            bytes: 0,
+            budget,
+        }
+    }
+
+    /// An outbox that takes nothing.
+    pub(super) fn shut() -> Self {
+        Self {
+            len: Self::SHUT,
+            ..Self::open(0)
+        }
+    }
+
+    /// Queues `frame`, unless the outbox is full or shut or the budget would be exceeded.
+    #[inline]
+    pub(super) fn push(&mut self, frame: u32, cost: u32) -> bool {
+        let Some(place) = self.frames.get_mut(self.len as usize) else {
+            return false;
+        };
+        let Some(bytes) = self.bytes.checked_add(cost) else {
+            return false;
+        };
+        if bytes > self.budget {
+            return false;
+        }
+        *place = frame;
+        self.len += 1;
+        self.bytes = bytes;
+        true
+    }
+
+    /// Whether the first frame was just queued, so that the connection is due for a flush.
+    #[inline]
+    pub(super) const fn has_one(&self) -> bool {
+        self.len == 1
+    }
+
+    pub(super) const fn is_shut(&self) -> bool {
+        self.len == Self::SHUT
+    }
+
+    pub(super) fn frames(&self) -> &[u32] {
+        let queued = if self.is_shut() { 0 } else { self.len as usize };
+        &self.frames[..queued]
+    }
+
+    /// Empties the outbox.
+    pub(super) const fn clear(&mut self) {
+        self.len = 0;
+        self.bytes = 0;
+    }
+
+    /// Empties and shuts the outbox; `bytes` are queued in the backlog.
+    pub(super) const fn shut_with(&mut self, bytes: u32) {
+        self.len = Self::SHUT;
+        self.bytes = bytes;
+    }
+
+    pub(super) const fn bytes(&self) -> u32 {
+        self.bytes
+    }
+
+    pub(super) const fn budget(&self) -> u32 {
+        self.budget
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outbox_is_one_cache_line() {
+        assert_eq!(size_of::<Outbox>(), 64);
+    }
+
+    #[test]
+    fn the_budget_is_never_exceeded() {
+        let mut outbox = Outbox::open(100);
+        assert!(outbox.push(1, 60));
+        assert!(!outbox.push(2, 41));
+        assert!(!outbox.push(3, u32::MAX));
+        assert!(outbox.push(4, 40));
+        assert_eq!((outbox.frames(), outbox.bytes()), (&[1, 4][..], 100));
+    }
+
+    #[test]
+    fn a_shut_outbox_takes_nothing() {
+        let mut outbox = Outbox::open(1 << 20);
+        outbox.shut_with(10);
+        assert!(!outbox.push(1, 1));
+        assert!(outbox.frames().is_empty());
+    }
+}

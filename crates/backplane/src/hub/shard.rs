@@ -1,0 +1,298 @@
+//! A part of a hub's connections, and the thread of control that owns it.
+
+use std::{hint, mem, sync::Arc, time::Duration};
+
+use super::{
+    catch_up::Mailbox,
+    core::Core,
+    delivery::{CloseReason, Missing},
+    detour::Detours,
+    frame::{Frame, Frames},
+    inbox::{Command, Inbox},
+    outbox::Outbox,
+    retention::Resumed,
+    subscribers::Member,
+    sync::{AtomicUsize, Mutex, Ordering},
+    tenant::Tenant,
+    topics::Topics,
+};
+use crate::Topic;
+
+/// A shard: the inbox that anybody may put commands into, and the floor that one thread at a time
+/// works on.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) inbox: Inbox,
+    floor: Mutex<Floor>,
+    /// Bytes queued for connections after the last run.
+    queued_bytes: AtomicUsize,
+}
+
+/// Everything that only the running thread touches.
+#[derive(Debug, Default)]
+pub(super) struct Floor {
+    pub(super) topics: Topics,
+    pub(super) frames: Frames,
+    /// By connection; apart from the tenants, since a broadcast touches nothing else.
+    pub(super) outboxes: Vec<Outbox>,
+    pub(super) tenants: Vec<Option<Box<Tenant>>>,
+    pub(super) detours: Detours,
+    /// Connections with something in their outbox.
+    pub(super) due: Vec<u32>,
+    /// Connections that the floor closed, for the core to clear up after.
+    pub(super) departed: Vec<Departed>,
+    /// The cost of everything in backlogs.
+    pub(super) backlog_bytes: usize,
+    /// Frames that leave a backlog.
+    pub(super) leaving: Vec<u32>,
+    commands: Vec<Command>,
+    /// Whether no command follows before the sinks are called.
+    is_last: bool,
+    vacated_connections: Vec<u32>,
+}
+
+/// A connection that the floor closed.
+#[derive(Debug)]
+pub(super) struct Departed {
+    pub(super) tenant: Box<Tenant>,
+    pub(super) reason: CloseReason,
+}
+
+/// How many commands are obeyed before the sinks are called. Also how many lookups overlap.
+const WINDOW: usize = 256;
+
+impl Shard {
+    pub(super) fn new(inbox_bytes: usize) -> Self {
+        Self {
+            inbox: Inbox::new(inbox_bytes),
+            floor: Mutex::default(),
+            queued_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Obeys the commands that wait, unless another thread is at it. Returns how many there were.
+    pub(super) fn try_run(&self, core: &Core) -> usize {
+        self.floor
+            .try_lock()
+            .map_or(0, |mut floor| self.run_on(&mut floor, core))
+    }
+
+    /// Obeys commands until the inbox is shut and empty.
+    pub(super) fn run_until_shut(&self, core: &Core) {
+        while self.inbox.wait() {
+            self.run_on(&mut self.floor.lock(), core);
+        }
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes.load(Ordering::Relaxed)
+    }
+
+    fn run_on(&self, floor: &mut Floor, core: &Core) -> usize {
+        let obeyed = floor.run(&self.inbox, core);
+        self.queued_bytes
+            .store(floor.backlog_bytes, Ordering::Relaxed);
+        obeyed
+    }
+}
+
+impl Floor {
+    fn run(&mut self, inbox: &Inbox, core: &Core) -> usize {
+        let mut commands = mem::take(&mut self.commands);
+        inbox.take(
+            &mut commands,
+            self.topics.vacated(),
+            &mut self.vacated_connections,
+        );
+        let obeyed = commands.len();
+        for window in commands.chunks_mut(WINDOW) {
+            self.warm(window);
+            let last = window.len() - 1;
+            for (place, command) in window.iter_mut().enumerate() {
+                self.is_last = place == last;
+                self.obey(mem::replace(command, Command::Done));
+            }
+            self.flush_due();
+            for Departed { tenant, reason } in mem::take(&mut self.departed) {
+                core.vacate(tenant.seat(), reason);
+            }
+        }
+        commands.clear();
+        self.commands = commands;
+        obeyed
+    }
+
+    /// Loads what the commands will touch, in passes whose loads do not depend on each other.
+    fn warm(&self, window: &[Command]) {
+        let published = window.iter().filter_map(|command| match command {
+            Command::Publish { topic, .. } => self.topics.peek(*topic),
+            _ => None,
+        });
+        let mut first = [0; WINDOW];
+        for (connection, place) in published.zip(&mut first) {
+            *place = connection;
+        }
+        let sum = first.iter().fold(0, |sum: u32, &connection| {
+            let outbox = self.outboxes.get(connection as usize);
+            sum.wrapping_add(outbox.map_or(0, Outbox::bytes))
+        });
+        hint::black_box(sum);
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Publish {
+                topic,
+                payload,
+                position,
+            } => self.broadcast(Frame::message(topic, payload, position)),
+            Command::Lose { topic, missing } => self.broadcast(Frame::lost(topic, missing)),
+            Command::Connect {
+                connection,
+                tenant,
+                budget,
+            } => self.connect(connection, tenant, budget),
+            Command::Open { topic, name } => self.open(topic, name),
+            Command::Subscribe {
+                topic,
+                member,
+                resumed,
+            } => self.subscribe(topic, member, resumed),
+            Command::CatchUp {
+                topic,
+                member,
+                mailbox,
+            } => self.catch_up(topic, member, mailbox),
+            Command::CaughtUp { topic, connection } => self.caught_up(topic, connection),
+            Command::Unsubscribe { topic, connection } => self.unsubscribe(topic, connection),
+            Command::Retire { topic } => self.topics.retire(topic),
+            Command::Ready { connection } => self.flush_ready(connection),
+            Command::Close { connection, reason } => self.close(connection, reason),
+            Command::Drain { window, seed } => self.drain(window, seed),
+            Command::Shut => self.shut(),
+            Command::Done => {}
+        }
+    }
+
+    /// Queues a frame for every subscriber of its topic.
+    fn broadcast(&mut self, frame: Frame) {
+        let (topic, cost) = (frame.topic, frame.cost);
+        let place = self.frames.insert(frame);
+        self.topics.add_frame(topic);
+        // Taken out, since what one subscriber does must not disturb the walk.
+        let subscribers = mem::take(self.topics.subscribers(topic));
+        let mut holders = 0;
+        for chunk in subscribers.chunks() {
+            for &member in chunk {
+                let connection = member.connection();
+                let outbox = &mut self.outboxes[connection as usize];
+                if !member.takes_detour() && outbox.push(place, cost) {
+                    holders += 1;
+                    if outbox.has_one() {
+                        self.due.push(connection);
+                    }
+                } else {
+                    // Queueing may flush, and a flush lets go of frames.
+                    self.frames.hold(place, mem::take(&mut holders));
+                    self.broadcast_slowly(member, place);
+                }
+            }
+            self.frames.hold(place, mem::take(&mut holders));
+            if self.is_last {
+                // Nothing more joins these outboxes, and they are still in the cache.
+                self.flush_due();
+            }
+        }
+        *self.topics.subscribers(topic) = subscribers;
+        self.straighten(topic);
+        self.release(place);
+    }
+
+    fn broadcast_slowly(&mut self, member: Member, place: u32) {
+        if !(member.takes_detour() && self.take_detour(member, place)) {
+            self.queue(member, place);
+        }
+    }
+
+    /// Queues a frame for one subscriber.
+    pub(super) fn deliver(&mut self, member: Member, frame: Frame) {
+        let topic = frame.topic;
+        let place = self.frames.insert(frame);
+        self.topics.add_frame(topic);
+        self.queue(member, place);
+        self.release(place);
+    }
+
+    /// Lets go of a frame.
+    pub(super) fn release(&mut self, place: u32) {
+        if let Some(topic) = self.frames.release(place) {
+            self.topics.remove_frame(topic);
+        }
+    }
+
+    fn connect(&mut self, connection: u32, tenant: Box<Tenant>, budget: u32) {
+        let slot = connection as usize;
+        if self.outboxes.len() <= slot {
+            self.outboxes.resize_with(slot + 1, Outbox::shut);
+            self.tenants.resize_with(slot + 1, || None);
+        }
+        self.outboxes[slot] = Outbox::open(budget);
+        self.tenants[slot] = Some(tenant);
+    }
+
+    fn open(&mut self, topic: u32, name: Topic) {
+        self.topics.open(topic, name);
+    }
+
+    fn subscribe(&mut self, topic: u32, member: Member, resumed: Option<Box<Resumed>>) {
+        self.topics.subscribers(topic).insert(member);
+        let Some(resumed) = resumed else {
+            return;
+        };
+        if let Some(gap) = resumed.gap {
+            self.deliver(member, Frame::lost(topic, Missing::of(gap)));
+        }
+        for message in resumed.messages {
+            let frame = Frame::message(topic, message.payload, Some(message.position));
+            self.deliver(member, frame);
+        }
+    }
+
+    fn catch_up(&mut self, topic: u32, member: Member, mailbox: Arc<Mailbox>) {
+        self.topics.subscribers(topic).insert(member);
+        self.detours.begin(topic, member.connection(), mailbox);
+    }
+
+    fn unsubscribe(&mut self, topic: u32, connection: u32) {
+        self.topics.subscribers(topic).remove(connection);
+        self.detours.end(topic, connection);
+        self.forget_queued(topic, connection);
+    }
+
+    fn close(&mut self, connection: u32, reason: CloseReason) {
+        self.flush(connection);
+        self.depart(connection, reason);
+        self.vacated_connections.push(connection);
+    }
+
+    fn drain(&mut self, window: Duration, seed: u64) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for connection in self.connections() {
+            let reason = CloseReason::Draining {
+                reconnect_after: window.mul_f64(rng.f64()),
+            };
+            self.depart_when_empty(connection, reason);
+        }
+    }
+
+    fn shut(&mut self) {
+        for connection in self.connections() {
+            self.flush(connection);
+            self.depart(connection, CloseReason::HubClosed);
+        }
+    }
+
+    fn connections(&self) -> impl Iterator<Item = u32> + use<> {
+        0..u32::try_from(self.tenants.len()).unwrap_or(u32::MAX)
+    }
+}

@@ -1,0 +1,182 @@
+//! A connection inside its shard: how its outbox reaches its sink.
+
+use std::{
+    hint, mem,
+    panic::{self, AssertUnwindSafe},
+    sync::Arc,
+};
+
+use super::{
+    connection::Seat,
+    delivery::CloseReason,
+    shard::{Departed, Floor},
+    sink::{Batch, ConnectionSink, Flow},
+    stall::Stalled,
+    subscribers::Member,
+    sync::Ordering,
+};
+
+/// How many tenants are loaded ahead; a processor waits for fewer misses at a time.
+const AHEAD: usize = 32;
+
+/// A connection inside its shard. The sink lies beside what the hub knows of it, so that whoever
+/// looks at the one has the other in the cache.
+#[derive(Debug)]
+pub(super) struct Tenant<S: ?Sized = dyn ConnectionSink> {
+    seat: Arc<Seat>,
+    /// Set while the sink is full; the outbox is shut meanwhile.
+    pub(super) stalled: Option<Box<Stalled>>,
+    sink: S,
+}
+
+impl Tenant {
+    pub(super) fn new(sink: impl ConnectionSink + 'static, seat: Arc<Seat>) -> Box<Self> {
+        Box::new(Tenant {
+            seat,
+            stalled: None,
+            sink,
+        })
+    }
+
+    pub(super) fn seat(&self) -> &Seat {
+        &self.seat
+    }
+
+    /// Calls the sink. A panic of it must not take the shard along.
+    #[inline]
+    pub(super) fn flush(&mut self, batch: &mut Batch<'_>) -> Result<Flow, CloseReason> {
+        let sink = &mut self.sink;
+        match panic::catch_unwind(AssertUnwindSafe(|| sink.flush(batch))) {
+            Ok(Flow::Closed) => Err(CloseReason::SinkClosed),
+            Ok(flow) => Ok(flow),
+            Err(_) => Err(CloseReason::SinkPanicked),
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        let sink = &mut self.sink;
+        // The sink is dropped next; what it panicked with has nobody left to tell.
+        drop(panic::catch_unwind(AssertUnwindSafe(|| sink.close(reason))));
+    }
+}
+
+impl Floor {
+    /// Queues a frame for a connection, and holds it as often as it is queued.
+    pub(super) fn queue(&mut self, member: Member, place: u32) {
+        let connection = member.connection();
+        if self.push(connection, place) {
+            return;
+        }
+        if !self.outboxes[connection as usize].is_shut() {
+            self.flush_outbox(connection);
+            if self.push(connection, place) {
+                return;
+            }
+        }
+        let waited = self.is_stalled(connection);
+        self.queue_behind(member, place);
+        if !waited {
+            // The frame alone is beyond the budget; the sink has room for what became of it.
+            self.flush(connection);
+        }
+    }
+
+    pub(super) fn flush_due(&mut self) {
+        let mut due = mem::take(&mut self.due);
+        for some in due.chunks(AHEAD) {
+            self.warm_tenants(some);
+            for &connection in some {
+                self.flush_outbox(connection);
+            }
+        }
+        due.clear();
+        self.due = due;
+    }
+
+    /// Loads the tenants that are flushed next, with loads that do not depend on each other.
+    fn warm_tenants(&self, connections: &[u32]) {
+        let stalled = connections.iter().filter(|&&connection| {
+            let tenant = self.tenants[connection as usize].as_ref();
+            tenant.is_some_and(|tenant| tenant.stalled.is_some())
+        });
+        hint::black_box(stalled.count());
+    }
+
+    /// Offers everything queued to the sink.
+    pub(super) fn flush(&mut self, connection: u32) {
+        if self.is_stalled(connection) {
+            self.flush_backlog(connection);
+        } else {
+            self.flush_outbox(connection);
+        }
+    }
+
+    /// Offers everything queued to a sink that says it is ready. It is called even if there is
+    /// nothing, since it may want to say that it is closed.
+    pub(super) fn flush_ready(&mut self, connection: u32) {
+        let Some(Some(tenant)) = self.tenants.get_mut(connection as usize) else {
+            return;
+        };
+        tenant.seat.announced.store(false, Ordering::Release);
+        if tenant.stalled.is_some() {
+            self.flush_backlog(connection);
+        } else {
+            self.offer_outbox(connection);
+        }
+    }
+
+    /// Closes a connection, if it is not closed already, and drops what is queued for it.
+    #[cold]
+    pub(super) fn depart(&mut self, connection: u32, reason: CloseReason) {
+        let Some(mut tenant) = self.tenants[connection as usize].take() else {
+            return;
+        };
+        self.drop_queued(connection, tenant.stalled.take());
+        tenant.close(reason);
+        self.departed.push(Departed { tenant, reason });
+    }
+
+    /// Queues a frame in the outbox, if that has room.
+    fn push(&mut self, connection: u32, place: u32) -> bool {
+        let outbox = &mut self.outboxes[connection as usize];
+        let pushed = outbox.push(place, self.frames.get(place).cost);
+        if pushed {
+            self.frames.hold(place, 1);
+            if outbox.has_one() {
+                self.due.push(connection);
+            }
+        }
+        pushed
+    }
+
+    #[inline]
+    fn flush_outbox(&mut self, connection: u32) {
+        if !self.outboxes[connection as usize].frames().is_empty() {
+            self.offer_outbox(connection);
+        }
+    }
+
+    fn offer_outbox(&mut self, connection: u32) {
+        let slot = connection as usize;
+        let Some(tenant) = &mut self.tenants[slot] else {
+            return;
+        };
+        let outbox = &mut self.outboxes[slot];
+        let queued = outbox.frames();
+        let mut batch = Batch::of_outbox(&self.frames, &self.topics, queued);
+        let flow = tenant.flush(&mut batch);
+        let taken = queued.len() - batch.rest().len();
+        match flow {
+            Ok(Flow::Ready) if taken == queued.len() => {
+                for &place in queued {
+                    if let Some(topic) = self.frames.release(place) {
+                        self.topics.remove_frame(topic);
+                    }
+                }
+                outbox.clear();
+            }
+            Ok(_) => self.stall(connection, taken),
+            Err(reason) => self.depart(connection, reason),
+        }
+    }
+}
