@@ -49,6 +49,7 @@ mod detour;
 mod directory;
 mod frame;
 mod inbox;
+mod index;
 mod options;
 mod outbox;
 mod publish;
@@ -56,6 +57,7 @@ mod retention;
 mod shard;
 mod sink;
 mod slots;
+mod stall;
 mod stream;
 mod subscribers;
 mod sync;
@@ -81,9 +83,10 @@ use self::{
     connection::Seat,
     core::Core,
     delivery::Missing,
-    inbox::{Command, Newcomer},
+    inbox::Command,
     stream::{StreamSink, Window},
     sync::{AtomicUsize, Ordering, thread},
+    tenant::Tenant,
 };
 use crate::{Error, ErrorKind, Position, Result, Topic};
 
@@ -160,19 +163,12 @@ impl Hub {
             slot.ok_or_else(|| Error::new(ErrorKind::Full, "connect", "too many connections"))?;
         let shard = u32::try_from(index).unwrap_or_default();
         let seat = Arc::new(Seat::new(shard, slot, options.max_subscriptions));
-        let newcomer = Box::new(Newcomer {
-            sink: Box::new(sink),
-            seat: Arc::clone(&seat),
+        let connect = Command::Connect {
+            connection: slot,
+            tenant: Tenant::new(sink, Arc::clone(&seat)),
             budget: options.budget,
-        });
-        let connection = slot;
-        inbox.put(
-            &mut pending,
-            Command::Connect {
-                connection,
-                newcomer,
-            },
-        );
+        };
+        inbox.put(&mut pending, connect);
         drop(pending);
         self.core.connections.fetch_add(1, Ordering::Relaxed);
         Ok(Connection::new(Arc::clone(&self.core), seat))

@@ -76,11 +76,6 @@ impl Backlog {
         self.queue.is_empty() && self.lanes.is_empty()
     }
 
-    /// Queues a frame that is part of the budget already.
-    pub(super) fn restore(&mut self, offer: Offer) {
-        self.append(offer);
-    }
-
     /// Queues a frame within `budget`, or does what its policy says. Frames that leave the queue for
     /// it go to `evicted`.
     pub(super) fn offer(&mut self, offer: Offer, budget: u32, evicted: &mut Vec<u32>) -> Offered {

@@ -26,12 +26,12 @@ use crate::{
 ///
 /// let hub = Hub::new(HubOptions::inline());
 /// let (connection, mut deliveries) = hub.connect_stream(&ConnectionOptions::default())?;
-/// let topic = "room:1".parse()?;
+/// let topic: backplane::Topic = "room:1".parse()?;
 /// let at = |offset| Position::new(Epoch::new(7), offset);
 ///
 /// let mut catch_up =
-///     connection.catch_up(&topic, at(1), SubscribeOptions::default(), RecoveryOptions::default())?;
-/// hub.publish_at(&topic, "three".into(), at(3)); // while the history is being read
+///     connection.catch_up(&topic, at(1), &SubscribeOptions::default(), RecoveryOptions::default())?;
+/// let _ = hub.publish_at(&topic, "three".into(), at(3)); // while the history is being read
 /// hub.run_once();
 /// let missed = vec![Message::new(at(2), "two".into()), Message::new(at(3), "three".into())];
 /// assert_eq!(catch_up.page(HistoryPage::new(missed, at(3))), Progress::CaughtUp);

@@ -93,6 +93,7 @@ impl Core {
                 continue;
             }
             let mut locked = self.directory.lock(stripe);
+            locked.warm(members.iter().map(|&member| &batch[member as usize].topic));
             let mut shards = 0;
             for (&member, place) in members.iter().zip(&mut places) {
                 *place = locked.place(&batch[member as usize].topic);

@@ -58,6 +58,7 @@ impl Frame {
         }
     }
 
+    #[inline]
     pub(super) fn position(&self) -> Option<Position> {
         (self.offset != 0 || self.epoch != Epoch::new(0))
             .then(|| Position::new(self.epoch, self.offset))
@@ -83,6 +84,7 @@ impl Frames {
         u32::try_from(self.places.len() - 1).expect("budgets keep frames far below 2^32")
     }
 
+    #[inline]
     pub(super) fn get(&self, place: u32) -> &Frame {
         &self.places[place as usize]
     }
@@ -93,6 +95,7 @@ impl Frames {
     }
 
     /// Notes that one holder less holds the frame. Returns its topic if it was the last.
+    #[inline]
     pub(super) fn release(&mut self, place: u32) -> Option<u32> {
         let frame = &mut self.places[place as usize];
         frame.refs -= 1;

@@ -6,15 +6,14 @@ use bytes::Bytes;
 
 use super::{
     catch_up::Mailbox,
-    connection::Seat,
     delivery::{CloseReason, Missing},
     frame::cost_of,
     options::ConnectionOptions,
     retention::Resumed,
-    sink::ConnectionSink,
     slots::Slots,
     subscribers::Member,
     sync::{Condvar, Mutex, MutexGuard},
+    tenant::Tenant,
 };
 use crate::{Error, ErrorKind, Position, Result, Topic};
 
@@ -33,7 +32,8 @@ pub(super) enum Command {
     },
     Connect {
         connection: u32,
-        newcomer: Box<Newcomer>,
+        tenant: Box<Tenant>,
+        budget: u32,
     },
     Open {
         topic: u32,
@@ -74,14 +74,6 @@ pub(super) enum Command {
     },
     Shut,
     Done,
-}
-
-/// A connection on its way into its shard.
-#[derive(Debug)]
-pub(super) struct Newcomer {
-    pub(super) sink: Box<dyn ConnectionSink>,
-    pub(super) seat: Arc<Seat>,
-    pub(super) budget: u32,
 }
 
 /// The queue in front of one shard, and the numbers it gives out.

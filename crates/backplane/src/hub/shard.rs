@@ -8,7 +8,7 @@ use super::{
     delivery::{CloseReason, Missing},
     detour::Detours,
     frame::{Frame, Frames},
-    inbox::{Command, Inbox, Newcomer},
+    inbox::{Command, Inbox},
     outbox::Outbox,
     retention::Resumed,
     subscribers::Member,
@@ -35,7 +35,7 @@ pub(super) struct Floor {
     pub(super) frames: Frames,
     /// By connection; apart from the tenants, since a broadcast touches nothing else.
     pub(super) outboxes: Vec<Outbox>,
-    pub(super) tenants: Vec<Option<Tenant>>,
+    pub(super) tenants: Vec<Option<Box<Tenant>>>,
     pub(super) detours: Detours,
     /// Connections with something in their outbox.
     pub(super) due: Vec<u32>,
@@ -46,13 +46,15 @@ pub(super) struct Floor {
     /// Frames that leave a backlog.
     pub(super) leaving: Vec<u32>,
     commands: Vec<Command>,
+    /// Whether no command follows before the sinks are called.
+    is_last: bool,
     vacated_connections: Vec<u32>,
 }
 
 /// A connection that the floor closed.
 #[derive(Debug)]
 pub(super) struct Departed {
-    pub(super) tenant: Tenant,
+    pub(super) tenant: Box<Tenant>,
     pub(super) reason: CloseReason,
 }
 
@@ -105,7 +107,9 @@ impl Floor {
         let obeyed = commands.len();
         for window in commands.chunks_mut(WINDOW) {
             self.warm(window);
-            for command in window {
+            let last = window.len() - 1;
+            for (place, command) in window.iter_mut().enumerate() {
+                self.is_last = place == last;
                 self.obey(mem::replace(command, Command::Done));
             }
             self.flush_due();
@@ -129,10 +133,8 @@ impl Floor {
             *place = connection;
         }
         let sum = first.iter().fold(0, |sum: u32, &connection| {
-            let connection = connection as usize;
-            let bytes = self.outboxes.get(connection).map_or(0, Outbox::bytes);
-            let tenant = self.tenants.get(connection).is_some_and(Option::is_some);
-            sum.wrapping_add(bytes).wrapping_add(u32::from(tenant))
+            let outbox = self.outboxes.get(connection as usize);
+            sum.wrapping_add(outbox.map_or(0, Outbox::bytes))
         });
         hint::black_box(sum);
     }
@@ -147,8 +149,9 @@ impl Floor {
             Command::Lose { topic, missing } => self.broadcast(Frame::lost(topic, missing)),
             Command::Connect {
                 connection,
-                newcomer,
-            } => self.connect(connection, *newcomer),
+                tenant,
+                budget,
+            } => self.connect(connection, tenant, budget),
             Command::Open { topic, name } => self.open(topic, name),
             Command::Subscribe {
                 topic,
@@ -179,21 +182,27 @@ impl Floor {
         // Taken out, since what one subscriber does must not disturb the walk.
         let subscribers = mem::take(self.topics.subscribers(topic));
         let mut holders = 0;
-        for &member in subscribers.chunks().flatten() {
-            let connection = member.connection();
-            let outbox = &mut self.outboxes[connection as usize];
-            if !member.takes_detour() && outbox.push(place, cost) {
-                holders += 1;
-                if outbox.has_one() {
-                    self.due.push(connection);
+        for chunk in subscribers.chunks() {
+            for &member in chunk {
+                let connection = member.connection();
+                let outbox = &mut self.outboxes[connection as usize];
+                if !member.takes_detour() && outbox.push(place, cost) {
+                    holders += 1;
+                    if outbox.has_one() {
+                        self.due.push(connection);
+                    }
+                } else {
+                    // Queueing may flush, and a flush lets go of frames.
+                    self.frames.hold(place, mem::take(&mut holders));
+                    self.broadcast_slowly(member, place);
                 }
-            } else {
-                // Queueing may flush, and a flush lets go of frames.
-                self.frames.hold(place, mem::take(&mut holders));
-                self.broadcast_slowly(member, place);
+            }
+            self.frames.hold(place, mem::take(&mut holders));
+            if self.is_last {
+                // Nothing more joins these outboxes, and they are still in the cache.
+                self.flush_due();
             }
         }
-        self.frames.hold(place, holders);
         *self.topics.subscribers(topic) = subscribers;
         self.straighten(topic);
         self.release(place);
@@ -221,14 +230,14 @@ impl Floor {
         }
     }
 
-    fn connect(&mut self, connection: u32, newcomer: Newcomer) {
+    fn connect(&mut self, connection: u32, tenant: Box<Tenant>, budget: u32) {
         let slot = connection as usize;
         if self.outboxes.len() <= slot {
             self.outboxes.resize_with(slot + 1, Outbox::shut);
             self.tenants.resize_with(slot + 1, || None);
         }
-        self.outboxes[slot] = Outbox::open(newcomer.budget);
-        self.tenants[slot] = Some(Tenant::new(newcomer.sink, newcomer.seat));
+        self.outboxes[slot] = Outbox::open(budget);
+        self.tenants[slot] = Some(tenant);
     }
 
     fn open(&mut self, topic: u32, name: Topic) {

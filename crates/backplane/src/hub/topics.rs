@@ -38,6 +38,7 @@ impl Topics {
         self.vacate_if_unused(slot);
     }
 
+    #[inline]
     pub(super) fn name(&self, slot: u32) -> &Topic {
         let name = self.places[slot as usize].name.as_ref();
         name.expect("a slot keeps its name while a frame carries it")

@@ -1,0 +1,183 @@
+//! What happens in a shard while a sink is full.
+
+use std::mem;
+
+use super::{
+    backlog::{Backlog, Offer, Offered},
+    delivery::{CloseReason, Missing},
+    frame::{Body, Frame},
+    options::Overflow,
+    shard::Floor,
+    sink::{Batch, Flow},
+    subscribers::Member,
+};
+
+/// What a connection has while its sink is full.
+#[derive(Debug, Default)]
+pub(super) struct Stalled {
+    backlog: Backlog,
+    /// Why to close the connection once the backlog is empty.
+    leaving: Option<CloseReason>,
+}
+
+impl Stalled {
+    /// Queues a message, or notes a loss.
+    fn take(
+        &mut self,
+        offer: Offer,
+        frame: &Frame,
+        budget: u32,
+        evicted: &mut Vec<u32>,
+    ) -> Offered {
+        let Body::Lost(count) = frame.body else {
+            return self.backlog.offer(offer, budget, evicted);
+        };
+        let resume_from = frame.position();
+        let missing = Missing { count, resume_from };
+        self.backlog.lose(offer.topic, missing);
+        Offered::Dropped
+    }
+}
+
+impl Floor {
+    pub(super) fn is_stalled(&self, connection: u32) -> bool {
+        let tenant = self.tenants[connection as usize].as_ref();
+        tenant.is_some_and(|tenant| tenant.stalled.is_some())
+    }
+
+    /// Queues a frame in the backlog.
+    #[cold]
+    pub(super) fn queue_behind(&mut self, member: Member, place: u32) {
+        let connection = member.connection();
+        let Some(tenant) = &mut self.tenants[connection as usize] else {
+            return;
+        };
+        let outbox = &mut self.outboxes[connection as usize];
+        let stalled = tenant.stalled.get_or_insert_with(|| {
+            outbox.shut_with(0);
+            Box::default()
+        });
+        let frame = self.frames.get(place);
+        let offer = offer(place, frame, member.overflow());
+        let offered = stalled.take(offer, frame, outbox.budget(), &mut self.leaving);
+        let bytes = stalled.backlog.bytes();
+        match offered {
+            Offered::Queued => self.frames.hold(place, 1),
+            Offered::Dropped => {}
+            Offered::Overflowed => return self.depart(connection, CloseReason::SlowConsumer),
+        }
+        self.settle(connection, bytes);
+    }
+
+    /// Moves what the sink did not take from the outbox to a backlog.
+    #[cold]
+    pub(super) fn stall(&mut self, connection: u32, taken: usize) {
+        let slot = connection as usize;
+        let Some(tenant) = &mut self.tenants[slot] else {
+            return;
+        };
+        let mut stalled = Box::<Stalled>::default();
+        let (gone, rest) = self.outboxes[slot].frames().split_at(taken);
+        self.leaving.extend(gone);
+        for &place in rest {
+            let frame = self.frames.get(place);
+            // What was in the outbox is within the budget.
+            let offer = offer(place, frame, Overflow::Disconnect);
+            if stalled.take(offer, frame, u32::MAX, &mut self.leaving) == Offered::Dropped {
+                self.leaving.push(place);
+            }
+        }
+        let bytes = stalled.backlog.bytes();
+        tenant.stalled = Some(stalled);
+        self.outboxes[slot].shut_with(0);
+        self.settle(connection, bytes);
+    }
+
+    /// Offers the backlog to the sink. The outbox opens again once the sink has taken all of it.
+    #[cold]
+    pub(super) fn flush_backlog(&mut self, connection: u32) {
+        let slot = connection as usize;
+        let Some(tenant) = &mut self.tenants[slot] else {
+            return;
+        };
+        let Some(mut stalled) = tenant.stalled.take() else {
+            return;
+        };
+        let (backlog, taken) = (&mut stalled.backlog, &mut self.leaving);
+        let mut batch = Batch::of_backlog(&self.frames, &self.topics, backlog, taken);
+        let flow = tenant.flush(&mut batch);
+        let bytes = stalled.backlog.bytes();
+        let is_empty = stalled.backlog.is_empty();
+        let leaves = stalled.leaving.filter(|_| is_empty);
+        let drained = is_empty && flow == Ok(Flow::Ready);
+        if !drained {
+            tenant.stalled = Some(stalled);
+        }
+        self.settle(connection, bytes);
+        if drained {
+            self.outboxes[slot].clear();
+        }
+        if let Some(reason) = flow.err().or(leaves) {
+            self.depart(connection, reason);
+        }
+    }
+
+    /// Drops what is queued of `topic`, where that is cheap: in a backlog.
+    pub(super) fn forget_queued(&mut self, topic: u32, connection: u32) {
+        let Some(Some(tenant)) = self.tenants.get_mut(connection as usize) else {
+            return;
+        };
+        if let Some(stalled) = &mut tenant.stalled {
+            stalled.backlog.forget(topic, &mut self.leaving);
+            let bytes = stalled.backlog.bytes();
+            self.settle(connection, bytes);
+        }
+    }
+
+    /// Closes a connection as soon as its sink has taken everything.
+    pub(super) fn depart_when_empty(&mut self, connection: u32, reason: CloseReason) {
+        self.flush(connection);
+        let Some(Some(tenant)) = self.tenants.get_mut(connection as usize) else {
+            return;
+        };
+        match &mut tenant.stalled {
+            Some(stalled) if !stalled.backlog.is_empty() => stalled.leaving = Some(reason),
+            _ => self.depart(connection, reason),
+        }
+    }
+
+    /// Lets go of everything queued for a connection, and shuts its outbox.
+    pub(super) fn drop_queued(&mut self, connection: u32, stalled: Option<Box<Stalled>>) {
+        let outbox = &mut self.outboxes[connection as usize];
+        self.leaving.extend(outbox.frames());
+        match stalled {
+            Some(stalled) => self.leaving.extend(stalled.backlog.frames()),
+            // Otherwise it would be taken off what the backlogs hold.
+            None => outbox.clear(),
+        }
+        self.settle(connection, 0);
+    }
+
+    /// Lets go of the frames that left, and accounts for a backlog that now costs `bytes`.
+    fn settle(&mut self, connection: u32, bytes: u32) {
+        let outbox = &mut self.outboxes[connection as usize];
+        self.backlog_bytes -= outbox.bytes() as usize;
+        self.backlog_bytes += bytes as usize;
+        outbox.shut_with(bytes);
+        let mut leaving = mem::take(&mut self.leaving);
+        for place in leaving.drain(..) {
+            self.release(place);
+        }
+        self.leaving = leaving;
+    }
+}
+
+fn offer(place: u32, frame: &Frame, overflow: Overflow) -> Offer {
+    Offer {
+        frame: place,
+        topic: frame.topic,
+        cost: frame.cost,
+        position: frame.position(),
+        overflow,
+    }
+}
