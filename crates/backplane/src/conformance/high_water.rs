@@ -1,4 +1,4 @@
-//! What holds for all [`HighWater`](crate::id::HighWater) marks.
+//! What holds for all [`HighWater`] marks.
 #![expect(
     clippy::missing_panics_doc,
     clippy::unwrap_used,

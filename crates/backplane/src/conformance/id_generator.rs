@@ -1,4 +1,4 @@
-//! What holds for all [`IdGenerator`](crate::id::IdGenerator)s.
+//! What holds for all [`IdGenerator`]s.
 #![expect(
     clippy::missing_panics_doc,
     clippy::unwrap_used,

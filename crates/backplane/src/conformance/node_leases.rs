@@ -1,4 +1,4 @@
-//! What holds for all [`NodeLeases`](crate::id::NodeLeases).
+//! What holds for all [`NodeLeases`].
 #![expect(
     clippy::missing_panics_doc,
     clippy::unwrap_used,
