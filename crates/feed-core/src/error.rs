@@ -10,6 +10,28 @@ pub enum ErrorKind {
     Full,
     /// Stored data does not decode.
     Corrupt,
+    /// The post has no body, or only white space. Nothing was stored.
+    EmptyPost,
+    /// The post's body is longer than the feed's options allow.
+    OversizedPost,
+    /// The application's user source does not know the user. Nothing was stored.
+    UnknownUser,
+    /// There is no such post, or it was deleted.
+    UnknownPost,
+    /// The post belongs to somebody else.
+    NotAuthor,
+    /// A user cannot follow, block or mute themselves.
+    Oneself,
+    /// The viewer follows as many authors as the feed's options allow.
+    TooManyFollowees,
+    /// The text is not a cursor of this version, or was changed. Start again from the first page.
+    InvalidCursor,
+    /// The cursor belongs to another feed or another viewer.
+    ForeignCursor,
+    /// The ranked page that the cursor continues is no longer kept. Start again from the first page.
+    ExpiredCursor,
+    /// The page size is not in the documented range.
+    PageSize,
     /// An argument is outside the documented limits. Nothing happened.
     Invalid,
 }
@@ -89,6 +111,17 @@ impl fmt::Display for ErrorKind {
             Self::Unavailable => "engine unavailable",
             Self::Full => "no room left",
             Self::Corrupt => "stored data corrupt",
+            Self::EmptyPost => "a post needs a body",
+            Self::OversizedPost => "the post's body is too long",
+            Self::UnknownUser => "no such user",
+            Self::UnknownPost => "no such post",
+            Self::NotAuthor => "the post belongs to somebody else",
+            Self::Oneself => "a user cannot do this to themselves",
+            Self::TooManyFollowees => "the viewer follows as many authors as allowed",
+            Self::InvalidCursor => "not a cursor; start again from the first page",
+            Self::ForeignCursor => "the cursor belongs to another feed or viewer",
+            Self::ExpiredCursor => "the cursor has expired; start again from the first page",
+            Self::PageSize => "the page size is out of range",
             Self::Invalid => "argument outside the documented limits",
         })
     }

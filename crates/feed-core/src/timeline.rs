@@ -47,14 +47,15 @@ pub trait TimelineStore: fmt::Debug + Send + Sync {
     /// As for [`push_many`](Self::push_many); retrying is safe.
     async fn remove_many(&self, owners: &[UserId], post: PostId) -> Result<()>;
 
-    /// Adds older entries to one timeline, as after a follow. Entries below the floor are ignored.
+    /// Adds older entries to one timeline, as after a follow, and answers the state it was found in.
     ///
-    /// Answers `false`, and stores nothing, unless the timeline is warm.
+    /// Entries are stored if that state is [`Warm`](TimelineState::Warm), but for those below the
+    /// floor; the floor answered is the one before a full timeline lost its oldest entries.
     ///
     /// # Errors
     ///
     /// Fails if the engine does; retrying is safe.
-    async fn merge(&self, owner: UserId, entries: &[Entry]) -> Result<bool>;
+    async fn merge(&self, owner: UserId, entries: &[Entry]) -> Result<TimelineState>;
 
     /// Takes every entry of `author` out of one timeline, as after an unfollow, and says how many
     /// there were. The floor stays.
