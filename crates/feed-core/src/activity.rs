@@ -5,23 +5,24 @@ use backplane::Timestamp;
 
 use crate::{PostId, Result, UserId};
 
-/// When each viewer was last here, how often they come, and how far they have read.
+/// When each user was last here and last posted, how often they do either, and how far they have
+/// read.
 #[async_trait]
 pub trait Activity: fmt::Debug + Send + Sync {
-    /// Notes that each viewer reads at `at`, as [`Visits::touched`] says. A visit older than one
+    /// Notes that each user does so at `at`, as [`Rhythm::again`] says. What is older than something
     /// already noted changes nothing.
     ///
     /// # Errors
     ///
     /// Fails if the engine does; retrying is safe.
-    async fn touch(&self, viewers: &[UserId], at: Timestamp) -> Result<()>;
+    async fn note(&self, habit: Habit, users: &[UserId], at: Timestamp) -> Result<()>;
 
-    /// What is known of each viewer, in the order asked; nothing of one who was never here.
+    /// How often each user does so, in the order asked; nothing of one who never did.
     ///
     /// # Errors
     ///
     /// Fails if the engine does.
-    async fn visits(&self, viewers: &[UserId]) -> Result<Vec<Option<Visits>>>;
+    async fn rhythms(&self, habit: Habit, users: &[UserId]) -> Result<Vec<Option<Rhythm>>>;
 
     /// Moves the viewer's marker forward to `post` and answers where it stands; it never moves back.
     ///
@@ -37,26 +38,39 @@ pub trait Activity: fmt::Debug + Send + Sync {
     /// Fails if the engine does.
     async fn marker(&self, viewer: UserId) -> Result<PostId>;
 
-    /// Forgets the viewer.
+    /// Forgets the user.
     ///
     /// # Errors
     ///
     /// Fails if the engine does; retrying is safe.
-    async fn erase(&self, viewer: UserId) -> Result<()>;
+    async fn erase(&self, user: UserId) -> Result<()>;
 }
 
-/// A viewer's visits.
+/// What a user does now and then.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the two rates that a policy weighs against each other"
+)]
+pub enum Habit {
+    /// Reads a feed.
+    Visit,
+    /// Posts or reposts.
+    Post,
+}
+
+/// When a user last did something, and how often they do.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub struct Visits {
-    /// The last one.
+pub struct Rhythm {
+    /// The last time.
     pub last: Timestamp,
-    /// Visits a day after the first, in thousandths, averaged with a time constant of a week.
+    /// Times a day after the first, in thousandths, averaged with a time constant of a week.
     pub per_day_milli: u32,
 }
 
-impl Visits {
-    /// For stores: the first visit.
+impl Rhythm {
+    /// For stores: the first time.
     #[must_use]
     pub const fn first(at: Timestamp) -> Self {
         Self {
@@ -65,28 +79,28 @@ impl Visits {
         }
     }
 
-    /// The visits after one more touch at `at`: a new visit, if the last one began a minute ago or
-    /// earlier, or else no change.
+    /// The rhythm after one more note at `at`: one more time, if the last one was a minute ago or
+    /// earlier, or else no change, so that a retry counts once.
     ///
-    /// The average is that of a point process under exponential decay: a visit adds its share of a
+    /// The average is that of a point process under exponential decay: each time adds its share of a
     /// week, and what was there before decays by `exp(-t / week)`. It is computed in integers, so
     /// that all stores agree.
     ///
     /// ```
     /// use std::time::Duration;
     /// use backplane::Timestamp;
-    /// use feed_core::Visits;
+    /// use feed_core::Rhythm;
     ///
-    /// let mut visits = Visits::first(Timestamp::EPOCH);
+    /// let mut rhythm = Rhythm::first(Timestamp::EPOCH);
     /// for _ in 0..60 {
-    ///     visits = visits.touched(visits.last.saturating_add(Duration::from_secs(12 * 3_600)));
+    ///     rhythm = rhythm.again(rhythm.last.saturating_add(Duration::from_secs(12 * 3_600)));
     /// }
-    /// assert!((1_900..2_200).contains(&visits.per_day_milli));
+    /// assert!((1_900..2_200).contains(&rhythm.per_day_milli));
     /// ```
     #[must_use]
-    pub fn touched(self, at: Timestamp) -> Self {
+    pub fn again(self, at: Timestamp) -> Self {
         let since = at.saturating_since(self.last);
-        if since < VISIT {
+        if since < ONCE {
             return self;
         }
         let decayed = (u128::from(self.per_day_milli) * u128::from(decay(since)) + HALF) >> 64;
@@ -98,10 +112,10 @@ impl Visits {
     }
 }
 
-/// Touches within this time of a visit's beginning belong to it.
-const VISIT: Duration = Duration::from_secs(60);
+/// Notes within this time of the last one belong to it.
+const ONCE: Duration = Duration::from_secs(60);
 
-/// One visit a week in visits a day: a thousand thousandths by seven, rounded.
+/// Once a week in times a day: a thousand thousandths by seven, rounded.
 const SHARE: u128 = 143;
 
 const HALF: u128 = 1 << 63;
@@ -133,10 +147,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_touch_within_a_minute_belongs_to_the_visit() {
-        let first = Visits::first(Timestamp::from_millis(1_000_000));
-        assert_eq!(first.touched(Timestamp::from_millis(1_059_999)), first);
-        let next = first.touched(Timestamp::from_millis(1_060_000));
+    fn a_note_within_a_minute_belongs_to_the_one_before() {
+        let first = Rhythm::first(Timestamp::from_millis(1_000_000));
+        assert_eq!(first.again(Timestamp::from_millis(1_059_999)), first);
+        let next = first.again(Timestamp::from_millis(1_060_000));
         assert_eq!(
             (next.last.as_millis(), next.per_day_milli),
             (1_060_000, 143)
@@ -144,21 +158,19 @@ mod tests {
     }
 
     #[test]
-    fn an_older_touch_changes_nothing() {
-        let first = Visits::first(Timestamp::from_millis(1_000_000));
-        assert_eq!(first.touched(Timestamp::EPOCH), first);
+    fn an_older_note_changes_nothing() {
+        let first = Rhythm::first(Timestamp::from_millis(1_000_000));
+        assert_eq!(first.again(Timestamp::EPOCH), first);
     }
 
     #[test]
-    fn a_long_absence_leaves_one_visit() {
-        let visits = Visits {
+    fn a_long_absence_leaves_one_time() {
+        let visits = Rhythm {
             last: Timestamp::EPOCH,
             per_day_milli: u32::MAX,
         };
         assert_eq!(
-            visits
-                .touched(Timestamp::from_millis(u64::MAX))
-                .per_day_milli,
+            visits.again(Timestamp::from_millis(u64::MAX)).per_day_milli,
             143
         );
     }
@@ -177,14 +189,14 @@ mod tests {
         #[test]
         fn the_rate_stays_near_the_truth(minutes in 30_u64..2 * 24 * 60) {
             let step = Duration::from_secs(minutes * 60);
-            let mut visits = Visits::first(Timestamp::EPOCH);
+            let mut rhythm = Rhythm::first(Timestamp::EPOCH);
             for _ in 0..2_000 {
-                visits = visits.touched(visits.last.saturating_add(step));
+                rhythm = rhythm.again(rhythm.last.saturating_add(step));
             }
             let exact = u32::try_from(1_440_000 / minutes).unwrap();
             // Just after a visit, the average stands half a visit a week above the rate.
-            let error = visits.per_day_milli.abs_diff(exact);
-            prop_assert!(error <= 143 + exact / 100, "{visits:?} for {exact}");
+            let error = rhythm.per_day_milli.abs_diff(exact);
+            prop_assert!(error <= 143 + exact / 100, "{rhythm:?} for {exact}");
         }
     }
 }

@@ -11,7 +11,7 @@ mod outbox;
 mod policy;
 mod timeline;
 
-pub use activity::{Activity, Visits};
+pub use activity::{Activity, Habit, Rhythm};
 pub use counters::{Action, ActionKind, Actions, Counters, Counts, Recorded};
 pub use entry::{Entry, ListId, PostId, Seek, UserId};
 pub use error::{Error, ErrorKind, Result};

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::{Degree, Visits};
+use crate::{Degree, Rhythm};
 
 /// Decides whose posts are pushed into timelines and whose are pulled by readers.
 ///
@@ -14,7 +14,7 @@ pub trait FanoutPolicy: fmt::Debug + Send + Sync {
     fn judges_pairs(&self) -> bool;
 
     /// How the posts of a pushed author travel to one follower, given how they travel now.
-    fn pair(&self, author: &AuthorStats, viewer: Option<&Visits>, now: Delivery) -> Delivery;
+    fn pair(&self, author: &AuthorStats, viewer: Option<&Rhythm>, now: Delivery) -> Delivery;
 }
 
 /// The two ways a post reaches a follower.
@@ -37,12 +37,20 @@ pub struct AuthorStats {
     pub posts_per_day_milli: u32,
 }
 
-impl From<Degree> for AuthorStats {
-    fn from(degree: Degree) -> Self {
+impl AuthorStats {
+    /// What an author's degree and their rhythm of posting say.
+    #[must_use]
+    pub fn new(degree: Degree, posts: Option<Rhythm>) -> Self {
         Self {
             followers: degree.followers,
-            ..Self::default()
+            posts_per_day_milli: posts.map_or(0, |posts| posts.per_day_milli),
         }
+    }
+}
+
+impl From<Degree> for AuthorStats {
+    fn from(degree: Degree) -> Self {
+        Self::new(degree, None)
     }
 }
 
@@ -60,7 +68,7 @@ impl FanoutPolicy for PushAll {
         false
     }
 
-    fn pair(&self, _: &AuthorStats, _: Option<&Visits>, _: Delivery) -> Delivery {
+    fn pair(&self, _: &AuthorStats, _: Option<&Rhythm>, _: Delivery) -> Delivery {
         Delivery::Push
     }
 }
@@ -79,7 +87,7 @@ impl FanoutPolicy for PullAll {
         false
     }
 
-    fn pair(&self, _: &AuthorStats, _: Option<&Visits>, _: Delivery) -> Delivery {
+    fn pair(&self, _: &AuthorStats, _: Option<&Rhythm>, _: Delivery) -> Delivery {
         Delivery::Pull
     }
 }
@@ -140,7 +148,7 @@ impl FanoutPolicy for Hybrid {
         false
     }
 
-    fn pair(&self, _: &AuthorStats, _: Option<&Visits>, _: Delivery) -> Delivery {
+    fn pair(&self, _: &AuthorStats, _: Option<&Rhythm>, _: Delivery) -> Delivery {
         Delivery::Push
     }
 }
@@ -177,7 +185,7 @@ impl FanoutPolicy for PairRate {
         true
     }
 
-    fn pair(&self, author: &AuthorStats, viewer: Option<&Visits>, now: Delivery) -> Delivery {
+    fn pair(&self, author: &AuthorStats, viewer: Option<&Rhythm>, now: Delivery) -> Delivery {
         let visits = viewer.map_or(0, |visits| u64::from(visits.per_day_milli));
         let balance = visits * u64::from(self.posts_per_visit);
         let posts = u64::from(author.posts_per_day_milli);
@@ -215,7 +223,7 @@ mod tests {
     #[test]
     fn a_rare_visitor_pulls_from_a_busy_author() {
         let policy = PairRate::new(Hybrid::new(1_000), 10);
-        let mut visits = Visits::first(Timestamp::EPOCH);
+        let mut visits = Rhythm::first(Timestamp::EPOCH);
         visits.per_day_milli = 1_000;
         let pair = |posts, now| policy.pair(&author(5, posts), Some(&visits), now);
         assert_eq!(pair(12, Delivery::Push), Delivery::Push);

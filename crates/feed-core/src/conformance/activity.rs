@@ -6,19 +6,19 @@
 )]
 
 /// One test per guarantee of [`Activity`](crate::Activity), over the empty store that `$fresh`
-/// makes, with room for 100 viewers.
+/// makes, with room for 100 users.
 #[macro_export]
 macro_rules! activity_conformance {
     ($fresh:expr) => {
         $crate::conformance::conformance_cases!(activity_conformance, [$crate::conformance::activity], $fresh =>
             a_stranger_was_never_here,
-            the_first_touch_is_a_visit,
-            counts_visits_as_the_core_does,
-            an_older_touch_changes_nothing,
-            touches_a_batch_and_answers_in_the_order_asked,
+            the_first_time_has_no_rate,
+            counts_times_as_the_core_does,
+            an_older_note_changes_nothing,
+            notes_a_batch_and_answers_in_the_order_asked,
             a_marker_never_moves_back,
             concurrent_marks_leave_the_newest,
-            visits_and_markers_are_apart,
+            visits_posts_and_markers_are_apart,
             an_erased_viewer_is_a_stranger,
         );
     };
@@ -30,15 +30,15 @@ use backplane::Timestamp;
 use futures::future::join_all;
 
 use super::{Fresh, awkward_ids};
-use crate::{Activity, PostId, UserId, Visits};
+use crate::{Activity, Habit, PostId, Rhythm, UserId};
 
 const ANN: UserId = UserId::new(1);
 const BOB: UserId = UserId::new(u64::MAX);
 const CAT: UserId = UserId::new((1 << 53) + 1);
 const NOON: Timestamp = Timestamp::from_millis(1_790_000_000_001);
 
-async fn visits(activity: &dyn Activity, viewer: UserId) -> Option<Visits> {
-    activity.visits(&[viewer]).await.unwrap()[0]
+async fn visits(activity: &dyn Activity, viewer: UserId) -> Option<Rhythm> {
+    activity.rhythms(Habit::Visit, &[viewer]).await.unwrap()[0]
 }
 
 async fn mark(activity: &dyn Activity, viewer: UserId, post: u64) -> u64 {
@@ -51,21 +51,21 @@ pub async fn a_stranger_was_never_here(fresh: &Fresh<dyn Activity>) {
     let activity = &*fresh.store;
     assert_eq!(visits(activity, ANN).await, None);
     assert_eq!(activity.marker(ANN).await.unwrap(), PostId::MIN);
-    assert_eq!(activity.visits(&[]).await.unwrap(), []);
+    assert_eq!(activity.rhythms(Habit::Visit, &[]).await.unwrap(), []);
 }
 
-/// The first touch is the last visit, to the millisecond, and no rate yet.
-pub async fn the_first_touch_is_a_visit(fresh: &Fresh<dyn Activity>) {
+/// The first visit is the last one, to the millisecond, and makes no rate yet.
+pub async fn the_first_time_has_no_rate(fresh: &Fresh<dyn Activity>) {
     let activity = &*fresh.store;
-    activity.touch(&[ANN], NOON).await.unwrap();
-    assert_eq!(visits(activity, ANN).await, Some(Visits::first(NOON)));
+    activity.note(Habit::Visit, &[ANN], NOON).await.unwrap();
+    assert_eq!(visits(activity, ANN).await, Some(Rhythm::first(NOON)));
 }
 
-/// After every touch, near or far, a viewer's visits are what [`Visits::touched`] makes of them.
-pub async fn counts_visits_as_the_core_does(fresh: &Fresh<dyn Activity>) {
+/// After every note, near or far, a user's rhythm is what [`Rhythm::again`] makes of it.
+pub async fn counts_times_as_the_core_does(fresh: &Fresh<dyn Activity>) {
     let activity = &*fresh.store;
-    let mut expected = Visits::first(NOON);
-    activity.touch(&[ANN], NOON).await.unwrap();
+    let mut expected = Rhythm::first(NOON);
+    activity.note(Habit::Visit, &[ANN], NOON).await.unwrap();
     let steps = [
         0,
         1,
@@ -80,35 +80,41 @@ pub async fn counts_visits_as_the_core_does(fresh: &Fresh<dyn Activity>) {
     ];
     for step in steps.into_iter().cycle().take(40) {
         let at = expected.last.saturating_add(Duration::from_millis(step));
-        expected = expected.touched(at);
+        expected = expected.again(at);
         for _ in 0..2 {
-            activity.touch(&[ANN], at).await.unwrap();
+            activity.note(Habit::Visit, &[ANN], at).await.unwrap();
             assert_eq!(visits(activity, ANN).await, Some(expected));
         }
     }
     assert!(expected.per_day_milli > 0);
 }
 
-/// A touch from before the last visit, as a retry may bring it, changes nothing.
-pub async fn an_older_touch_changes_nothing(fresh: &Fresh<dyn Activity>) {
+/// A note from before the last one, as a retry may bring it, changes nothing.
+pub async fn an_older_note_changes_nothing(fresh: &Fresh<dyn Activity>) {
     let activity = &*fresh.store;
-    activity.touch(&[ANN], NOON).await.unwrap();
+    activity.note(Habit::Visit, &[ANN], NOON).await.unwrap();
     let earlier = NOON.saturating_sub(Duration::from_secs(86_400));
     for older in [earlier, Timestamp::EPOCH] {
-        activity.touch(&[ANN], older).await.unwrap();
-        assert_eq!(visits(activity, ANN).await, Some(Visits::first(NOON)));
+        activity.note(Habit::Visit, &[ANN], older).await.unwrap();
+        assert_eq!(visits(activity, ANN).await, Some(Rhythm::first(NOON)));
     }
 }
 
-/// A batch touches every viewer it names, and nobody else; answers come in the order asked.
-pub async fn touches_a_batch_and_answers_in_the_order_asked(fresh: &Fresh<dyn Activity>) {
+/// A batch notes every user it names, and nobody else; answers come in the order asked.
+pub async fn notes_a_batch_and_answers_in_the_order_asked(fresh: &Fresh<dyn Activity>) {
     let activity = &*fresh.store;
     let later = NOON.saturating_add(Duration::from_secs(3_600));
-    activity.touch(&[ANN, BOB], NOON).await.unwrap();
-    activity.touch(&[BOB], later).await.unwrap();
-    let ann = Some(Visits::first(NOON));
-    let bob = Some(Visits::first(NOON).touched(later));
-    let answers = activity.visits(&[BOB, CAT, ANN, BOB]).await.unwrap();
+    activity
+        .note(Habit::Visit, &[ANN, BOB], NOON)
+        .await
+        .unwrap();
+    activity.note(Habit::Visit, &[BOB], later).await.unwrap();
+    let ann = Some(Rhythm::first(NOON));
+    let bob = Some(Rhythm::first(NOON).again(later));
+    let answers = activity
+        .rhythms(Habit::Visit, &[BOB, CAT, ANN, BOB])
+        .await
+        .unwrap();
     assert_eq!(answers, [bob, None, ann, bob]);
 }
 
@@ -137,29 +143,38 @@ pub async fn concurrent_marks_leave_the_newest(fresh: &Fresh<dyn Activity>) {
     assert_eq!(activity.marker(ANN).await.unwrap().get(), 19);
 }
 
-/// Marking is no visit, and a visit moves no marker.
-pub async fn visits_and_markers_are_apart(fresh: &Fresh<dyn Activity>) {
+/// Marking is no visit, a visit no post, and neither moves a marker.
+pub async fn visits_posts_and_markers_are_apart(fresh: &Fresh<dyn Activity>) {
     let activity = &*fresh.store;
     mark(activity, ANN, 9).await;
+    activity.note(Habit::Post, &[ANN], NOON).await.unwrap();
     assert_eq!(visits(activity, ANN).await, None);
-    activity.touch(&[ANN, BOB], NOON).await.unwrap();
+    let posts = activity.rhythms(Habit::Post, &[ANN, BOB]).await.unwrap();
+    assert_eq!(posts, [Some(Rhythm::first(NOON)), None]);
+    activity
+        .note(Habit::Visit, &[ANN, BOB], NOON)
+        .await
+        .unwrap();
     assert_eq!(activity.marker(ANN).await.unwrap().get(), 9);
     assert_eq!(activity.marker(BOB).await.unwrap(), PostId::MIN);
 }
 
-/// Erasing forgets a viewer's visits and marker, and nobody else's.
+/// Erasing forgets a user's rhythms and marker, and nobody else's.
 pub async fn an_erased_viewer_is_a_stranger(fresh: &Fresh<dyn Activity>) {
     let activity = &*fresh.store;
     for viewer in [ANN, BOB] {
-        activity.touch(&[viewer], NOON).await.unwrap();
+        activity.note(Habit::Visit, &[viewer], NOON).await.unwrap();
+        activity.note(Habit::Post, &[viewer], NOON).await.unwrap();
         mark(activity, viewer, 9).await;
     }
     for _ in 0..2 {
         activity.erase(ANN).await.unwrap();
         assert_eq!(visits(activity, ANN).await, None);
+        let posts = activity.rhythms(Habit::Post, &[ANN]).await.unwrap();
+        assert_eq!(posts, [None]);
         assert_eq!(activity.marker(ANN).await.unwrap(), PostId::MIN);
     }
-    assert_eq!(visits(activity, BOB).await, Some(Visits::first(NOON)));
+    assert_eq!(visits(activity, BOB).await, Some(Rhythm::first(NOON)));
     assert_eq!(activity.marker(BOB).await.unwrap().get(), 9);
     assert_eq!(mark(activity, ANN, 3).await, 3);
 }

@@ -5,7 +5,7 @@ use backplane::Timestamp;
 use hashbrown::{HashMap, hash_map::Entry as Slot};
 
 use crate::{
-    Activity, PostId, Result, UserId, Visits,
+    Activity, Habit, PostId, Result, Rhythm, UserId,
     memory::{room::Room, shards::Shards},
 };
 
@@ -15,12 +15,12 @@ use crate::{
 ///
 /// ```
 /// use backplane::Timestamp;
-/// use feed_core::{MemoryActivity, PostId, UserId, Visits};
+/// use feed_core::{Habit, MemoryActivity, PostId, Rhythm, UserId};
 ///
 /// let (activity, ann) = (MemoryActivity::default(), UserId::new(1));
 /// let now = Timestamp::from_millis(1_790_000_000_000);
-/// activity.touch(&[ann], now)?;
-/// assert_eq!(activity.visits(&[ann]), [Some(Visits::first(now))]);
+/// activity.note(Habit::Visit, &[ann], now)?;
+/// assert_eq!(activity.rhythms(Habit::Visit, &[ann]), [Some(Rhythm::first(now))]);
 ///
 /// activity.mark_read(ann, PostId::new(9))?;
 /// assert_eq!(activity.mark_read(ann, PostId::new(5))?, PostId::new(9));
@@ -28,7 +28,7 @@ use crate::{
 /// ```
 pub struct MemoryActivity {
     options: MemoryActivityOptions,
-    viewers: Shards<HashMap<UserId, Record>>,
+    users: Shards<HashMap<UserId, Record>>,
     known: Room,
 }
 
@@ -36,14 +36,15 @@ pub struct MemoryActivity {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MemoryActivityOptions {
-    /// How many viewers are kept; one more is refused as
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 20,000,000 by default. A viewer takes about 90
+    /// How many users are kept; one more is refused as
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 20,000,000 by default. A user takes about 120
     /// bytes.
-    pub max_viewers: usize,
+    pub max_users: usize,
 }
 
 struct Record {
-    visits: Option<Visits>,
+    visits: Option<Rhythm>,
+    posts: Option<Rhythm>,
     marker: PostId,
 }
 
@@ -52,42 +53,40 @@ impl MemoryActivity {
     #[must_use]
     pub fn new(options: MemoryActivityOptions) -> Self {
         Self {
-            known: Room::new(options.max_viewers),
+            known: Room::new(options.max_users),
             options,
-            viewers: Shards::default(),
+            users: Shards::default(),
         }
     }
 
-    /// See [`Activity::touch`].
+    /// See [`Activity::note`].
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full) at the first viewer for whom there is no room;
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) at the first user for whom there is no room;
     /// those before are noted.
-    pub fn touch(&self, viewers: &[UserId], at: Timestamp) -> Result<()> {
-        viewers.iter().try_for_each(|&viewer| {
-            self.change(viewer, "touch", |record| {
-                let touched = record.visits.map(|visits| visits.touched(at));
-                record.visits = touched.or_else(|| Some(Visits::first(at)));
+    pub fn note(&self, habit: Habit, users: &[UserId], at: Timestamp) -> Result<()> {
+        users.iter().try_for_each(|&user| {
+            self.change(user, "note", |record| {
+                let rhythm = record.rhythm_mut(habit);
+                *rhythm = Some(rhythm.map_or(Rhythm::first(at), |rhythm| rhythm.again(at)));
             })
         })
     }
 
-    /// See [`Activity::visits`].
+    /// See [`Activity::rhythms`].
     #[must_use]
-    pub fn visits(&self, viewers: &[UserId]) -> Vec<Option<Visits>> {
-        let shards = self
-            .viewers
-            .read_many(viewers.iter().map(|viewer| viewer.get()));
-        let visits = |viewer: &UserId| shards.of(viewer.get()).get(viewer)?.visits;
-        viewers.iter().map(visits).collect()
+    pub fn rhythms(&self, habit: Habit, users: &[UserId]) -> Vec<Option<Rhythm>> {
+        let shards = self.users.read_many(users.iter().map(|user| user.get()));
+        let rhythm = |user: &UserId| shards.of(user.get()).get(user)?.rhythm(habit);
+        users.iter().map(rhythm).collect()
     }
 
     /// See [`Activity::mark_read`].
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the viewer is new and there is no room.
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the user is new and there is no room.
     pub fn mark_read(&self, viewer: UserId, post: PostId) -> Result<PostId> {
         self.change(viewer, "mark read", |record| {
             record.marker = record.marker.max(post);
@@ -98,7 +97,7 @@ impl MemoryActivity {
     /// See [`Activity::marker`].
     #[must_use]
     pub fn marker(&self, viewer: UserId) -> PostId {
-        let viewers = self.viewers.read(viewer.get());
+        let viewers = self.users.read(viewer.get());
         viewers
             .get(&viewer)
             .map_or(PostId::MIN, |record| record.marker)
@@ -106,7 +105,7 @@ impl MemoryActivity {
 
     /// See [`Activity::erase`].
     pub fn erase(&self, viewer: UserId) {
-        if self.viewers.write(viewer.get()).remove(&viewer).is_some() {
+        if self.users.write(viewer.get()).remove(&viewer).is_some() {
             self.known.give(1);
         }
     }
@@ -117,7 +116,7 @@ impl MemoryActivity {
         op: &'static str,
         change: impl FnOnce(&mut Record) -> T,
     ) -> Result<T> {
-        let mut viewers = self.viewers.write(viewer.get());
+        let mut viewers = self.users.write(viewer.get());
         Ok(match viewers.entry(viewer) {
             Slot::Occupied(mut slot) => change(slot.get_mut()),
             Slot::Vacant(slot) => {
@@ -146,18 +145,33 @@ impl fmt::Debug for MemoryActivity {
 impl Record {
     const NEW: Self = Self {
         visits: None,
+        posts: None,
         marker: PostId::MIN,
     };
+
+    const fn rhythm(&self, habit: Habit) -> Option<Rhythm> {
+        match habit {
+            Habit::Visit => self.visits,
+            Habit::Post => self.posts,
+        }
+    }
+
+    const fn rhythm_mut(&mut self, habit: Habit) -> &mut Option<Rhythm> {
+        match habit {
+            Habit::Visit => &mut self.visits,
+            Habit::Post => &mut self.posts,
+        }
+    }
 }
 
 #[async_trait]
 impl Activity for MemoryActivity {
-    async fn touch(&self, viewers: &[UserId], at: Timestamp) -> Result<()> {
-        Self::touch(self, viewers, at)
+    async fn note(&self, habit: Habit, users: &[UserId], at: Timestamp) -> Result<()> {
+        Self::note(self, habit, users, at)
     }
 
-    async fn visits(&self, viewers: &[UserId]) -> Result<Vec<Option<Visits>>> {
-        Ok(Self::visits(self, viewers))
+    async fn rhythms(&self, habit: Habit, users: &[UserId]) -> Result<Vec<Option<Rhythm>>> {
+        Ok(Self::rhythms(self, habit, users))
     }
 
     async fn mark_read(&self, viewer: UserId, post: PostId) -> Result<PostId> {
@@ -175,10 +189,10 @@ impl Activity for MemoryActivity {
 }
 
 impl MemoryActivityOptions {
-    /// Room for `viewers` viewers.
+    /// Room for `users` users.
     #[must_use]
-    pub const fn with_max_viewers(mut self, viewers: usize) -> Self {
-        self.max_viewers = viewers;
+    pub const fn with_max_users(mut self, users: usize) -> Self {
+        self.max_users = users;
         self
     }
 }
@@ -186,7 +200,7 @@ impl MemoryActivityOptions {
 impl Default for MemoryActivityOptions {
     fn default() -> Self {
         Self {
-            max_viewers: 20_000_000,
+            max_users: 20_000_000,
         }
     }
 }
@@ -216,51 +230,56 @@ mod tests {
     #[test]
     fn a_full_store_refuses_strangers_alone() {
         let (ann, bob) = (UserId::new(1), UserId::new(2));
-        let activity = MemoryActivity::new(MemoryActivityOptions::default().with_max_viewers(1));
-        let refused = activity.touch(&[ann, bob], Timestamp::EPOCH).unwrap_err();
+        let activity = MemoryActivity::new(MemoryActivityOptions::default().with_max_users(1));
+        let refused = activity
+            .note(Habit::Visit, &[ann, bob], Timestamp::EPOCH)
+            .unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Full);
         assert!(activity.mark_read(bob, PostId::MAX).is_err());
         assert_eq!(
-            activity.visits(&[ann, bob]),
-            [Some(Visits::first(Timestamp::EPOCH)), None]
+            activity.rhythms(Habit::Visit, &[ann, bob]),
+            [Some(Rhythm::first(Timestamp::EPOCH)), None]
         );
         activity.mark_read(ann, PostId::MAX).unwrap();
         activity.erase(ann);
-        activity.touch(&[bob], Timestamp::EPOCH).unwrap();
+        activity
+            .note(Habit::Post, &[bob], Timestamp::EPOCH)
+            .unwrap();
         assert_eq!(activity.known.taken(), 1);
     }
 
     #[derive(Clone, Debug)]
     enum Op {
-        Touch(Vec<u64>, Duration),
+        Note(Habit, Vec<u64>, Duration),
         Mark(u64, u64),
         Erase(u64),
     }
 
     fn op() -> impl Strategy<Value = Op> {
+        let habit = || prop_oneof![Just(Habit::Visit), Just(Habit::Post)];
         let step = (0_u64..200_000).prop_map(Duration::from_millis);
         prop_oneof![
-            4 => (vec(0_u64..4, 0..4), step).prop_map(|(viewers, at)| Op::Touch(viewers, at)),
+            4 => (habit(), vec(0_u64..4, 0..4), step).prop_map(|(habit, users, at)| Op::Note(habit, users, at)),
             4 => (0_u64..4, any::<u64>()).prop_map(|(viewer, post)| Op::Mark(viewer, post)),
             1 => (0_u64..4).prop_map(Op::Erase),
         ]
     }
 
     proptest! {
-        /// Visits are the touches a minute or more after the visit before, markers are maxima.
+        /// The last time is a minute or more after the time before, markers are maxima.
         #[test]
         fn agrees_with_the_model(ops in vec(op(), 0..60)) {
             let activity = MemoryActivity::default();
-            let mut last: BTreeMap<u64, u64> = BTreeMap::new();
+            let mut last: BTreeMap<(Habit, u64), u64> = BTreeMap::new();
             let mut marked: BTreeMap<u64, u64> = BTreeMap::new();
             for op in ops {
                 match op {
-                    Op::Touch(viewers, at) => {
+                    Op::Note(habit, named, at) => {
                         let at = Timestamp::EPOCH.saturating_add(at);
-                        let users: Vec<_> = viewers.iter().copied().map(UserId::new).collect();
-                        activity.touch(&users, at).expect("there is room");
-                        for viewer in viewers {
-                            let last = last.entry(viewer).or_insert_with(|| at.as_millis());
+                        let users: Vec<_> = named.iter().copied().map(UserId::new).collect();
+                        activity.note(habit, &users, at).expect("there is room");
+                        for user in named {
+                            let last = last.entry((habit, user)).or_insert_with(|| at.as_millis());
                             if at.as_millis() >= *last + 60_000 {
                                 *last = at.as_millis();
                             }
@@ -274,15 +293,17 @@ mod tests {
                     }
                     Op::Erase(viewer) => {
                         activity.erase(UserId::new(viewer));
-                        last.remove(&viewer);
+                        last.retain(|(_, user), _| *user != viewer);
                         marked.remove(&viewer);
                     }
                 }
                 for viewer in 0..4 {
                     let user = UserId::new(viewer);
-                    let visits = activity.visits(&[user])[0];
-                    let seen = visits.map(|visits| visits.last.as_millis());
-                    prop_assert_eq!(seen, last.get(&viewer).copied());
+                    for habit in [Habit::Visit, Habit::Post] {
+                        let rhythm = activity.rhythms(habit, &[user])[0];
+                        let seen = rhythm.map(|rhythm| rhythm.last.as_millis());
+                        prop_assert_eq!(seen, last.get(&(habit, viewer)).copied());
+                    }
                     let marker = marked.get(&viewer).copied().unwrap_or_default();
                     prop_assert_eq!(activity.marker(user).get(), marker);
                 }
