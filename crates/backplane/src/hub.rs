@@ -60,7 +60,6 @@ mod slots;
 mod stall;
 mod stream;
 mod subscribers;
-mod sync;
 mod tenant;
 mod topics;
 
@@ -85,10 +84,12 @@ use self::{
     delivery::Missing,
     inbox::Command,
     stream::{StreamSink, Window},
-    sync::{AtomicUsize, Ordering, thread},
     tenant::Tenant,
 };
-use crate::{Error, ErrorKind, Position, Result, Topic};
+use crate::{
+    Error, ErrorKind, Position, Result, Topic,
+    sync::{AtomicUsize, Ordering, thread},
+};
 
 /// Fan-out inside one process. Clones share one hub; when the last is dropped, its connections are
 /// closed and its threads end.

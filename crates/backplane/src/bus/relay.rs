@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use fastrand::Rng;
 use futures::{
     FutureExt, StreamExt,
     channel::oneshot,
@@ -20,7 +21,7 @@ use futures::{
 
 use self::links::{Control, Links, Output, Reads};
 use super::{Bus, BusEvent, Gap, HistoryPage, Message, RecoveryOptions};
-use crate::{Clock, Error, ErrorKind, Position, Result, Topic, sync::Mutex};
+use crate::{BackoffOptions, Clock, Error, ErrorKind, Position, Result, Topic, sync::Mutex};
 
 /// How many events are taken from the bus before the audience hears of them.
 const EVENTS_PER_TURN: usize = 256;
@@ -61,8 +62,11 @@ pub struct RelayOptions {
     pub linger: Duration,
     /// How often the position of a topic without messages is compared with the bus. Default 40 s.
     pub check_every: Duration,
-    /// How long to wait before a call that failed is made again. Default 1 s.
-    pub retry_after: Duration,
+    /// How long to wait before a call that failed is made again. There is no last attempt, whatever
+    /// the options say. Default: doubling from 100 ms to 30 s.
+    pub backoff: BackoffOptions,
+    /// The seed of those delays. Default: drawn by the operating system.
+    pub seed: u64,
     /// The bounds of a recovery of one topic.
     pub recovery: RecoveryOptions,
 }
@@ -82,6 +86,9 @@ struct Calls {
     reads: Fuse<BoxFuture<'static, (Reads, Result<Vec<HistoryPage>>)>>,
     /// Before when no call is made, since one failed.
     not_before: Duration,
+    /// How many calls have failed since the last that did not.
+    failures: u32,
+    jitter: Rng,
 }
 
 impl Relay {
@@ -165,16 +172,18 @@ impl Relay {
     /// Dropping the future stops the relay for good: calls under way are lost with it.
     pub async fn run(&self, audience: &dyn Audience) -> Result<()> {
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
-        let mut calls = Calls::new();
+        let mut calls = Calls::new(self.options.seed);
         let ended = loop {
             let wake_at = self.advance(&mut calls);
             let mut timer = pin!(self.sleep_until(wake_at).fuse());
             let mut stirred = pin!(self.stirred().fuse());
             let outcome = select_biased! {
                 (control, result) = &mut calls.control => {
+                    calls.ended(result.is_ok());
                     self.controlled(control, result, audience)
                 }
                 (reads, result) = &mut calls.reads => {
+                    calls.ended(result.is_ok());
                     self.paged(reads, result, audience)
                 }
                 chunk = events.next() => match chunk {
@@ -188,7 +197,8 @@ impl Relay {
                 Ok(()) => {}
                 Err(error) if error.is_retryable() => {
                     let now = self.clock.monotonic();
-                    calls.not_before = now.saturating_add(self.options.retry_after);
+                    let delay = calls.delay(&self.options.backoff);
+                    calls.not_before = now.saturating_add(delay);
                 }
                 Err(error) if error.kind() == ErrorKind::Closed => break Ok(()),
                 Err(error) => break Err(error),
@@ -350,10 +360,17 @@ impl RelayOptions {
         self
     }
 
-    /// Repeats a failed call after `pause`.
+    /// Repeats failed calls after delays as `backoff` says.
     #[must_use]
-    pub fn with_retry_after(mut self, pause: Duration) -> Self {
-        self.retry_after = pause;
+    pub fn with_backoff(mut self, backoff: BackoffOptions) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Draws those delays from `seed`.
+    #[must_use]
+    pub fn with_seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
         self
     }
 
@@ -370,19 +387,34 @@ impl Default for RelayOptions {
         Self {
             linger: Duration::from_secs(1),
             check_every: Duration::from_secs(40),
-            retry_after: Duration::from_secs(1),
+            backoff: BackoffOptions::default(),
+            seed: fastrand::u64(..),
             recovery: RecoveryOptions::default(),
         }
     }
 }
 
 impl Calls {
-    fn new() -> Self {
+    fn new(seed: u64) -> Self {
         Self {
             control: Fuse::terminated(),
             reads: Fuse::terminated(),
             not_before: Duration::ZERO,
+            failures: 0,
+            jitter: Rng::with_seed(seed),
         }
+    }
+
+    fn ended(&mut self, succeeded: bool) {
+        if succeeded {
+            self.failures = 0;
+        }
+    }
+
+    fn delay(&mut self, backoff: &BackoffOptions) -> Duration {
+        let delay = backoff.delay(self.failures, None, &mut self.jitter);
+        self.failures = self.failures.saturating_add(1);
+        delay
     }
 }
 

@@ -2,13 +2,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{
-    connection::Connection, delivery::Missing, frame::cost_of, options::SubscribeOptions,
-    sync::Mutex,
-};
+use super::{connection::Connection, delivery::Missing, frame::cost_of, options::SubscribeOptions};
 use crate::{
     Position, Result, Topic,
     bus::{HistoryPage, Message, Recovered, Recovery, RecoveryOptions, Step},
+    sync::Mutex,
 };
 
 /// A subscription whose reader is being caught up from a history outside the hub.

@@ -10,9 +10,12 @@ use super::{
     inbox::Command,
     options::SubscribeOptions,
     subscribers::Member,
+};
+use crate::{
+    Error, ErrorKind, Position, Result, Topic,
+    bus::RecoveryOptions,
     sync::{AtomicBool, Mutex, Ordering},
 };
-use crate::{Error, ErrorKind, Position, Result, Topic, bus::RecoveryOptions};
 
 /// One connection of a hub: one queue, any number of subscriptions. Dropping it closes it.
 ///

@@ -13,9 +13,11 @@ use super::{
     publish::{Outgoing, Published},
     retention::{History, RetainOptions},
     shard::Shard,
+};
+use crate::{
+    Epoch, Error, ErrorKind, Position, Result, Topic,
     sync::{AtomicUsize, Mutex, MutexGuard, Ordering},
 };
-use crate::{Epoch, Error, ErrorKind, Position, Result, Topic};
 
 /// Who wants to know when a topic gets its first subscriber and loses its last one: the edge to
 /// other nodes.

@@ -2,13 +2,11 @@
 
 use std::hint;
 
-use super::{
-    index::Index,
-    retention::History,
-    slots::Slots,
+use super::{index::Index, retention::History, slots::Slots};
+use crate::{
+    Topic,
     sync::{Mutex, MutexGuard},
 };
-use crate::Topic;
 
 /// Every topic with a subscriber or a history, in stripes that are locked one by one.
 ///

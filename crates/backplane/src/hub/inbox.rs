@@ -12,10 +12,12 @@ use super::{
     retention::Resumed,
     slots::Slots,
     subscribers::Member,
-    sync::{Condvar, Mutex, MutexGuard},
     tenant::Tenant,
 };
-use crate::{Error, ErrorKind, Position, Result, Topic};
+use crate::{
+    Error, ErrorKind, Position, Result, Topic,
+    sync::{Condvar, Mutex, MutexGuard},
+};
 
 /// Something for a shard to do. Commands are obeyed in the order in which they arrived, which is
 /// what makes a publish reach exactly the subscribers of its moment.

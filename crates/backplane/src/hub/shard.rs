@@ -12,11 +12,13 @@ use super::{
     outbox::Outbox,
     retention::Resumed,
     subscribers::Member,
-    sync::{AtomicUsize, Mutex, Ordering},
     tenant::Tenant,
     topics::Topics,
 };
-use crate::Topic;
+use crate::{
+    Topic,
+    sync::{AtomicUsize, Mutex, Ordering},
+};
 
 /// A shard: the inbox that anybody may put commands into, and the floor that one thread at a time
 /// works on.

@@ -16,8 +16,8 @@ use super::{
     frame::cost_of,
     options::ConnectionOptions,
     sink::{Batch, ConnectionSink, Flow},
-    sync::Mutex,
 };
+use crate::sync::Mutex;
 
 /// What a connection receives, as a stream. It ends after [`Delivery::Closed`].
 ///

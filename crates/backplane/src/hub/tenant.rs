@@ -13,8 +13,8 @@ use super::{
     sink::{Batch, ConnectionSink, Flow},
     stall::Stalled,
     subscribers::Member,
-    sync::Ordering,
 };
+use crate::sync::Ordering;
 
 /// How many tenants are loaded ahead; a processor waits for fewer misses at a time.
 const AHEAD: usize = 32;

@@ -1,6 +1,6 @@
 //! The memory bus and the relay under random schedules of their threads.
 //!
-//! `RUSTFLAGS="--cfg shuttle" cargo test -p backplane --test bus_schedules`
+//! `RUSTFLAGS="--cfg shuttle" cargo test -p backplane --test shuttle_bus`
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a schedule panics to fail")]
 
