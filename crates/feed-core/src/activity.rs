@@ -7,6 +7,10 @@ use crate::{PostId, Result, UserId};
 
 /// When each user was last here and last posted, how often they do either, and how far they have
 /// read.
+///
+/// # Cancel safety
+///
+/// Dropping the future of any call leaves each single change done whole or not at all.
 #[async_trait]
 pub trait Activity: fmt::Debug + Send + Sync {
     /// Notes that each user does so at `at`, as [`Rhythm::again`] says. What is older than something

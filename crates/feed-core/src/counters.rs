@@ -8,6 +8,10 @@ use crate::{PostId, Result, UserId};
 /// below zero.
 ///
 /// A user likes or reposts a post at most once at a time, and may reply to it any number of times.
+///
+/// # Cancel safety
+///
+/// Dropping the future of any call leaves each single change done whole or not at all.
 #[async_trait]
 pub trait Actions: fmt::Debug + Send + Sync {
     /// Records each action, in the order given.
@@ -50,6 +54,10 @@ pub trait Actions: fmt::Debug + Send + Sync {
 /// How often posts were liked, replied to and reposted.
 ///
 /// Each count is the size of a set of [`Actions`], and moves with it.
+///
+/// # Cancel safety
+///
+/// Reads have no effect.
 #[async_trait]
 pub trait Counters: fmt::Debug + Send + Sync {
     /// The counts of each post, in the order asked.

@@ -25,8 +25,8 @@ impl PostId {
     pub const MAX: Self = Self::new(u64::MAX);
 }
 
-/// One line of a timeline or an outbox: 24 bytes.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+/// One line of a timeline or an outbox: 24 bytes. Ordered by post.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Entry {
     /// The post, or the repost: the key that orders feeds.
     pub post: PostId,

@@ -8,6 +8,8 @@ pub enum ErrorKind {
     Unavailable,
     /// An engine refused for lack of room. The write did not happen.
     Full,
+    /// What would be used is closed, or about to close. Nothing happened.
+    Closed,
     /// Stored data does not decode.
     Corrupt,
     /// The post has no body, or only white space. Nothing was stored.
@@ -22,9 +24,12 @@ pub enum ErrorKind {
     NotAuthor,
     /// A user cannot follow, block or mute themselves.
     Oneself,
+    /// One of the two users blocks the other.
+    Blocked,
     /// The viewer follows as many authors as the feed's options allow.
     TooManyFollowees,
-    /// The text is not a cursor of this version, or was changed. Start again from the first page.
+    /// The text is not a cursor of this version, or was changed, or the cursor leads the other way
+    /// than what it was handed to. Start again from the first page.
     InvalidCursor,
     /// The cursor belongs to another feed or another viewer.
     ForeignCursor,
@@ -97,6 +102,7 @@ impl From<backplane::Error> for Error {
     fn from(error: backplane::Error) -> Self {
         let kind = match error.kind() {
             backplane::ErrorKind::Full => ErrorKind::Full,
+            backplane::ErrorKind::Closed => ErrorKind::Closed,
             backplane::ErrorKind::Corrupt => ErrorKind::Corrupt,
             backplane::ErrorKind::Invalid => ErrorKind::Invalid,
             _ => ErrorKind::Unavailable,
@@ -110,6 +116,7 @@ impl fmt::Display for ErrorKind {
         f.write_str(match self {
             Self::Unavailable => "engine unavailable",
             Self::Full => "no room left",
+            Self::Closed => "closed",
             Self::Corrupt => "stored data corrupt",
             Self::EmptyPost => "a post needs a body",
             Self::OversizedPost => "the post's body is too long",
@@ -117,6 +124,7 @@ impl fmt::Display for ErrorKind {
             Self::UnknownPost => "no such post",
             Self::NotAuthor => "the post belongs to somebody else",
             Self::Oneself => "a user cannot do this to themselves",
+            Self::Blocked => "one of the two users blocks the other",
             Self::TooManyFollowees => "the viewer follows as many authors as allowed",
             Self::InvalidCursor => "not a cursor; start again from the first page",
             Self::ForeignCursor => "the cursor belongs to another feed or viewer",

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{cmp::Reverse, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use hashbrown::{HashMap, HashSet};
@@ -11,6 +11,10 @@ use crate::{ListId, PostId, Result, UserId};
 /// author and a [`Route`]; each author has a route for all followers besides. What a method has
 /// answered is durable, to the degree the implementation documents, and is seen by every call that
 /// starts afterwards.
+///
+/// # Cancel safety
+///
+/// Dropping the future of any call leaves each single change done whole or not at all.
 #[async_trait]
 pub trait Graph: fmt::Debug + Send + Sync {
     /// Makes `viewer` follow `author`, with [`Route::Both`] until [`reroute`](Self::reroute) says
@@ -296,16 +300,12 @@ pub struct Circle {
     viewer: UserId,
     followees: HashMap<UserId, EdgeSettings>,
     sources: Vec<UserId>,
-    pulled: Vec<PulledAuthor>,
+    /// Those whose posts readers must pull the longest come first.
+    pulled: Vec<UserId>,
+    /// Up to which post, for each of `pulled`.
+    pulled_until: Vec<PostId>,
     blocked: HashSet<UserId>,
     muted: HashSet<UserId>,
-}
-
-/// An author whose posts readers must pull, wholly or up to a post.
-#[derive(Clone, Copy, Debug)]
-struct PulledAuthor {
-    author: UserId,
-    until: PostId,
 }
 
 impl Circle {
@@ -322,9 +322,11 @@ impl Circle {
             followees: HashMap::new(),
             sources: vec![viewer],
             pulled: Vec::new(),
+            pulled_until: Vec::new(),
             blocked: blocked.into_iter().collect(),
             muted: muted.into_iter().collect(),
         };
+        let mut pulled = Vec::new();
         for edge in edges {
             circle.followees.insert(edge.author, edge.settings);
             circle.sources.push(edge.author);
@@ -333,10 +335,12 @@ impl Circle {
                 .into_iter()
                 .max();
             if let Some(until) = until.flatten() {
-                let author = edge.author;
-                circle.pulled.push(PulledAuthor { author, until });
+                pulled.push((edge.author, until));
             }
         }
+        circle.sources.sort_unstable();
+        pulled.sort_by_key(|&(_, until)| Reverse(until));
+        (circle.pulled, circle.pulled_until) = pulled.into_iter().unzip();
         circle
     }
 
@@ -370,16 +374,18 @@ impl Circle {
         !self.muted.is_empty() && self.muted.contains(&other)
     }
 
-    /// The viewer and everybody they follow: the outboxes that a home feed is made of.
+    /// The viewer and everybody they follow, in ascending order: the outboxes that a home feed is made
+    /// of.
     #[must_use]
     pub fn sources(&self) -> &[UserId] {
         &self.sources
     }
 
     /// The followees some of whose posts at or above `floor` may be missing in the timeline.
-    pub fn pulled_from(&self, floor: PostId) -> impl Iterator<Item = UserId> + '_ {
-        let pulled = self.pulled.iter().filter(move |one| one.until >= floor);
-        pulled.map(|one| one.author)
+    #[must_use]
+    pub fn pulled_from(&self, floor: PostId) -> &[UserId] {
+        let count = self.pulled_until.partition_point(|until| *until >= floor);
+        &self.pulled[..count]
     }
 }
 

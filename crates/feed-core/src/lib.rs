@@ -1,30 +1,117 @@
 //! News feeds for applications that already have users and posts.
+//!
+//! A [`Feed`] takes posts, fans them out to the home timelines of followers and serves pages of home,
+//! author and list feeds. It is put together of [`FeedParts`], each behind a trait: all of them in
+//! memory to begin with, on an engine when they must outlive the process.
+//!
+//! ```
+//! use feed_core::{EdgeSettings, Feed, NewPost, PageRequest, UserId};
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> feed_core::Result<()> {
+//! let (feed, ann, bob) = (Feed::in_memory(), UserId::new(1), UserId::new(2));
+//! feed.follow(bob, ann, EdgeSettings::default()).await?;
+//! feed.publish(ann, NewPost::new("hello")).await?;
+//! feed.work(16).await?; // or `feed.run(…)`, in the background
+//!
+//! let page = feed.home(bob, &PageRequest::newest()).await?;
+//! assert_eq!(page.entries[0].author, ann);
+//! # Ok(()) }
+//! ```
+//!
+//! # How a post comes to its readers
+//!
+//! Publishing stores a post in its author's [`Outbox`], which is the truth, and leaves a task of
+//! fanout in the queue. Workers take the task through the author's followers, a chunk at a time, and
+//! write the post's [`Entry`] into their timelines ([`TimelineStore`]), a cache. A [`FanoutPolicy`]
+//! decides for which authors that is done: the others are pulled, which means that reading merges
+//! their outboxes with the timeline. Below the end of a timeline, and where there is none, everything
+//! is pulled. So push, pull and every mixture of them show the same pages, and the loss of a timeline
+//! shows on none.
+//!
+//! What a viewer may see is decided when a page is read, by the [`Graph`] and the outbox as they are
+//! then: who follows, blocks and mutes whom, and what was deleted.
+//!
+//! # Around it
+//!
+//! - [`Hydrator`] turns entries into posts and users out of two levels of cache.
+//! - [`LiveFeeds`] carries changes to open screens; [`FeedEvents`] to whoever else wants them.
+//! - [`Ranker`] orders the newest entries by score, [`group`] puts together what belongs together.
+//!
+//! # Features
+//!
+//! - `metrics`: counters through the facade of that name.
+//! - `conformance`: the cases that every implementation of a trait must pass. Outside semver.
+
 mod activity;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod counters;
+mod cursor;
+mod distribute;
 mod entry;
+mod erase;
 mod error;
+mod events;
+mod fanout;
+mod feed;
+mod filter;
+mod follow;
 mod graph;
+mod group;
+mod hydrate;
+mod live;
 mod memory;
+mod options;
 mod outbox;
+mod page;
 mod policy;
+mod publish;
+mod rank;
+mod reach;
+mod react;
+mod read;
+mod reader;
+mod repost;
+mod revise;
+mod routing;
+mod scan;
+mod sharded;
+mod shared_cache;
+mod shelf;
+mod task;
+mod telemetry;
 mod timeline;
+mod worker;
 
 pub use activity::{Activity, Habit, Rhythm};
 pub use counters::{Action, ActionKind, Actions, Counters, Counts, Recorded};
+pub use cursor::Cursor;
 pub use entry::{Entry, ListId, PostId, Seek, UserId};
 pub use error::{Error, ErrorKind, Result};
+pub use events::{Audience, Change, FeedEvent, FeedEvents, Tee, Unobserved};
+pub use feed::{Feed, FeedParts};
 pub use graph::{
     Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, Route,
     RouteStamp,
 };
+pub use group::{Group, group};
+pub use hydrate::{
+    CacheOptions, CacheStats, Hydrated, Hydrator, HydratorOptions, HydratorParts, Item, Lack,
+    OutboxPosts, Part, PostSource, Skipped, User, UserSource,
+};
+pub use live::{LiveChange, LiveEvent, LiveFeed, LiveFeeds, LiveRequest};
 pub use memory::{
     MemoryActions, MemoryActionsOptions, MemoryActivity, MemoryActivityOptions, MemoryGraph,
-    MemoryGraphOptions, MemoryOutbox, MemoryOutboxOptions,
+    MemoryGraphOptions, MemoryOutbox, MemoryOutboxOptions, MemorySharedCache,
+    MemorySharedCacheOptions, MemoryTimelines, MemoryTimelinesOptions,
 };
+pub use options::FeedOptions;
 pub use outbox::{
     Appended, IdempotencyKey, Outbox, Post, PostState, Publication, Retracted, Revised,
 };
+pub use page::{Page, PageRequest, PageSize, PageSource};
 pub use policy::{AuthorStats, Delivery, FanoutPolicy, Hybrid, PairRate, PullAll, PushAll};
+pub use publish::{Content, NewPost, Published};
+pub use rank::Ranker;
+pub use sharded::{MoveStep, Placement, ShardedTimelines, TimelineShards};
+pub use shared_cache::{CacheItem, SharedCache};
 pub use timeline::{BuildStart, BuildTicket, PushReport, TimelineState, TimelineStore, Window};

@@ -12,15 +12,25 @@ use crate::{Entry, Error, ErrorKind, PostId, Result, Seek, UserId};
 /// retracted. Retraction wins over everything, also over an append that comes later, so the order in
 /// which retries arrive does not matter.
 ///
+/// An implementation may keep a bounded number of retractions for each author, those with the largest
+/// ids, and then counts every absent post of that author up to the others as retracted. So nothing
+/// that was retracted comes back; but a post that is appended for the first time when so many of its
+/// author's newer posts were retracted already is refused.
+///
 /// What a method has answered is durable, to the degree the implementation documents, and is seen by
 /// every call that starts afterwards.
+///
+/// # Cancel safety
+///
+/// Dropping the future of any call leaves each single change done whole or not at all.
 #[async_trait]
 pub trait Outbox: fmt::Debug + Send + Sync {
     /// Publishes each item in one atomic step: entry, body and idempotency key, or nothing of it.
     ///
     /// An item whose key its author has used before stores nothing and answers
-    /// [`Appended::Duplicate`]; so does one whose post is live already. Keys are kept at least for
-    /// the time the implementation documents.
+    /// [`Appended::Duplicate`]; so does one whose post is live already. One whose author has retracted
+    /// it, however long ago, answers [`Appended::Retracted`]. Keys are kept at least for the time the
+    /// implementation documents.
     ///
     /// # Errors
     ///
@@ -39,7 +49,8 @@ pub trait Outbox: fmt::Debug + Send + Sync {
     /// Fails if the engine does; the version may then have risen.
     async fn revise(&self, author: UserId, post: PostId, body: Bytes) -> Result<Revised>;
 
-    /// Retracts a post, whether or not it was ever appended. Repeating it changes nothing.
+    /// Retracts a post, whether or not it was ever appended. Repeating it changes nothing. Only
+    /// [`erase`](Self::erase) takes a retraction back.
     ///
     /// # Errors
     ///
@@ -63,7 +74,8 @@ pub trait Outbox: fmt::Debug + Send + Sync {
     /// Fails if the engine does.
     async fn heads(&self, authors: &[UserId]) -> Result<Vec<Option<PostId>>>;
 
-    /// The state of each post, in the order asked: without bodies, since every page asks this.
+    /// The state of each post, in the order asked: without bodies, since every page asks this. A post
+    /// whose retraction is not kept by itself any more is absent.
     ///
     /// # Errors
     ///

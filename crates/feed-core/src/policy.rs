@@ -5,7 +5,8 @@ use crate::{Degree, Rhythm};
 /// Decides whose posts are pushed into timelines and whose are pulled by readers.
 ///
 /// The decision changes what things cost, never what a feed shows. It is asked by fanout, once per
-/// post and author, and, where it [judges pairs](Self::judges_pairs), once per follower.
+/// chunk of an author's followers, and, where it [judges pairs](Self::judges_pairs), once per
+/// follower.
 pub trait FanoutPolicy: fmt::Debug + Send + Sync {
     /// How the posts of an author travel to all followers, given how they travel now.
     fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery;
@@ -56,7 +57,6 @@ impl From<Degree> for AuthorStats {
 
 /// Pushes every post to every follower: fast reads, and a write per follower.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct PushAll;
 
 impl FanoutPolicy for PushAll {
@@ -75,7 +75,6 @@ impl FanoutPolicy for PushAll {
 
 /// Lets readers collect every post: free writes, and a merge per read.
 #[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
 pub struct PullAll;
 
 impl FanoutPolicy for PullAll {

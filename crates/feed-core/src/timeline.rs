@@ -21,6 +21,10 @@ use crate::{Entry, PostId, Result, Seek, UserId};
 ///
 /// Operations on one timeline are atomic and take effect in one order for all callers; a batch over
 /// many timelines is not atomic as a whole. Clones of an `Arc` around a store share its timelines.
+///
+/// # Cancel safety
+///
+/// Dropping the future of any call leaves each single change done whole or not at all.
 #[async_trait]
 pub trait TimelineStore: fmt::Debug + Send + Sync {
     /// Adds `entry` to the timeline of every owner that is not cold. Adding an entry twice leaves
@@ -109,6 +113,22 @@ pub trait TimelineStore: fmt::Debug + Send + Sync {
     /// On [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) some may be cold already, so
     /// retrying is safe.
     async fn drop_many(&self, owners: &[UserId]) -> Result<()>;
+
+    /// Turns every timeline cold whose owner `keep` refuses, as [`drop_many`](Self::drop_many) does,
+    /// and says how many there were.
+    ///
+    /// No timeline is overlooked that was not cold when the call began. `keep` may be asked while the
+    /// store is locked, so it answers from memory and does not use the store, and it may be asked
+    /// more than once about an owner.
+    ///
+    /// # Errors
+    ///
+    /// As for [`drop_many`](Self::drop_many); a retry starts over.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for a failure.
+    async fn retain(&self, keep: &(dyn Fn(UserId) -> bool + Send + Sync)) -> Result<usize>;
 }
 
 /// What became of a batch of pushes.

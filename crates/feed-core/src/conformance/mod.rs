@@ -6,6 +6,8 @@ pub mod actions;
 pub mod activity;
 pub mod graph;
 pub mod outbox;
+pub mod shared_cache;
+pub mod timeline;
 
 pub use backplane::{
     conformance::{Fresh, TestTime},

@@ -516,7 +516,7 @@ mod tests {
             for follower in graph.followers(author, None, 99) {
                 let circle = graph.circle(follower.viewer);
                 assert_eq!(circle.settings(author), Some(follower.settings));
-                let pulled = circle.pulled_from(PostId::MAX).any(|one| one == author);
+                let pulled = circle.pulled_from(PostId::MAX).contains(&author);
                 let routes = [follower.route, graph.author_route(author).0];
                 assert_eq!(
                     pulled,

@@ -57,8 +57,9 @@ pub struct MemoryOutboxOptions {
     /// How many idempotency keys are kept for each author, the newest. 1,000 by default: a retry is
     /// recognised until its author has published that often since.
     pub keys_per_author: usize,
-    /// How many retractions are kept for each author, the newest. 10,000 by default. A post whose
-    /// retraction is forgotten is absent, and an append that comes later makes it live.
+    /// How many retractions are kept for each author, those with the largest ids. 10,000 by default.
+    /// A post whose retraction is not kept is absent, and every absent post of its author up to that
+    /// id counts as retracted: an append that comes later stores nothing.
     pub retractions_per_author: usize,
 }
 
@@ -124,7 +125,11 @@ impl MemoryOutbox {
     /// See [`Outbox::retract`].
     pub fn retract(&self, author: UserId, post: PostId) -> Retracted {
         let mut authors = self.authors.write(author.get());
+        let known = authors.get(&author);
         let removed = match self.posts.write(post.get()).entry(post) {
+            Slot::Vacant(_) if known.is_some_and(|outbox| outbox.has_retracted(post)) => {
+                return Retracted::Absent;
+            }
             Slot::Vacant(slot) => {
                 slot.insert(Record::Retracted);
                 None
@@ -211,7 +216,8 @@ impl MemoryOutbox {
         authors.get(&author)?.published(key)
     }
 
-    /// See [`Outbox::erase`]. The author's keys go first, all at once.
+    /// See [`Outbox::erase`]. The author's keys go first, all at once, with what is known of
+    /// retractions that are not kept.
     pub fn erase(&self, author: UserId, limit: usize) -> usize {
         let mut authors = self.authors.write(author.get());
         let Slot::Occupied(mut slot) = authors.entry(author) else {
@@ -241,24 +247,27 @@ impl MemoryOutbox {
 
     fn is_new(&self, item: &Publication) -> bool {
         let Entry { post, author, .. } = item.entry;
-        let known = item
-            .key
-            .as_ref()
-            .and_then(|key| self.published(author, key));
-        known.is_none() && !self.posts.read(post.get()).contains_key(&post)
+        let authors = self.authors.read(author.get());
+        let is_known = authors.get(&author).is_some_and(|outbox| {
+            let mut key = item.key.iter();
+            outbox.has_retracted(post) || key.any(|key| outbox.published(key).is_some())
+        });
+        !is_known && !self.posts.read(post.get()).contains_key(&post)
     }
 
     fn publish(&self, item: &Publication) -> Appended {
         let Entry { post, author, .. } = item.entry;
         let mut authors = self.authors.write(author.get());
+        let known = authors.get(&author);
         if let Some(key) = &item.key
-            && let Some(post) = authors
-                .get(&author)
-                .and_then(|outbox| outbox.published(key))
+            && let Some(post) = known.and_then(|outbox| outbox.published(key))
         {
             return Appended::Duplicate(post);
         }
         match self.posts.write(post.get()).entry(post) {
+            Slot::Vacant(_) if known.is_some_and(|outbox| outbox.has_retracted(post)) => {
+                return Appended::Retracted;
+            }
             Slot::Vacant(slot) => slot.insert(Record::Live(LivePost::first(item))),
             Slot::Occupied(slot) => {
                 return match slot.get() {
@@ -452,11 +461,8 @@ mod tests {
     }
 
     #[test]
-    fn forgets_the_oldest_key_and_the_oldest_retraction() {
-        let options = MemoryOutboxOptions::default()
-            .with_keys_per_author(2)
-            .with_retractions_per_author(2);
-        let outbox = MemoryOutbox::new(options);
+    fn forgets_the_oldest_key() {
+        let outbox = MemoryOutbox::new(MemoryOutboxOptions::default().with_keys_per_author(2));
         for raw in 1..=3 {
             outbox.append(&[keyed(raw)]).unwrap();
         }
@@ -466,13 +472,31 @@ mod tests {
                 .is_some()
         };
         assert_eq!([1, 2, 3].map(known), [false, true, true]);
+    }
 
-        for raw in 1..=3 {
+    #[test]
+    fn a_retraction_that_is_not_kept_still_holds() {
+        let options = MemoryOutboxOptions::default().with_retractions_per_author(2);
+        let outbox = MemoryOutbox::new(options);
+        for raw in [3, 1, 2, 4] {
+            outbox.append(&[item(ANN, raw)]).unwrap();
             outbox.retract(ANN, PostId::new(raw));
         }
-        let states = outbox.lookup(&[1, 2, 3].map(PostId::new));
-        assert_eq!(states[0], PostState::Absent);
-        assert_eq!(states[1..], [PostState::Retracted; 2]);
+        let states = outbox.lookup(&[1, 2, 3, 4].map(PostId::new));
+        assert_eq!(states[..2], [PostState::Absent; 2]);
+        assert_eq!(states[2..], [PostState::Retracted; 2]);
+
+        for raw in 1..=4 {
+            let late = outbox.append(&[item(ANN, raw)]).unwrap();
+            assert_eq!(late, [Appended::Retracted]);
+            assert_eq!(outbox.retract(ANN, PostId::new(raw)), Retracted::Absent);
+        }
+        let others = outbox.append(&[item(BOB, 1), item(ANN, 5)]).unwrap();
+        assert_eq!(others, [Appended::Stored; 2]);
+
+        while outbox.erase(ANN, 9) > 0 {}
+        let anew = outbox.append(&[item(ANN, 2)]).unwrap();
+        assert_eq!(anew, [Appended::Stored]);
     }
 
     #[test]

@@ -4,55 +4,64 @@ use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// A power of two, so that the high bits of a hash name a shard. Few enough that a reader of many
 /// keys locks every shard once for less than it would pay to lock once a key.
-const SHARDS: usize = 16;
+pub(crate) const SHARDS: usize = 16;
 
 /// A value split by key, so that a writer stops the readers of one part only.
 ///
 /// Several shards are always locked in ascending order, and never while another is held.
 #[derive(Debug, Default)]
-pub(super) struct Shards<T>([RwLock<T>; SHARDS]);
+pub(crate) struct Shards<T>([RwLock<T>; SHARDS]);
 
 impl<T> Shards<T> {
-    pub(super) fn read(&self, key: u64) -> RwLockReadGuard<'_, T> {
+    pub(crate) fn from_fn(mut part: impl FnMut() -> T) -> Self {
+        Self(array::from_fn(|_| RwLock::new(part())))
+    }
+
+    /// The shards one after the other.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = RwLockReadGuard<'_, T>> {
+        self.0.iter().map(RwLock::read)
+    }
+
+    pub(crate) fn read(&self, key: u64) -> RwLockReadGuard<'_, T> {
         self.0[shard(key)].read()
     }
 
-    pub(super) fn write(&self, key: u64) -> RwLockWriteGuard<'_, T> {
+    pub(crate) fn write(&self, key: u64) -> RwLockWriteGuard<'_, T> {
         self.0[shard(key)].write()
     }
 
     /// The shards of all `keys` at one instant.
-    pub(super) fn read_many(&self, keys: impl IntoIterator<Item = u64>) -> ReadMany<'_, T> {
+    pub(crate) fn read_many(&self, keys: impl IntoIterator<Item = u64>) -> ReadMany<'_, T> {
         let wanted = wanted(keys);
         ReadMany(array::from_fn(|n| wanted[n].then(|| self.0[n].read())))
     }
 
     /// All shards at one instant, to change.
-    pub(super) fn write_all(&self) -> WriteMany<'_, T> {
+    pub(crate) fn write_all(&self) -> WriteMany<'_, T> {
         WriteMany(array::from_fn(|n| Some(self.0[n].write())))
     }
 
     /// The shards of all `keys` at one instant, to change.
-    pub(super) fn write_many(&self, keys: impl IntoIterator<Item = u64>) -> WriteMany<'_, T> {
+    pub(crate) fn write_many(&self, keys: impl IntoIterator<Item = u64>) -> WriteMany<'_, T> {
         let wanted = wanted(keys);
         WriteMany(array::from_fn(|n| wanted[n].then(|| self.0[n].write())))
     }
 }
 
-pub(super) struct ReadMany<'a, T>([Option<RwLockReadGuard<'a, T>>; SHARDS]);
+pub(crate) struct ReadMany<'a, T>([Option<RwLockReadGuard<'a, T>>; SHARDS]);
 
 impl<T> ReadMany<'_, T> {
     /// The shard of one of the keys that were asked for.
-    pub(super) fn of(&self, key: u64) -> &T {
+    pub(crate) fn of(&self, key: u64) -> &T {
         self.0[shard(key)].as_ref().expect(LOCKED)
     }
 }
 
-pub(super) struct WriteMany<'a, T>([Option<RwLockWriteGuard<'a, T>>; SHARDS]);
+pub(crate) struct WriteMany<'a, T>([Option<RwLockWriteGuard<'a, T>>; SHARDS]);
 
 impl<T> WriteMany<'_, T> {
     /// The shard of one of the keys that were asked for.
-    pub(super) fn of(&mut self, key: u64) -> &mut T {
+    pub(crate) fn of(&mut self, key: u64) -> &mut T {
         self.0[shard(key)].as_mut().expect(LOCKED)
     }
 }

@@ -256,7 +256,7 @@ fn compare_circle(circle: &Circle, model: &Model, viewer: UserId) -> Result<(), 
             let expected = edge.is_some_and(|edge| {
                 edge.route.is_pulled_from(floor) || model.route(other).is_pulled_from(floor)
             });
-            prop_assert_eq!(circle.pulled_from(floor).any(|one| one == other), expected);
+            prop_assert_eq!(circle.pulled_from(floor).contains(&other), expected);
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
@@ -36,8 +36,9 @@ struct Past {
     published: HashMap<IdempotencyKey, PostId>,
     /// The keys of `published`, oldest first.
     keys: VecDeque<IdempotencyKey>,
-    /// Oldest first.
-    retracted: VecDeque<PostId>,
+    retracted: BTreeSet<PostId>,
+    /// Every absent post of the author up to this one counts as retracted.
+    retracted_to: Option<PostId>,
 }
 
 /// What [`Author::erase`] took out.
@@ -115,15 +116,27 @@ impl Author {
         }
     }
 
-    /// Keeps `post` as one of the newest `bound` retractions, and answers the one that this pushes
-    /// out.
-    pub(super) fn retract(&mut self, post: PostId, bound: usize) -> Option<PostId> {
-        let retracted = &mut self.outbox.past.get_or_insert_default().retracted;
-        retracted.push_back(post);
-        (retracted.len() > bound).then(|| retracted.pop_front())?
+    /// Whether `post`, of which nothing is stored, was retracted.
+    pub(super) fn has_retracted(&self, post: PostId) -> bool {
+        let past = self.outbox.past.as_ref();
+        past.is_some_and(|past| Some(post) <= past.retracted_to)
     }
 
-    /// Takes out all keys, and up to `limit` posts: live ones newest first, then retracted ones.
+    /// Keeps `post` as one of the `bound` retractions with the largest ids. Answers the one that
+    /// this pushes out, which the author's watermark covers from now on.
+    pub(super) fn retract(&mut self, post: PostId, bound: usize) -> Option<PostId> {
+        let past = self.outbox.past.get_or_insert_default();
+        past.retracted.insert(post);
+        if past.retracted.len() <= bound {
+            return None;
+        }
+        let smallest = past.retracted.pop_first()?;
+        past.retracted_to = past.retracted_to.max(Some(smallest));
+        Some(smallest)
+    }
+
+    /// Takes out all keys and the watermark, and up to `limit` posts: live ones newest first, then
+    /// retracted ones.
     pub(super) fn erase(&mut self, limit: usize) -> Erased {
         let lines = &mut self.outbox.lines;
         let keep = lines.len().saturating_sub(limit);
@@ -132,8 +145,9 @@ impl Author {
         if let Some(past) = &mut self.outbox.past {
             past.published.clear();
             past.keys.clear();
-            let count = past.retracted.len().min(limit - live.len());
-            retracted.extend(past.retracted.drain(..count));
+            past.retracted_to = None;
+            let more = (live.len()..limit).map_while(|_| past.retracted.pop_first());
+            retracted.extend(more);
         }
         self.refresh();
         Erased { live, retracted }
@@ -190,6 +204,6 @@ impl Default for Author {
 
 impl Past {
     fn is_empty(&self) -> bool {
-        self.published.is_empty() && self.retracted.is_empty()
+        self.published.is_empty() && self.retracted.is_empty() && self.retracted_to.is_none()
     }
 }

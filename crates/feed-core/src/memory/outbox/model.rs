@@ -38,6 +38,7 @@ enum Op {
 struct Model {
     live: BTreeMap<PostId, Post>,
     retracted: Vec<(UserId, PostId)>,
+    retracted_to: BTreeMap<UserId, PostId>,
     keys: Vec<(UserId, IdempotencyKey, PostId)>,
 }
 
@@ -52,11 +53,8 @@ impl Model {
         if self.live.contains_key(&post) {
             return Appended::Duplicate(post);
         }
-        if self
-            .retracted
-            .iter()
-            .any(|&(_, retracted)| retracted == post)
-        {
+        let named = self.retracted.iter().any(|one| one.1 == post);
+        if named || self.counts_as_retracted(author, post) {
             return Appended::Retracted;
         }
         self.live
@@ -66,6 +64,11 @@ impl Model {
             forget_oldest(&mut self.keys, KEPT_KEYS, |one| one.0 == author);
         }
         Appended::Stored
+    }
+
+    /// Whether the author's retractions that are not kept cover the absent `post`.
+    fn counts_as_retracted(&self, author: UserId, post: PostId) -> bool {
+        self.retracted_to.get(&author).is_some_and(|&to| post <= to)
     }
 
     fn revise(&mut self, author: UserId, post: PostId, body: &Bytes) -> Revised {
@@ -88,12 +91,18 @@ impl Model {
             .any(|&(_, retracted)| retracted == post);
         match live {
             Some(entry) if entry.author != author => return Retracted::NotAuthor,
-            None if known => return Retracted::Absent,
+            None if known || self.counts_as_retracted(author, post) => return Retracted::Absent,
             _ => {}
         }
         self.live.remove(&post);
         self.retracted.push((author, post));
-        forget_oldest(&mut self.retracted, RETRACTIONS, |one| one.0 == author);
+        let own = self.retracted.iter().filter(|one| one.0 == author);
+        if own.clone().count() > RETRACTIONS {
+            let &smallest = own.min().expect("there are more than none");
+            self.retracted.retain(|&one| one != smallest);
+            let to = self.retracted_to.entry(author).or_insert(PostId::MIN);
+            *to = smallest.1.max(*to);
+        }
         live.map_or(Retracted::Absent, Retracted::Removed)
     }
 
@@ -106,6 +115,7 @@ impl Model {
         self.retracted
             .retain(|&(by, post)| by != author || !gone(post));
         self.keys.retain(|(by, ..)| *by != author);
+        self.retracted_to.remove(&author);
         before - self.live.len() - self.retracted.len()
     }
 

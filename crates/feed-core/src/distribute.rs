@@ -1,0 +1,92 @@
+//! From a publication to its author's outbox and a task of fanout.
+
+use std::time::Duration;
+
+use backplane::{queue::Enqueued, rate::Decision};
+
+use crate::{
+    Appended, Error, ErrorKind, Feed, Habit, PostId, Publication, Published, Result, UserId,
+    task::{Errand, FanoutTask},
+    telemetry,
+};
+
+impl Feed {
+    /// Enqueues the fanout of an item and then stores it.
+    ///
+    /// In this order nothing is lost between the two: a task whose post never arrives ends by itself,
+    /// while a post without its task would be missing in every timeline.
+    pub(crate) async fn distribute(&self, item: Publication, elsewhere: bool) -> Result<Published> {
+        let parts = &self.parts;
+        let entry = item.entry;
+        let task = FanoutTask::new(Errand::Deliver { elsewhere }, entry);
+        let enqueued_at = parts.clock.monotonic();
+        if let Enqueued::Full { retry_after } = parts.queue.enqueue(&[task.queued()]).await? {
+            return Ok(Published::Busy { retry_after });
+        }
+        let appended = parts.outbox.append(&[item]).await?;
+        match appended.first() {
+            Some(Appended::Stored) => {
+                let took = parts.clock.monotonic().saturating_sub(enqueued_at);
+                if elsewhere && took > parts.options.orphan_after / 2 {
+                    // The task may have given up on the post.
+                    self.send(task, "publish").await?;
+                }
+                self.push(&[entry.author], entry).await?;
+                Ok(Published::Accepted(entry.post))
+            }
+            Some(Appended::Duplicate(earlier)) => {
+                let live = self.state(*earlier).await?.live();
+                if live.is_some_and(|live| live.author != entry.author) {
+                    return Err(Error::bare(ErrorKind::NotAuthor, "publish"));
+                }
+                Ok(Published::Duplicate(*earlier))
+            }
+            Some(Appended::Retracted) if elsewhere => {
+                Err(Error::bare(ErrorKind::UnknownPost, "publish"))
+            }
+            // Its task has given up waiting for the post, and has seen to it that it cannot appear.
+            Some(Appended::Retracted) | None => Err(Error::bare(ErrorKind::Unavailable, "publish")),
+        }
+    }
+
+    /// Enqueues a task for a write that is about to be done.
+    pub(crate) async fn send(&self, task: FanoutTask, op: &'static str) -> Result<()> {
+        match self.parts.queue.enqueue(&[task.queued()]).await? {
+            Enqueued::Full { .. } => Err(Error::bare(ErrorKind::Full, op)),
+            Enqueued::Accepted(_) => Ok(()),
+        }
+    }
+
+    /// Why the author may not post now, if so.
+    pub(crate) async fn admit(&self, author: UserId) -> Result<Option<Published>> {
+        let Some(quota) = self.parts.options.post_quota else {
+            return Ok(None);
+        };
+        let key = [&b"feed:post:"[..], &author.get().to_be_bytes()].concat();
+        match self.parts.limiter.check(&key, quota, 1).await? {
+            Decision::Allowed { .. } => Ok(None),
+            Decision::Limited { retry_after } => Ok(Some(Published::RateLimited { retry_after })),
+            _ => Err(Error::bare(ErrorKind::Invalid, "publish")),
+        }
+    }
+
+    /// The next id, or how long to wait for one.
+    pub(crate) fn next_post(&self) -> Result<Result<PostId, Duration>> {
+        match self.parts.ids.next_id() {
+            Ok(id) => Ok(Ok(PostId::from(id))),
+            Err(error) => match error.retry_after() {
+                Some(retry_after) => Ok(Err(retry_after)),
+                None => Err(Error::new(ErrorKind::Unavailable, "publish", error)),
+            },
+        }
+    }
+
+    /// Notes that the author posts: what [`PairRate`](crate::PairRate) weighs.
+    pub(crate) async fn note_post(&self, author: UserId, published: Published) {
+        if matches!(published, Published::Accepted(_)) {
+            let now = self.parts.clock.now();
+            let noted = self.parts.activity.note(Habit::Post, &[author], now).await;
+            telemetry::tolerate(noted, "post not noted");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The walk from a post to the timelines of its author's followers, a chunk at a time.
+
+use std::time::Duration;
+
+use backplane::queue::{Lease, Settlement};
+
+use crate::{
+    Audience, AuthorStats, Change, Entry, Feed, FeedEvent, Follower, Habit, PostState, Result,
+    UserId,
+    task::{Errand, FanoutTask, Stage},
+    telemetry,
+};
+
+impl Feed {
+    pub(crate) async fn deliver(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
+        let entry = task.entry;
+        match self.state(entry.post).await? {
+            PostState::Live { entry: live, .. } if live == entry => {}
+            PostState::Absent => return self.await_post(task, lease).await,
+            // Deleted since, or an id that was another author's before.
+            PostState::Live { .. } | PostState::Retracted => return Ok(Settlement::Ack),
+        }
+        if task.stage == Stage::Start {
+            self.push(&[entry.author], entry).await?;
+        }
+        let author = self.author_stats(entry.author).await?;
+        if !self.route(&author, entry.author).await?.is_pushed() {
+            self.tell_author(task, Change::Published).await?;
+            return Ok(Settlement::Ack);
+        }
+        let page = self.followers(task).await?;
+        let served = self
+            .followers_to_serve(&author, entry.author, &page)
+            .await?;
+        let viewers: Vec<_> = served.iter().map(|follower| follower.viewer).collect();
+        self.push(&viewers, entry).await?;
+        self.tell_author(task, Change::Published).await?;
+        self.tell_followers(entry, Change::Published, served)
+            .await?;
+        Ok(self.onward(task, &page))
+    }
+
+    /// The post has not arrived: its publication is under way, or has failed.
+    ///
+    /// Giving up retracts an id that the feed chose, so that a publication that was only slow fails
+    /// instead of leaving a post that no timeline knows. The application's ids are its own, and a
+    /// publication of one that was slow enqueues another task.
+    pub(crate) async fn await_post(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
+        if let Some(wait) = self.await_write(lease) {
+            return Ok(wait);
+        }
+        let Entry { post, author, .. } = task.entry;
+        if task.errand == (Errand::Deliver { elsewhere: false }) {
+            self.parts.outbox.retract(author, post).await?;
+        }
+        Ok(Settlement::Ack)
+    }
+
+    /// What becomes of a task whose write has not been done yet; `None` once that cannot come any
+    /// more.
+    fn await_write(&self, lease: &Lease) -> Option<Settlement> {
+        let now = self.parts.clock.now();
+        let waited = now.saturating_since(lease.enqueued_at);
+        let delay = SHORTEST_PAUSE.max(waited / 4);
+        (waited < self.parts.options.orphan_after).then_some(Settlement::Release { delay })
+    }
+
+    /// Timelines hold no bodies: followers need word alone, and those who pull not even that.
+    pub(crate) async fn spread_revision(
+        &self,
+        task: &FanoutTask,
+        above: u32,
+        lease: &Lease,
+    ) -> Result<Settlement> {
+        let entry = task.entry;
+        let version = match self.state(entry.post).await? {
+            PostState::Live { version, .. } if version > above => version,
+            PostState::Live { .. } => {
+                return Ok(self.await_write(lease).unwrap_or(Settlement::Ack));
+            }
+            PostState::Absent | PostState::Retracted => return Ok(Settlement::Ack),
+        };
+        let change = Change::Revised { version };
+        self.tell_author(task, change).await?;
+        let (route, _) = self.parts.graph.author_route(entry.author).await?;
+        if !route.is_pushed() {
+            return Ok(Settlement::Ack);
+        }
+        let page = self.followers(task).await?;
+        let settlement = self.onward(task, &page);
+        self.tell_followers(entry, change, page).await?;
+        Ok(settlement)
+    }
+
+    /// Whatever the author's route is now, the post may have been pushed before.
+    pub(crate) async fn withdraw_from_timelines(
+        &self,
+        task: &FanoutTask,
+        lease: &Lease,
+    ) -> Result<Settlement> {
+        let entry = task.entry;
+        if self.state(entry.post).await?.live().is_some() {
+            return Ok(self.await_write(lease).unwrap_or(Settlement::Ack));
+        }
+        let timelines = &self.parts.timelines;
+        if task.stage == Stage::Start {
+            timelines.remove_many(&[entry.author], entry.post).await?;
+        }
+        let page = self.followers(task).await?;
+        let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
+        timelines.remove_many(&viewers, entry.post).await?;
+        self.tell_author(task, Change::Retracted).await?;
+        let settlement = self.onward(task, &page);
+        self.tell_followers(entry, Change::Retracted, page).await?;
+        Ok(settlement)
+    }
+
+    async fn followers(&self, task: &FanoutTask) -> Result<Vec<Follower>> {
+        let after = match task.stage {
+            Stage::Start => None,
+            Stage::After(follower) => Some(follower),
+        };
+        let chunk = self.parts.options.chunk;
+        self.parts
+            .graph
+            .followers(task.entry.author, after, chunk)
+            .await
+    }
+
+    fn onward(&self, task: &FanoutTask, page: &[Follower]) -> Settlement {
+        match page.last() {
+            Some(last) if page.len() == self.parts.options.chunk => Settlement::Continue {
+                payload: task.after(last.viewer).encode(),
+                delay: Duration::ZERO,
+            },
+            _ => Settlement::Ack,
+        }
+    }
+
+    /// Writes into the timelines. One that cannot be written is given up by a task of its own.
+    pub(crate) async fn push(&self, viewers: &[UserId], entry: Entry) -> Result<()> {
+        if viewers.is_empty() {
+            return Ok(());
+        }
+        let report = self.parts.timelines.push_many(viewers, entry).await?;
+        telemetry::delivered(report.inserted);
+        for owner in report.failed {
+            let owner = Entry::original(entry.post, owner);
+            self.send(FanoutTask::new(Errand::Drop, owner), "fanout")
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Tells those who watch the author, once a task.
+    async fn tell_author(&self, task: &FanoutTask, change: Change) -> Result<()> {
+        if task.stage != Stage::Start {
+            return Ok(());
+        }
+        let event = FeedEvent::Post {
+            entry: task.entry,
+            change,
+            audience: Audience::Author,
+        };
+        self.parts.events.emit(&[event]).await
+    }
+
+    async fn tell_followers(
+        &self,
+        entry: Entry,
+        change: Change,
+        followers: Vec<Follower>,
+    ) -> Result<()> {
+        if followers.is_empty() {
+            return Ok(());
+        }
+        let event = FeedEvent::Post {
+            entry,
+            change,
+            audience: Audience::Followers(followers),
+        };
+        self.parts.events.emit(&[event]).await
+    }
+
+    /// The followers of a chunk who get the post written. Who was away for long has their timeline
+    /// dropped instead, and whoever pulls needs nothing.
+    async fn followers_to_serve(
+        &self,
+        stats: &AuthorStats,
+        author: UserId,
+        page: &[Follower],
+    ) -> Result<Vec<Follower>> {
+        let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
+        let visits = self.parts.activity.rhythms(Habit::Visit, &viewers).await?;
+        let now = self.parts.clock.now();
+        let since = now.saturating_sub(self.parts.options.active_for);
+        let mut away = Vec::new();
+        let mut here = Vec::with_capacity(page.len());
+        for (follower, visits) in page.iter().zip(visits) {
+            if visits.is_some_and(|visits| visits.last >= since) {
+                here.push((*follower, visits));
+            } else {
+                away.push(follower.viewer);
+            }
+        }
+        if !away.is_empty() {
+            self.parts.timelines.drop_many(&away).await?;
+        }
+        self.route_pairs(stats, author, &mut here).await?;
+        let here = here.into_iter().map(|(follower, _)| follower);
+        Ok(here.filter(|follower| follower.route.is_pushed()).collect())
+    }
+}
+
+/// How long a task waits for its post to arrive before it looks again, at first. An idle worker is
+/// nearly always there before the post, so this is what a post takes to reach its first followers.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);

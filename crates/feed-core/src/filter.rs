@@ -1,0 +1,124 @@
+//! What a viewer may see, decided at the moment of reading.
+
+use crate::{Circle, Entry, Outbox, PostState, Result, UserId};
+
+/// The feed that entries are to be shown in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope {
+    /// The viewer's home feed.
+    Home,
+    /// One of the viewer's lists.
+    List,
+    /// The page of this author.
+    Author(UserId),
+}
+
+/// An entry that may be shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    pub(crate) entry: Entry,
+    /// Whether it was pulled for this very feed just now: it is live, and its author belongs here.
+    pulled: bool,
+}
+
+impl Candidate {
+    /// An entry that its author's outbox has just named, in a feed that the author belongs to.
+    pub(crate) const fn pulled(entry: Entry) -> Self {
+        Self {
+            entry,
+            pulled: true,
+        }
+    }
+
+    /// An entry that was kept elsewhere.
+    pub(crate) const fn kept(entry: Entry) -> Self {
+        Self {
+            entry,
+            pulled: false,
+        }
+    }
+}
+
+/// Keeps what one viewer may see: nothing that was retracted, nothing across a block, and in their
+/// own feeds nobody they mute and no reposts they hide.
+///
+/// Timelines and fanout may be late; this is asked on every read and is not.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filter<'a> {
+    outbox: &'a dyn Outbox,
+    circle: &'a Circle,
+    scope: Scope,
+}
+
+impl<'a> Filter<'a> {
+    pub(crate) const fn new(outbox: &'a dyn Outbox, circle: &'a Circle, scope: Scope) -> Self {
+        Self {
+            outbox,
+            circle,
+            scope,
+        }
+    }
+
+    /// Appends those of `chunk` that the viewer may see, in order.
+    ///
+    /// It asks the outbox once, for the entries that it has not just named itself and the posts that
+    /// reposts show; not at all, if there are none.
+    pub(crate) async fn keep(
+        &self,
+        mut chunk: Vec<Candidate>,
+        visible: &mut Vec<Entry>,
+    ) -> Result<()> {
+        chunk.retain(|candidate| self.may_see_author(candidate));
+        let mut posts = Vec::with_capacity(chunk.len());
+        for Candidate { entry, pulled } in &chunk {
+            posts.extend((!pulled).then_some(entry.post));
+            posts.extend(entry.is_repost().then_some(entry.origin));
+        }
+        let states = match posts.as_slice() {
+            [] => Vec::new(),
+            posts => self.outbox.lookup(posts).await?,
+        };
+        let mut states = states.iter();
+        for Candidate { entry, pulled } in chunk {
+            let own = if pulled { None } else { states.next() };
+            let live = pulled || own.is_some_and(|own| own.live().is_some());
+            let shown = if entry.is_repost() {
+                states.next()
+            } else {
+                own
+            };
+            let known = pulled && !entry.is_repost();
+            if live && (known || shown.is_some_and(|shown| self.may_see_origin(shown))) {
+                visible.push(entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the viewer may see what this author posts and reposts here.
+    fn may_see_author(&self, candidate: &Candidate) -> bool {
+        let (circle, entry) = (self.circle, candidate.entry);
+        if entry.author == circle.viewer() {
+            return true;
+        }
+        let settings = || circle.settings(entry.author);
+        let listed = match self.scope {
+            Scope::Home => {
+                (candidate.pulled || settings().is_some()) && !circle.mutes(entry.author)
+            }
+            Scope::List => !circle.mutes(entry.author),
+            Scope::Author(_) => true,
+        };
+        let unwanted = entry.is_repost() && settings().is_some_and(|edge| edge.hide_reposts);
+        listed && !unwanted && !circle.blocks(entry.author)
+    }
+
+    /// Whether what an entry shows is still there, and by somebody the viewer may see.
+    fn may_see_origin(&self, origin: &PostState) -> bool {
+        let circle = self.circle;
+        origin.live().is_some_and(|origin| match self.scope {
+            Scope::Author(author) if origin.author == author => true,
+            _ => !circle.blocks(origin.author) && !circle.mutes(origin.author),
+        })
+    }
+}

@@ -1,0 +1,374 @@
+//! One kind of content, through both levels of cache down to its source.
+
+use std::{
+    iter::zip,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use backplane::Clock;
+
+use super::{
+    answer::{Answer, Lack, Want},
+    far::{Far, Held},
+    flight::Flight,
+    journey::Journey,
+    kind::Kind,
+    options::CacheOptions,
+    shard::{Look, Shard, Until},
+    stats::{CacheStats, Counters},
+};
+use crate::{
+    Error, ErrorKind, Result,
+    memory::{SHARDS, Shards},
+};
+
+/// Content of kind `K`: this process's cache, over the shared one, over the source.
+#[derive(Debug)]
+pub(super) struct Cached<K: Kind> {
+    kind: K,
+    far: Option<Far>,
+    clock: Arc<dyn Clock>,
+    options: CacheOptions,
+    hold: Duration,
+    shards: Shards<Shard<K>>,
+    flights: AtomicU64,
+    counters: Counters,
+}
+
+impl<K: Kind> Cached<K> {
+    pub(super) fn new(
+        kind: K,
+        far: Option<Far>,
+        clock: Arc<dyn Clock>,
+        options: CacheOptions,
+        hold: Duration,
+    ) -> Self {
+        let share = options.max_bytes / SHARDS;
+        Self {
+            kind,
+            far,
+            clock,
+            options,
+            hold,
+            shards: Shards::from_fn(|| Shard::new(share)),
+            flights: AtomicU64::new(0),
+            counters: Counters::default(),
+        }
+    }
+
+    /// What is wanted, in the order of `wants`.
+    pub(super) async fn get(self: &Arc<Self>, wants: &[Want]) -> Vec<Result<K::Value, Lack>> {
+        let Glance { mut found, missing } = self.look(wants);
+        if !missing.is_empty() {
+            let mut sorted: Vec<_> = missing.iter().map(|&at| wants[at]).collect();
+            Want::sort(&mut sorted);
+            let fetched = self.board(&sorted).arrive().await;
+            for at in missing {
+                found[at] = fetched.answer(wants[at]);
+            }
+        }
+        found
+    }
+
+    /// Lets nothing that was read before this call be the answer to a call that starts after it.
+    ///
+    /// The shared cache comes first: what is read from it from now on is not older.
+    pub(super) async fn forget(&self, ids: &[u64]) -> Result<()> {
+        let shared = match &self.far {
+            Some(far) => far.forget::<K>(ids, &self.counters).await,
+            None => Ok(()),
+        };
+        let until = self.clock.monotonic().saturating_add(self.hold);
+        let mut shards = self.shards.write_many(ids.iter().copied());
+        let evicted = ids.iter().map(|&id| shards.of(id).forget(id, until)).sum();
+        self.counters.evictions.add(evicted);
+        shared
+    }
+
+    pub(super) fn stats(&self) -> CacheStats {
+        let (mut entries, mut bytes) = (0, 0);
+        for shard in self.shards.iter() {
+            entries += shard.len() as u64;
+            bytes += shard.bytes();
+        }
+        CacheStats {
+            entries,
+            bytes,
+            ..self.counters.read()
+        }
+    }
+
+    fn look(&self, wants: &[Want]) -> Glance<K::Value> {
+        let now = self.clock.monotonic();
+        let (mut missing, mut stale, mut absent) = (Vec::new(), 0, 0);
+        let shards = self.shards.read_many(wants.iter().map(|want| want.id));
+        let look = |(at, want): (usize, &Want)| match shards.of(want.id).look(*want, now) {
+            Look::Known(answer) => {
+                absent += u64::from(matches!(answer, Answer::Absent));
+                answer.at::<K>(want.version)
+            }
+            unknown => {
+                stale += u64::from(matches!(unknown, Look::Stale));
+                missing.push(at);
+                Err(Lack::Absent)
+            }
+        };
+        let found: Vec<_> = wants.iter().enumerate().map(look).collect();
+        let (asked, misses) = (wants.len() as u64, missing.len() as u64);
+        self.counters.hits.add(asked - misses - absent);
+        self.counters.absences.add(absent);
+        self.counters.misses.add(misses);
+        self.counters.stale.add(stale);
+        Glance { found, missing }
+    }
+
+    /// Joins the flights that bring some of the wants, and starts one for the others.
+    ///
+    /// Looks once more, in the same step: what has landed since is here.
+    fn board(self: &Arc<Self>, wants: &[Want]) -> Journey<K> {
+        let now = self.clock.monotonic();
+        let (mut journey, mut led) = (Journey::default(), Vec::new());
+        let mut shards = self.shards.write_many(wants.iter().map(|want| want.id));
+        for &want in wants {
+            let shard = shards.of(want.id);
+            if let Look::Known(answer) = shard.look(want, now) {
+                journey.knows(want.id, answer);
+            } else if let Some((flight, place)) = shard.join(want) {
+                self.counters.joined.add(1);
+                journey.sits(flight, want.id, place);
+            } else {
+                led.push(want);
+            }
+        }
+        if led.is_empty() {
+            return journey;
+        }
+        let flight = self.launch(led.clone(), now);
+        for (place, &want) in led.iter().enumerate() {
+            let ticket = flight.ticket(want, place);
+            shards.of(want.id).issue(want.id, ticket);
+        }
+        journey.leads(flight, &led);
+        journey
+    }
+
+    fn launch(self: &Arc<Self>, wants: Vec<Want>, now: Duration) -> Flight<K> {
+        let number = self.flights.fetch_add(1, Ordering::Relaxed);
+        let mut aloft = Aloft {
+            cached: Arc::clone(self),
+            number,
+            wants,
+            landed: false,
+        };
+        Flight::new(number, async move {
+            let cached = Arc::clone(&aloft.cached);
+            let held = match &cached.far {
+                Some(far) => far.get::<K>(&aloft.wants, &cached.counters).await,
+                None => aloft.wants.iter().map(|_| Held::Unknown).collect(),
+            };
+            let answers = cached.fetch(&aloft.wants, &held).await;
+            aloft.land(&answers, now);
+            cached.fill(&aloft.wants, &held, &answers, now).await;
+            answers
+        })
+    }
+
+    /// Asks the source for what the shared cache does not have, in one call.
+    async fn fetch(&self, wants: &[Want], held: &[Held<K::Value>]) -> Vec<Answer<K::Value>> {
+        let lacking = zip(wants, held).filter(|(_, held)| !matches!(held, Held::Content(_)));
+        let lacking: Vec<_> = lacking.map(|(want, _)| *want).collect();
+        self.counters
+            .shared_hits
+            .add((wants.len() - lacking.len()) as u64);
+        let fetched = if lacking.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.ask(&lacking).await.map_err(Arc::new)
+        };
+        let mut fetched = fetched.map(Vec::into_iter);
+        let answer = |held: &Held<K::Value>| match (held, &mut fetched) {
+            (Held::Content(value), _) => Answer::Found(value.clone()),
+            (_, Ok(values)) => values
+                .next()
+                .flatten()
+                .map_or(Answer::Absent, Answer::Found),
+            (_, Err(error)) => Answer::Failed(Arc::clone(error)),
+        };
+        held.iter().map(answer).collect()
+    }
+
+    /// Asks the source, and refuses an answer that is not one to the question.
+    async fn ask(&self, wants: &[Want]) -> Result<Vec<Option<K::Value>>> {
+        self.counters.source_calls.add(1);
+        let values = self.kind.fetch(wants).await.and_then(|values| {
+            let mut pairs = zip(wants, &values);
+            let wrong = |(want, value): (&Want, &Option<K::Value>)| {
+                value.as_ref().is_some_and(|value| K::id(value) != want.id)
+            };
+            if values.len() == wants.len() && !pairs.any(wrong) {
+                return Ok(values);
+            }
+            Err(Error::bare(ErrorKind::Corrupt, "hydrate"))
+        });
+        self.counters
+            .source_failures
+            .add(u64::from(values.is_err()));
+        values
+    }
+
+    /// Passes what the source has answered on to the shared cache, if that was soon enough: whatever
+    /// was forgotten since the flight began must still be marked there.
+    async fn fill(
+        &self,
+        wants: &[Want],
+        held: &[Held<K::Value>],
+        answers: &[Answer<K::Value>],
+        begun: Duration,
+    ) {
+        let Some(far) = &self.far else { return };
+        if self.clock.monotonic().saturating_sub(begun) > self.hold / 2 {
+            return;
+        }
+        let brought =
+            zip(zip(wants, held), answers).map(|((want, held), answer)| (*want, held, answer));
+        far.fill::<K>(brought, &self.counters).await;
+    }
+}
+
+/// What is here of a batch.
+struct Glance<V> {
+    found: Vec<Result<V, Lack>>,
+    /// The places of what is not here, to be replaced.
+    missing: Vec<usize>,
+}
+
+/// Takes the tickets of a flight back when it lands, and also when its last passenger leaves it.
+struct Aloft<K: Kind> {
+    cached: Arc<Cached<K>>,
+    number: u64,
+    wants: Vec<Want>,
+    landed: bool,
+}
+
+impl<K: Kind> Aloft<K> {
+    /// Keeps what was brought, but for what was forgotten on the way.
+    fn land(&mut self, answers: &[Answer<K::Value>], begun: Duration) {
+        self.landed = true;
+        let cached = &self.cached;
+        let (now, options) = (cached.clock.monotonic(), &cached.options);
+        let until = Until {
+            content: begun.saturating_add(options.ttl),
+            absent: begun.saturating_add(options.absent_ttl),
+        };
+        let mut evicted = 0;
+        let mut shards = cached
+            .shards
+            .write_many(self.wants.iter().map(|want| want.id));
+        for (want, answer) in zip(&self.wants, answers) {
+            let shard = shards.of(want.id);
+            if shard.collect(want.id, self.number) {
+                evicted += shard.keep(*want, answer, now, until);
+            }
+        }
+        cached.counters.evictions.add(evicted);
+    }
+}
+
+impl<K: Kind> Drop for Aloft<K> {
+    fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
+        let ids = self.wants.iter().map(|want| want.id);
+        let mut shards = self.cached.shards.write_many(ids);
+        for want in &self.wants {
+            shards.of(want.id).collect(want.id, self.number);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use async_trait::async_trait;
+    use backplane::ManualClock;
+    use futures::{FutureExt, poll};
+
+    use super::*;
+    use crate::{HydratorOptions, User, UserId, hydrate::kind::Users, hydrate::source::UserSource};
+
+    /// Knows the users below ten, and never answers when asked for others.
+    #[derive(Debug)]
+    struct Below;
+
+    #[async_trait]
+    impl UserSource for Below {
+        async fn users(&self, users: &[UserId]) -> Result<Vec<Option<User>>> {
+            if users.iter().any(|user| user.get() >= 10) {
+                return pending().await;
+            }
+            Ok(users
+                .iter()
+                .map(|&user| Some(User::new(user, "")))
+                .collect())
+        }
+    }
+
+    fn cached() -> Arc<Cached<Users>> {
+        let options = HydratorOptions::default();
+        let clock = Arc::new(ManualClock::default());
+        let users = Users(Arc::new(Below));
+        Arc::new(Cached::new(users, None, clock, options.users, options.hold))
+    }
+
+    fn wants(ids: impl IntoIterator<Item = u64>) -> Vec<Want> {
+        ids.into_iter().map(|id| Want { id, version: 0 }).collect()
+    }
+
+    fn tickets(cached: &Cached<Users>) -> usize {
+        cached.shards.iter().map(|shard| shard.tickets()).sum()
+    }
+
+    #[tokio::test]
+    async fn no_flight_leaves_a_ticket_behind() {
+        let cached = cached();
+        let (known, unknown) = (wants(0..5), wants(8..12));
+        let mut dropped = Box::pin(cached.get(&unknown));
+        assert!(poll!(&mut dropped).is_pending());
+        assert_eq!(tickets(&cached), 4);
+        cached.get(&known).now_or_never().expect("they are known");
+        assert_eq!(tickets(&cached), 4, "of the flight that is under way");
+        drop(dropped);
+        assert_eq!(tickets(&cached), 0);
+        assert_eq!(Arc::strong_count(&cached), 1, "nobody else keeps it");
+    }
+
+    #[tokio::test]
+    async fn what_lands_between_two_looks_is_not_fetched_again() {
+        let cached = cached();
+        let wanted = wants([1, 2]);
+        let missing = cached.look(&wanted).missing;
+        cached.get(&wanted[..1]).await;
+        let late: Vec<_> = missing.iter().map(|&at| wanted[at]).collect();
+        let arrived = cached.board(&late).arrive().await;
+        assert!(wanted.iter().all(|&want| arrived.answer(want).is_ok()));
+        assert_eq!(cached.stats().source_calls, 2);
+        assert_eq!(
+            cached
+                .board(&late)
+                .arrive()
+                .await
+                .answer(late[0])
+                .unwrap()
+                .id
+                .get(),
+            1
+        );
+        assert_eq!(cached.stats().source_calls, 2);
+    }
+}

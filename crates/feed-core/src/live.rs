@@ -1,0 +1,198 @@
+//! Home feeds that tell of changes by themselves.
+//!
+//! What happens to an author's posts is published once, on the author's topic; a viewer who watches
+//! subscribes to the authors they follow, so that nothing is spent on those who do not. A message is
+//! a hint: whether the viewer may see the post is decided when it arrives, by what the stores say.
+
+mod hint;
+mod known;
+mod watch;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backplane::{
+    Clock, Topic,
+    bus::{Bus, Outgoing, Relay, RelayOptions},
+    hub::{self, Hub, HubOptions, Interest},
+};
+
+pub use self::watch::{LiveChange, LiveEvent, LiveFeed, LiveRequest};
+
+use self::hint::Hint;
+use crate::{Audience, Error, ErrorKind, Feed, FeedEvent, FeedEvents, Result, UserId};
+
+/// Carries what happens in a feed to those who watch it.
+///
+/// It is the [`FeedEvents`] of the feed, and hands out [`LiveFeed`]s of it. Clones share one hub.
+///
+/// ```
+/// use std::sync::Arc;
+/// use backplane::hub::HubOptions;
+/// use feed_core::{Feed, FeedParts, LiveChange, LiveFeeds, LiveRequest, NewPost, UserId};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> feed_core::Result<()> {
+/// let live = LiveFeeds::new(HubOptions::default());
+/// let mut parts = FeedParts::in_memory();
+/// parts.events = Arc::new(live.clone());
+/// let (feed, ann) = (Feed::new(parts), UserId::new(1));
+///
+/// let mut mine = live.watch(&feed, ann, LiveRequest::default()).await?;
+/// let first = mine.next().await?.expect("the hub is open");
+/// assert!(matches!(first.change, LiveChange::Reset(page) if page.entries.is_empty()));
+///
+/// feed.publish(ann, NewPost::new("hello")).await?;
+/// feed.work(16).await?;
+/// let second = mine.next().await?.expect("the hub is open");
+/// assert!(matches!(second.change, LiveChange::Added(entry) if entry.author == ann));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LiveFeeds {
+    hub: Hub,
+    nodes: Option<Nodes>,
+}
+
+/// What joins the hubs of several nodes.
+#[derive(Clone, Debug)]
+struct Nodes {
+    bus: Arc<dyn Bus>,
+    relay: Arc<Relay>,
+}
+
+impl LiveFeeds {
+    /// For a feed whose workers and readers are all in this process.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system refuses a thread.
+    #[must_use]
+    pub fn new(options: HubOptions) -> Self {
+        Self {
+            hub: Hub::new(options),
+            nodes: None,
+        }
+    }
+
+    /// For a feed of several processes, each with a node of one bus. Nothing arrives unless
+    /// [`run`](Self::run) runs.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system refuses a thread.
+    #[must_use]
+    pub fn across(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, options: HubOptions) -> Self {
+        let relay = Arc::new(Relay::new(Arc::clone(&bus), clock, RelayOptions::default()));
+        let interest: Arc<dyn Interest> = Arc::<Relay>::clone(&relay);
+        Self {
+            hub: Hub::with_interest(options, interest),
+            nodes: Some(Nodes { bus, relay }),
+        }
+    }
+
+    /// Brings here what happens at other nodes, until this node is drained off the bus. In a single
+    /// process there is nothing to bring, and it returns at once.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bus refuses a call for a reason that repeating it cannot change.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future ends it for good: nothing arrives from other nodes any more.
+    pub async fn run(&self) -> Result<()> {
+        match &self.nodes {
+            Some(nodes) => Ok(nodes.relay.run(&self.hub).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// The hub that feeds those who watch: to drain it before the process ends, and to see how much
+    /// it holds.
+    #[must_use]
+    pub const fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Opens a viewer's home feed, which must be the one whose [`FeedEvents`] this is.
+    ///
+    /// Among several nodes it waits until the bus brings what happens at the others, for which
+    /// [`run`](Self::run) must run.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ForeignCursor`] for a place in another feed, and [`ErrorKind::InvalidCursor`] for
+    /// one that leads to older pages; [`ErrorKind::Full`] if the hub has no room,
+    /// [`ErrorKind::Closed`] if it drains; otherwise fails if an engine does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn watch(
+        &self,
+        feed: &Feed,
+        viewer: UserId,
+        request: LiveRequest,
+    ) -> Result<LiveFeed> {
+        LiveFeed::open(self.clone(), feed.clone(), viewer, request).await
+    }
+
+    async fn publish(&self, messages: Vec<(Topic, Hint)>) -> Result<()> {
+        let Some(nodes) = &self.nodes else {
+            let outgoing = |(topic, hint): (Topic, Hint)| hub::Outgoing::new(topic, hint.encode());
+            let mut batch: Vec<_> = messages.into_iter().map(outgoing).collect();
+            self.hub.publish_batch(&mut batch);
+            let refused = |sent: &hub::Outgoing| sent.outcome == Some(hub::Published::Refused);
+            if batch.iter().any(refused) {
+                return Err(Error::bare(ErrorKind::Unavailable, "emit"));
+            }
+            return Ok(());
+        };
+        let outgoing = |(topic, hint): (Topic, Hint)| Outgoing::new(topic, hint.encode());
+        let messages: Vec<_> = messages.into_iter().map(outgoing).collect();
+        for batch in messages.chunks(nodes.bus.limits().batch.max(1)) {
+            nodes.bus.publish(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until what other nodes publish on these topics arrives here.
+    async fn joined(&self, topics: &[Topic]) -> Result<()> {
+        if let Some(nodes) = &self.nodes {
+            for topic in topics {
+                nodes.relay.joined(topic).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl FeedEvents for LiveFeeds {
+    async fn emit(&self, events: &[FeedEvent]) -> Result<()> {
+        let mut messages = Vec::with_capacity(events.len());
+        for event in events {
+            match event {
+                FeedEvent::Post {
+                    entry,
+                    change,
+                    audience: Audience::Author,
+                } => {
+                    let hint = Hint::Post {
+                        entry: *entry,
+                        change: *change,
+                    };
+                    messages.push((hint::posts_of(entry.author), hint));
+                }
+                FeedEvent::CircleChanged { viewer } => {
+                    messages.push((hint::circle_of(*viewer), Hint::Circle));
+                }
+                FeedEvent::Erased { user } => messages.push((hint::posts_of(*user), Hint::Circle)),
+                FeedEvent::Post { .. }
+                | FeedEvent::Followed { .. }
+                | FeedEvent::Acted(_)
+                | FeedEvent::Withdrawn(_) => {}
+            }
+        }
+        self.publish(messages).await
+    }
+}

@@ -1,0 +1,358 @@
+use std::{collections::VecDeque, mem, sync::Arc};
+
+use backplane::hub::{CloseReason, Connection, ConnectionOptions, Deliveries, Delivery};
+use futures::StreamExt;
+
+use super::{
+    LiveFeeds,
+    hint::{self, Hint},
+    known::Known,
+};
+use crate::{
+    Change, Circle, Cursor, Entry, Error, ErrorKind, Feed, Page, PageSize, PostId, Result, Seek,
+    UserId,
+    cursor::{FeedName, Place, Recent},
+    filter::{Candidate, Filter, Scope},
+};
+
+/// How a viewer opens their home feed.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct LiveRequest {
+    /// What the reader has seen: [`LiveEvent::resume`] of the last event, or [`Page::prev`] of the
+    /// newest page. Nothing yet, if there is none.
+    pub resume: Option<Cursor>,
+    /// How many entries a [`LiveChange::Reset`] brings at most.
+    pub size: PageSize,
+}
+
+impl LiveRequest {
+    /// Goes on from `cursor`.
+    #[must_use]
+    pub const fn with_resume(mut self, cursor: Cursor) -> Self {
+        self.resume = Some(cursor);
+        self
+    }
+
+    /// Resets with pages of `size`.
+    #[must_use]
+    pub const fn with_size(mut self, size: PageSize) -> Self {
+        self.size = size;
+        self
+    }
+}
+
+/// A change of a home feed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct LiveEvent {
+    /// What to do to what is shown.
+    pub change: LiveChange,
+    /// Where to go on after this event, once the connection is lost.
+    pub resume: Cursor,
+}
+
+/// What to do to what is shown.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum LiveChange {
+    /// Show this page instead of everything. It comes first to a reader who has seen nothing, and
+    /// whenever more has changed than can be told one by one: whom the viewer follows, or too much
+    /// while the connection was lost.
+    Reset(Page),
+    /// Show this entry too, in its place by post id: mostly, but not always, the newest.
+    Added(Entry),
+    /// Show this post's new body.
+    Revised {
+        /// The post.
+        entry: Entry,
+        /// The version of its body.
+        version: u32,
+    },
+    /// Do not show this entry any more, nor any repost of it.
+    Removed(Entry),
+}
+
+/// A home feed that tells of its changes.
+///
+/// Between two resets each of the newest 300 entries is added once, and what is shown after each event
+/// is what [`Feed::home`] would show, once fanout has come to the viewer. What the stream cannot tell
+/// is what happens outside the circle: reposts of a post that somebody whom the viewer does not follow
+/// takes back stay until the next read.
+///
+/// A resumption checks the newest 100 of the entries that the reader was shown. If they are as they
+/// were, what is newer is added, up to 200 entries; if not, a [`LiveChange::Reset`] follows. Of older
+/// entries, and of bodies revised meanwhile, it tells nothing: a reader learns of those by reading.
+///
+/// A reader who is too slow for the hub gets a reset; nothing grows without bound.
+#[derive(Debug)]
+pub struct LiveFeed {
+    live: LiveFeeds,
+    feed: Feed,
+    viewer: UserId,
+    size: PageSize,
+    link: Link,
+    /// Whose posts the link brings word of.
+    sources: Vec<UserId>,
+    known: Known,
+    /// What the link brought and was not looked at.
+    hints: Vec<Hint>,
+    ready: VecDeque<LiveEvent>,
+    state: State,
+}
+
+#[derive(Debug)]
+struct Link {
+    connection: Connection,
+    deliveries: Deliveries,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    Open,
+    /// What is shown must be replaced.
+    Stale,
+    /// Something was lost on the way.
+    Lagging,
+    Ended,
+}
+
+/// How many entries a resumption reads: those it compares, and those it can add.
+const CATCH_UP: usize = Recent::SPAN + 200;
+
+impl LiveFeed {
+    pub(super) async fn open(
+        live: LiveFeeds,
+        feed: Feed,
+        viewer: UserId,
+        request: LiveRequest,
+    ) -> Result<Self> {
+        let since = request.resume.map(|cursor| place(cursor, viewer));
+        let since = since.transpose()?;
+        let link = Link::open(&live)?;
+        let mut this = Self {
+            live,
+            feed,
+            viewer,
+            size: request.size,
+            link,
+            sources: Vec::new(),
+            known: Known::default(),
+            hints: Vec::new(),
+            ready: VecDeque::new(),
+            state: State::Open,
+        };
+        let circle = this.join().await?;
+        this.catch_up(&circle, since).await?;
+        Ok(this)
+    }
+
+    /// The next change; `None` once the hub is drained or closed.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an engine does. Nothing is lost then: calling again goes on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Result<Option<LiveEvent>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            match self.state {
+                State::Lagging => self.start_over().await?,
+                State::Stale => self.refresh().await?,
+                State::Open | State::Ended if !self.hints.is_empty() => self.judge().await?,
+                State::Open => self.listen().await,
+                State::Ended => return Ok(None),
+            }
+        }
+    }
+
+    /// Waits for the next delivery, and takes all that have come with it.
+    async fn listen(&mut self) {
+        let first = self.link.deliveries.next().await;
+        if first.is_none() {
+            self.state = State::Ended;
+        }
+        let mut delivery = first;
+        while let Some(next) = delivery {
+            self.take(next);
+            delivery = self.link.deliveries.try_next();
+        }
+    }
+
+    fn take(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Message { payload, .. } => self.hints.extend(Hint::decode(&payload)),
+            Delivery::Closed(CloseReason::SlowConsumer) | Delivery::Gap { .. } => {
+                self.state = State::Lagging;
+            }
+            Delivery::Closed(_) => self.state = State::Ended,
+            _ => {}
+        }
+    }
+
+    /// Turns hints into events.
+    ///
+    /// Nothing is taken out before the last await, so a call that is dropped is made again.
+    async fn judge(&mut self) -> Result<()> {
+        let circle = self.feed.circle(self.viewer).await?;
+        if self.hints.contains(&Hint::Circle) || circle.sources() != self.sources {
+            self.state = State::Stale;
+            return Ok(());
+        }
+        let shown = self.shown(&circle).await?;
+        for hint in mem::take(&mut self.hints) {
+            let Hint::Post { entry, change } = hint else {
+                continue;
+            };
+            let change = match change {
+                Change::Retracted => self.removed(entry),
+                _ if !shown.contains(&entry) => continue,
+                Change::Revised { version } => LiveChange::Revised { entry, version },
+                Change::Published if self.known.has_repost_above(&entry) => {
+                    self.state = State::Stale;
+                    continue;
+                }
+                Change::Published if self.known.add(entry) => LiveChange::Added(entry),
+                Change::Published => continue,
+            };
+            self.ready.push_back(self.event(change));
+        }
+        Ok(())
+    }
+
+    fn removed(&mut self, entry: Entry) -> LiveChange {
+        if self.known.remove(entry.post) && entry.is_repost() {
+            // Another repost may have been hidden behind it.
+            self.state = State::Stale;
+        }
+        LiveChange::Removed(entry)
+    }
+
+    /// Shows the feed anew, to a reader whose circle may have changed.
+    async fn refresh(&mut self) -> Result<()> {
+        let circle = self.feed.circle(self.viewer).await?;
+        self.follow(&circle).await?;
+        self.catch_up(&circle, None).await
+    }
+
+    /// Which of the entries that the hints tell of are shown in the home feed.
+    async fn shown(&self, circle: &Circle) -> Result<Vec<Entry>> {
+        let told = self.hints.iter().filter_map(|hint| match hint {
+            Hint::Post { entry, change } if *change != Change::Retracted => Some(*entry),
+            _ => None,
+        });
+        let mut visible = Vec::new();
+        Filter::new(&*self.feed.parts.outbox, circle, Scope::Home)
+            .keep(told.map(Candidate::kept).collect(), &mut visible)
+            .await?;
+        let mut shown = Vec::with_capacity(visible.len());
+        let reader = self.feed.outbox_reader(circle);
+        for entry in visible {
+            if !entry.is_repost() || reader.shows(&entry).await? {
+                shown.push(entry);
+            }
+        }
+        Ok(shown)
+    }
+
+    async fn start_over(&mut self) -> Result<()> {
+        self.link = Link::open(&self.live)?;
+        self.sources.clear();
+        self.hints.clear();
+        let circle = self.join().await?;
+        self.catch_up(&circle, None).await
+    }
+
+    /// Subscribes to everything. Whoever the viewer follows from now on is heard of.
+    async fn join(&mut self) -> Result<Arc<Circle>> {
+        let circle = hint::circle_of(self.viewer);
+        self.link.subscribe(&circle)?;
+        self.live.joined(&[circle]).await?;
+        let circle = self.feed.circle(self.viewer).await?;
+        self.follow(&circle).await?;
+        Ok(circle)
+    }
+
+    /// Subscribes to the viewer's sources as they are now, and to no others.
+    async fn follow(&mut self, circle: &Circle) -> Result<()> {
+        let sources = circle.sources();
+        let gone = |author: &&UserId| sources.binary_search(author).is_err();
+        for author in self.sources.iter().filter(gone) {
+            self.link.connection.unsubscribe(&hint::posts_of(*author));
+        }
+        let topics: Vec<_> = sources.iter().copied().map(hint::posts_of).collect();
+        for topic in &topics {
+            self.link.subscribe(topic)?;
+        }
+        self.live.joined(&topics).await?;
+        self.sources = sources.to_vec();
+        Ok(())
+    }
+
+    /// Brings the reader from what they have seen to what is there now.
+    ///
+    /// It reads the outboxes alone: timelines may not have yet what a hint has told of before.
+    async fn catch_up(&mut self, circle: &Circle, since: Option<(PostId, Recent)>) -> Result<()> {
+        let mut reader = self.feed.outbox_reader(circle);
+        let (entries, older) = reader.newest(CATCH_UP).await?;
+        self.hints.clear();
+        self.state = State::Open;
+        if let Some((post, recent)) = since {
+            let newer = entries.partition_point(|entry| entry.post > post);
+            let (newer, known) = entries.split_at(newer);
+            let reached = older.is_none() || !known.is_empty();
+            if reached && recent.matches(known.iter().map(|entry| entry.post)) {
+                self.known = Known::of(known, older.is_none());
+                for entry in newer.iter().rev() {
+                    self.known.add(*entry);
+                    self.ready.push_back(self.event(LiveChange::Added(*entry)));
+                }
+                return Ok(());
+            }
+        }
+        self.known = Known::of(&entries, older.is_none());
+        let page = reader.cut(entries, older, self.size);
+        self.ready.push_back(self.event(LiveChange::Reset(page)));
+        Ok(())
+    }
+
+    fn event(&self, change: LiveChange) -> LiveEvent {
+        let place = Place::Post(Seek::After(self.known.newest()));
+        let resume = Cursor::new(FeedName::Home, self.viewer, place);
+        LiveEvent {
+            change,
+            resume: resume.with_recent(self.known.recent()),
+        }
+    }
+}
+
+impl Link {
+    fn open(live: &LiveFeeds) -> Result<Self> {
+        // The graph bounds them.
+        let options = ConnectionOptions::default().with_max_subscriptions(usize::MAX);
+        let (connection, deliveries) = live.hub.connect_stream(&options)?;
+        Ok(Self {
+            connection,
+            deliveries,
+        })
+    }
+
+    fn subscribe(&self, topic: &backplane::Topic) -> Result<()> {
+        self.connection
+            .subscribe(topic, &backplane::hub::SubscribeOptions::default())?;
+        Ok(())
+    }
+}
+
+/// The newest post that the reader has seen, and what they knew then.
+fn place(cursor: Cursor, viewer: UserId) -> Result<(PostId, Recent)> {
+    match cursor.seek_in(FeedName::Home, viewer)? {
+        Seek::After(post) => Ok((post, cursor.recent())),
+        _ => Err(Error::bare(ErrorKind::InvalidCursor, "watch")),
+    }
+}

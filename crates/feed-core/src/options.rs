@@ -1,0 +1,200 @@
+use std::time::Duration;
+
+use backplane::{BackoffOptions, rate::Quota};
+
+/// The bounds of a [`Feed`](crate::Feed).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FeedOptions {
+    /// The longest body of a post, in bytes. 65,536 by default.
+    pub max_body: usize,
+    /// How many authors a viewer may follow. 10,000 by default.
+    pub max_followees: u64,
+    /// How often an author may post or repost; `None` for no limit. 300 in three hours by default.
+    pub post_quota: Option<Quota>,
+    /// How many followers a worker serves before it gives way to other authors. 1,000 by default.
+    pub chunk: usize,
+    /// How long after their last visit a viewer's timeline is kept up. 14 days by default.
+    pub active_for: Duration,
+    /// How many of an author's posts a follow copies into the timeline. 200 by default.
+    pub backfill: usize,
+    /// How many entries a build reads. 800 by default: the capacity of a timeline.
+    pub build: usize,
+    /// After what time a build is taken for dead. 30 seconds by default.
+    pub build_timeout: Duration,
+    /// Among how many entries of a page at most one shows the same post. 80 by default.
+    pub repost_span: usize,
+    /// How many entries a page may look at before it ends short. 2,000 by default. Reposts at the
+    /// end of such a page are judged by what was looked at.
+    pub scan_budget: usize,
+    /// How many of a home feed's newest entries are ranked. 500 by default, at most 10,000.
+    pub rank_window: usize,
+    /// For how long a ranked order is kept. 30 minutes by default.
+    pub rank_ttl: Duration,
+    /// How long a worker holds a task before another may take it over. 60 seconds by default.
+    pub lease: Duration,
+    /// How long to wait before a part of a fanout that failed is tried again. Its limits on retries do
+    /// not apply; [`attempts`](Self::attempts) does. Doubling from 200 milliseconds to a minute by
+    /// default.
+    pub backoff: BackoffOptions,
+    /// How often a part of a fanout is tried before the author's posts so far are left to readers to
+    /// pull. 8 by default; below the queue's own limit, which would bury the task.
+    pub attempts: u32,
+    /// After what time a task whose post never arrived gives up on it. 5 minutes by default. A
+    /// publication that takes longer fails.
+    pub orphan_after: Duration,
+}
+
+impl FeedOptions {
+    /// The same with what would stop a feed raised or lowered to what works, whichever way it was set.
+    pub(crate) fn workable(mut self) -> Self {
+        const SECOND: Duration = Duration::from_secs(1);
+        self.chunk = self.chunk.max(1);
+        self.build = self.build.max(1);
+        self.rank_window = self.rank_window.min(MOST_RANKED);
+        self.rank_ttl = self.rank_ttl.max(SECOND);
+        self.lease = self.lease.max(SECOND);
+        self.orphan_after = self.orphan_after.max(SECOND);
+        self
+    }
+
+    /// Takes bodies of up to `bytes`.
+    #[must_use]
+    pub const fn with_max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// Lets a viewer follow up to `authors`.
+    #[must_use]
+    pub const fn with_max_followees(mut self, authors: u64) -> Self {
+        self.max_followees = authors;
+        self
+    }
+
+    /// Lets an author post as often as `quota` says; `None` for no limit.
+    #[must_use]
+    pub const fn with_post_quota(mut self, quota: Option<Quota>) -> Self {
+        self.post_quota = quota;
+        self
+    }
+
+    /// Serves up to `followers` at a time; 0 counts as 1.
+    #[must_use]
+    pub const fn with_chunk(mut self, followers: usize) -> Self {
+        self.chunk = followers;
+        self
+    }
+
+    /// Keeps timelines up for `time` after a visit.
+    #[must_use]
+    pub const fn with_active_for(mut self, time: Duration) -> Self {
+        self.active_for = time;
+        self
+    }
+
+    /// Copies up to `posts` posts at a follow.
+    #[must_use]
+    pub const fn with_backfill(mut self, posts: usize) -> Self {
+        self.backfill = posts;
+        self
+    }
+
+    /// Builds timelines of up to `entries`; 0 counts as 1.
+    #[must_use]
+    pub const fn with_build(mut self, entries: usize) -> Self {
+        self.build = entries;
+        self
+    }
+
+    /// Takes a build for dead after `time`.
+    #[must_use]
+    pub const fn with_build_timeout(mut self, time: Duration) -> Self {
+        self.build_timeout = time;
+        self
+    }
+
+    /// Shows a post at most once among `entries`.
+    #[must_use]
+    pub const fn with_repost_span(mut self, entries: usize) -> Self {
+        self.repost_span = entries;
+        self
+    }
+
+    /// Lets a page look at `entries`.
+    #[must_use]
+    pub const fn with_scan_budget(mut self, entries: usize) -> Self {
+        self.scan_budget = entries;
+        self
+    }
+
+    /// Ranks the newest `entries`, at most 10,000.
+    #[must_use]
+    pub const fn with_rank_window(mut self, entries: usize) -> Self {
+        self.rank_window = entries;
+        self
+    }
+
+    /// Keeps a ranked order for `time`; less than a second counts as one.
+    #[must_use]
+    pub const fn with_rank_ttl(mut self, time: Duration) -> Self {
+        self.rank_ttl = time;
+        self
+    }
+
+    /// Gives a worker `time` for a chunk; less than a second counts as one.
+    #[must_use]
+    pub const fn with_lease(mut self, time: Duration) -> Self {
+        self.lease = time;
+        self
+    }
+
+    /// Waits as `backoff` says before a part of a fanout is tried again.
+    #[must_use]
+    pub const fn with_backoff(mut self, backoff: BackoffOptions) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Tries a part of a fanout `attempts` times.
+    #[must_use]
+    pub const fn with_attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts;
+        self
+    }
+
+    /// Gives up after `time` on a post that never arrived; less than a second counts as one.
+    #[must_use]
+    pub const fn with_orphan_after(mut self, time: Duration) -> Self {
+        self.orphan_after = time;
+        self
+    }
+}
+
+/// So that a ranked order fits a shared cache.
+const MOST_RANKED: usize = 10_000;
+
+impl Default for FeedOptions {
+    fn default() -> Self {
+        Self {
+            max_body: 64 * 1024,
+            max_followees: 10_000,
+            post_quota: Quota::new(300, Duration::from_secs(3 * 60 * 60)).ok(),
+            chunk: 1_000,
+            active_for: Duration::from_secs(14 * 24 * 60 * 60),
+            backfill: 200,
+            build: 800,
+            build_timeout: Duration::from_secs(30),
+            repost_span: 80,
+            scan_budget: 2_000,
+            rank_window: 500,
+            rank_ttl: Duration::from_secs(30 * 60),
+            lease: Duration::from_secs(60),
+            backoff: BackoffOptions::default()
+                .with_base(Duration::from_millis(200))
+                .with_max_delay(Duration::from_secs(60)),
+            attempts: 8,
+            orphan_after: Duration::from_secs(300),
+        }
+    }
+}

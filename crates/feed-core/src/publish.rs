@@ -1,0 +1,191 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    Action, Entry, Error, ErrorKind, Feed, IdempotencyKey, PostId, Publication, Result, UserId,
+    telemetry,
+};
+
+/// A post to publish.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NewPost {
+    /// What to publish.
+    pub content: Content,
+    /// Makes a retry by the client harmless.
+    pub key: Option<IdempotencyKey>,
+    /// The post that this one answers.
+    pub reply_to: Option<PostId>,
+}
+
+/// Where the body of a post is.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the feed keeps it, or the application does"
+)]
+pub enum Content {
+    /// The feed keeps this body and chooses the id.
+    Body(Bytes),
+    /// The application keeps the post in a table of its own, under this id.
+    ///
+    /// Feeds are ordered by id, so ids must grow with time. Reposts get theirs from
+    /// [`FeedParts::ids`](crate::FeedParts::ids) and must be newer than what they show: take the ids
+    /// of posts from there too, or give the feed a generator that goes on from yours.
+    ///
+    /// Publishing the same id again is publishing it once. A publication that was cut short is
+    /// completed by the next, so publish again until there is an answer.
+    Elsewhere(PostId),
+}
+
+impl NewPost {
+    /// A post whose body the feed keeps.
+    #[must_use]
+    pub fn new(body: impl Into<Bytes>) -> Self {
+        Self::of(Content::Body(body.into()))
+    }
+
+    /// A post that the application keeps.
+    #[must_use]
+    pub const fn elsewhere(post: PostId) -> Self {
+        Self::of(Content::Elsewhere(post))
+    }
+
+    const fn of(content: Content) -> Self {
+        Self {
+            content,
+            key: None,
+            reply_to: None,
+        }
+    }
+
+    /// The same post under a key that makes a retry harmless.
+    #[must_use]
+    pub fn with_key(mut self, key: IdempotencyKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// The same post as an answer to another.
+    #[must_use]
+    pub const fn in_reply_to(mut self, post: PostId) -> Self {
+        self.reply_to = Some(post);
+        self
+    }
+}
+
+/// What became of a post or repost.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Published {
+    /// It is durable and in its author's feeds. Fanout to the followers goes on.
+    Accepted(PostId),
+    /// The author has published it before, as the post named. Nothing changed.
+    Duplicate(PostId),
+    /// The author has reached [`FeedOptions::post_quota`](crate::FeedOptions::post_quota). Nothing
+    /// was stored.
+    RateLimited {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The queue of fanout is full, ids have run out for the moment, or the clock was set back by
+    /// more than ids may run ahead of it. Nothing was stored, but the attempt counts against the
+    /// quota.
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+}
+
+impl Feed {
+    /// Publishes a post: durable, and in the author's own feeds, when this returns.
+    ///
+    /// # Errors
+    ///
+    /// With these nothing was stored:
+    ///
+    /// - [`ErrorKind::EmptyPost`] and [`ErrorKind::OversizedPost`] for the body;
+    /// - [`ErrorKind::UnknownUser`] for an author whom [`FeedParts::users`](crate::FeedParts::users)
+    ///   does not know;
+    /// - [`ErrorKind::UnknownPost`] for a post that is answered and is not there, or is by somebody who
+    ///   blocks the author or is blocked; and for an id of the application's that was deleted before;
+    /// - [`ErrorKind::NotAuthor`] for an id of the application's under which somebody else has
+    ///   published.
+    ///
+    /// [`ErrorKind::Unavailable`] if an engine fails: the post may be published or not, and a retry
+    /// under the same [`IdempotencyKey`], or with the same id, finds out.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`ErrorKind::Unavailable`].
+    pub async fn publish(&self, author: UserId, post: NewPost) -> Result<Published> {
+        if let Content::Body(body) = &post.content {
+            self.check_body(body, "publish")?;
+        }
+        let published = match self.published_before(author, &post).await? {
+            Some(earlier) => Published::Duplicate(earlier),
+            None => self.publish_new(author, &post).await?,
+        };
+        // A retry records the reply that an earlier call may have been too late for.
+        if let (Published::Accepted(id) | Published::Duplicate(id), Some(parent)) =
+            (published, post.reply_to)
+            && self.state(id).await?.live().is_some()
+        {
+            let parent = self.origin(parent).await?;
+            self.act(Action::reply(author, parent, id)).await?;
+        }
+        telemetry::published(&published);
+        Ok(published)
+    }
+
+    /// Takes back that `reply` answers `post`, as when the reply is deleted, and says whether it did.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an engine does; retrying is safe.
+    pub async fn unreply(&self, author: UserId, post: PostId, reply: PostId) -> Result<bool> {
+        let parent = self.origin(post).await?;
+        self.withdraw(Action::reply(author, parent, reply)).await
+    }
+
+    pub(crate) fn check_body(&self, body: &[u8], op: &'static str) -> Result<()> {
+        if body.trim_ascii().is_empty() {
+            return Err(Error::bare(ErrorKind::EmptyPost, op));
+        }
+        if body.len() > self.parts.options.max_body {
+            return Err(Error::bare(ErrorKind::OversizedPost, op));
+        }
+        Ok(())
+    }
+
+    async fn published_before(&self, author: UserId, post: &NewPost) -> Result<Option<PostId>> {
+        match &post.key {
+            Some(key) => self.parts.outbox.published(author, key).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn publish_new(&self, author: UserId, post: &NewPost) -> Result<Published> {
+        self.check_users(&[author], "publish").await?;
+        if let Some(parent) = post.reply_to {
+            self.reach_origin(author, parent, "publish").await?;
+        }
+        if let Some(refusal) = self.admit(author).await? {
+            return Ok(refusal);
+        }
+        let (id, body) = match &post.content {
+            Content::Elsewhere(id) => (*id, Bytes::new()),
+            Content::Body(body) => match self.next_post()? {
+                Ok(id) => (id, body.clone()),
+                Err(retry_after) => return Ok(Published::Busy { retry_after }),
+            },
+        };
+        let mut item = Publication::new(Entry::original(id, author), body);
+        item.key.clone_from(&post.key);
+        let elsewhere = matches!(post.content, Content::Elsewhere(_));
+        let published = self.distribute(item, elsewhere).await?;
+        self.note_post(author, published).await;
+        Ok(published)
+    }
+}

@@ -1,0 +1,115 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{
+    Action, ActionKind, Entry, Feed, FeedEvent, PostId, PostState, Publication, Published,
+    Recorded, Result, UserId, telemetry,
+};
+
+impl Feed {
+    /// Shows `post` to the followers of `actor`. Reposting a repost reposts its original.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::UnknownPost`](crate::ErrorKind::UnknownPost) as for [`like`](Self::like);
+    /// otherwise fails if an engine does, and retrying is safe.
+    ///
+    /// # Cancel safety
+    ///
+    /// The repost is there or not; a retry completes it.
+    pub async fn repost(&self, actor: UserId, post: PostId) -> Result<Published> {
+        let published = self.repost_new(actor, post).await?;
+        telemetry::published(&published);
+        Ok(published)
+    }
+
+    async fn repost_new(&self, actor: UserId, post: PostId) -> Result<Published> {
+        let origin = self.reach_origin(actor, post, "repost").await?;
+        if let Some(earlier) = self.reposted(actor, origin).await?
+            && let Some(published) = self.repost_again(actor, origin, earlier).await?
+        {
+            return Ok(published);
+        }
+        if let Some(refusal) = self.admit(actor).await? {
+            return Ok(refusal);
+        }
+        let id = match self.next_post()? {
+            Ok(id) if id > origin => id,
+            // Another node's clock is ahead, and a repost must be newer than what it shows.
+            Ok(_) => {
+                return Ok(Published::Busy {
+                    retry_after: CLOCK_SKEW,
+                });
+            }
+            Err(retry_after) => return Ok(Published::Busy { retry_after }),
+        };
+        let action = Action::repost(actor, origin, id);
+        if let Recorded::Existing(earlier) = self.record(action).await? {
+            return Ok(Published::Duplicate(earlier));
+        }
+        let item = Publication::new(Entry::repost(id, actor, origin), Bytes::new());
+        let published = self.distribute(item, false).await?;
+        self.note_post(actor, published).await;
+        match published {
+            Published::Busy { .. } => {
+                self.parts.actions.withdraw(&[action]).await?;
+            }
+            _ => self.mention(FeedEvent::Acted(action)).await,
+        }
+        Ok(published)
+    }
+
+    /// Takes a repost of `post` back and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an engine does; retrying is safe.
+    pub async fn unrepost(&self, actor: UserId, post: PostId) -> Result<bool> {
+        let origin = self.origin(post).await?;
+        let Some(repost) = self.reposted(actor, origin).await? else {
+            return Ok(false);
+        };
+        // The action goes last: a retry finds by it what is left to do.
+        self.retract(Entry::repost(repost, actor, origin), "unrepost")
+            .await?;
+        self.withdraw(Action::repost(actor, origin, repost)).await
+    }
+}
+
+/// How long to wait for a clock that lags behind another node's.
+const CLOCK_SKEW: Duration = Duration::from_millis(10);
+
+impl Feed {
+    /// What to do about a repost that was recorded before: nothing if it is there, the rest if that
+    /// was cut short, and `None` if it is on its way out, so that a new one takes its place.
+    async fn repost_again(
+        &self,
+        actor: UserId,
+        origin: PostId,
+        earlier: PostId,
+    ) -> Result<Option<Published>> {
+        match self.state(earlier).await? {
+            PostState::Live { .. } => Ok(Some(Published::Duplicate(earlier))),
+            PostState::Absent => {
+                let entry = Entry::repost(earlier, actor, origin);
+                let item = Publication::new(entry, Bytes::new());
+                self.distribute(item, false).await.map(Some)
+            }
+            PostState::Retracted => {
+                let action = Action::repost(actor, origin, earlier);
+                self.parts.actions.withdraw(&[action]).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn reposted(&self, actor: UserId, origin: PostId) -> Result<Option<PostId>> {
+        let acted = self
+            .parts
+            .actions
+            .acted(actor, ActionKind::Repost, &[origin])
+            .await?;
+        Ok(acted.into_iter().next().flatten())
+    }
+}

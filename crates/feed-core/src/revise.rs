@@ -1,0 +1,95 @@
+use bytes::Bytes;
+
+use crate::{
+    Action, Entry, Error, ErrorKind, Feed, PostId, PostState, Result, Retracted, Revised, UserId,
+    task::{Errand, FanoutTask},
+};
+
+impl Feed {
+    /// Replaces the body of a post and answers its new version.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::EmptyPost`] and [`ErrorKind::OversizedPost`] for the body,
+    /// [`ErrorKind::UnknownPost`], also for a repost, [`ErrorKind::NotAuthor`], and
+    /// [`ErrorKind::Full`] if the queue is full: with these nothing changed. Otherwise fails if an
+    /// engine does, and a retry stores the body once more.
+    pub async fn edit(&self, author: UserId, post: PostId, body: Bytes) -> Result<u32> {
+        self.check_body(&body, "edit")?;
+        self.revise_post(author, post, body, "edit").await
+    }
+
+    /// Tells that a post which the application keeps has a new body, and answers its new version.
+    ///
+    /// # Errors
+    ///
+    /// As for [`edit`](Self::edit), but for those about the body; and [`ErrorKind::Invalid`] for a
+    /// post whose body the feed keeps.
+    pub async fn touch(&self, author: UserId, post: PostId) -> Result<u32> {
+        let posts = self.parts.outbox.posts(&[post]).await?;
+        if posts.iter().flatten().any(|post| !post.body.is_empty()) {
+            return Err(Error::bare(ErrorKind::Invalid, "touch"));
+        }
+        self.revise_post(author, post, Bytes::new(), "touch").await
+    }
+
+    /// Deletes a post or repost: no page shows it, or a repost of it, once this returns. Answers
+    /// whether it was there.
+    ///
+    /// The post that a deleted reply answered still counts it, until [`unreply`](Self::unreply).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotAuthor`] if the post is somebody else's, and [`ErrorKind::Full`] if the queue
+    /// is full: with these nothing changed. Otherwise fails if an engine does, and retrying is safe.
+    pub async fn delete(&self, author: UserId, post: PostId) -> Result<bool> {
+        // Retracting an id that was never published would block a post to come.
+        let Some(entry) = self.state(post).await?.live() else {
+            return Ok(false);
+        };
+        if entry.author != author {
+            return Err(Error::bare(ErrorKind::NotAuthor, "delete"));
+        }
+        if entry.is_repost() {
+            // The action goes first: once the post is gone, a retry could not find it.
+            self.withdraw(Action::repost(author, entry.origin, post))
+                .await?;
+        }
+        self.retract(entry, "delete").await?;
+        Ok(true)
+    }
+
+    pub(crate) async fn retract(&self, entry: Entry, op: &'static str) -> Result<()> {
+        let Entry { post, author, .. } = entry;
+        self.send(FanoutTask::new(Errand::Retract, entry), op)
+            .await?;
+        if self.parts.outbox.retract(author, post).await? == Retracted::NotAuthor {
+            return Err(Error::bare(ErrorKind::NotAuthor, op));
+        }
+        self.parts.timelines.remove_many(&[author], post).await
+    }
+
+    async fn revise_post(
+        &self,
+        author: UserId,
+        post: PostId,
+        body: Bytes,
+        op: &'static str,
+    ) -> Result<u32> {
+        let above = match self.state(post).await? {
+            PostState::Live { entry, .. } if entry.author != author => {
+                return Err(Error::bare(ErrorKind::NotAuthor, op));
+            }
+            PostState::Live { entry, version } if !entry.is_repost() => version,
+            _ => return Err(Error::bare(ErrorKind::UnknownPost, op)),
+        };
+        let entry = Entry::original(post, author);
+        self.send(FanoutTask::new(Errand::Revise { above }, entry), op)
+            .await?;
+        match self.parts.outbox.revise(author, post, body).await? {
+            Revised::Stored(version) => Ok(version),
+            Revised::Gone => Err(Error::bare(ErrorKind::UnknownPost, op)),
+            Revised::NotAuthor => Err(Error::bare(ErrorKind::NotAuthor, op)),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! A batch for many timelines, cut along the stores that keep them.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use hashbrown::HashSet;
+
+use crate::{Entry, Placement, PostId, PushReport, Result, TimelineShards, TimelineStore, UserId};
+
+/// Which store gets which of the owners of a batch.
+pub(super) struct Batch<'a> {
+    owners: &'a [UserId],
+    parts: Vec<Part<'a>>,
+}
+
+struct Part<'a> {
+    store: &'a Arc<dyn TimelineStore>,
+    owners: Vec<UserId>,
+    /// Whether their timelines are read there.
+    leads: bool,
+}
+
+impl<'a> Batch<'a> {
+    /// Cuts `owners`, in their order, into a part for each store that is read, and another for each
+    /// that takes copies.
+    pub(super) fn new(placement: &'a Placement, owners: &'a [UserId]) -> Self {
+        let lists = |shards: &TimelineShards| vec![Vec::new(); shards.len()];
+        let mut led = lists(placement.reads());
+        let mut copied = placement
+            .other()
+            .map_or_else(Vec::new, |other| lists(other));
+        for &owner in owners {
+            let lead = placement.reads().index(owner);
+            led[lead].push(owner);
+            if let Some(copy) = placement.copy(owner, lead) {
+                copied[copy].push(owner);
+            }
+        }
+        let mut parts = parts(placement.reads(), led, true);
+        if let Some(other) = placement.other() {
+            parts.extend(self::parts(other, copied, false));
+        }
+        Self { owners, parts }
+    }
+
+    /// Pushes to all stores at once. A store that fails fails its owners, and the call only if that is
+    /// all of them.
+    pub(super) async fn push(&self, entry: Entry) -> Result<PushReport> {
+        let calls = self.parts.iter();
+        let calls = calls.map(|part| part.store.push_many(&part.owners, entry));
+        let answers = join_all(calls).await;
+        let mut report = PushReport::default();
+        let mut failed = HashSet::new();
+        let mut error = None;
+        for (part, answer) in self.parts.iter().zip(answers) {
+            match answer {
+                Ok(answer) => {
+                    failed.extend(answer.failed.iter().copied());
+                    if part.leads {
+                        report.inserted += answer.inserted;
+                        report.duplicate += answer.duplicate;
+                        report.below_floor += answer.below_floor;
+                        report.cold += answer.cold;
+                    }
+                }
+                Err(failure) => {
+                    failed.extend(part.owners.iter().copied());
+                    error.get_or_insert(failure);
+                }
+            }
+        }
+        if failed.is_empty() {
+            return Ok(report);
+        }
+        let owners = self.owners.iter().copied();
+        report.failed = owners.filter(|owner| failed.contains(owner)).collect();
+        match error {
+            Some(error) if report.failed.len() == self.owners.len() => Err(error),
+            _ => Ok(report),
+        }
+    }
+
+    /// Removes from all stores at once, and fails if one of them does.
+    pub(super) async fn remove(&self, post: PostId) -> Result<()> {
+        let calls = self.parts.iter();
+        let calls = calls.map(|part| part.store.remove_many(&part.owners, post));
+        join_all(calls).await.into_iter().collect()
+    }
+
+    /// Drops from all stores at once, and fails if one of them does.
+    pub(super) async fn drop(&self) -> Result<()> {
+        let calls = self.parts.iter();
+        let calls = calls.map(|part| part.store.drop_many(&part.owners));
+        join_all(calls).await.into_iter().collect()
+    }
+}
+
+/// The parts of `shards` that have owners.
+fn parts(shards: &TimelineShards, lists: Vec<Vec<UserId>>, leads: bool) -> Vec<Part<'_>> {
+    let lists = lists.into_iter().enumerate();
+    let parts = lists.map(|(index, owners)| Part {
+        store: shards.at(index),
+        owners,
+        leads,
+    });
+    parts.filter(|part| !part.owners.is_empty()).collect()
+}

@@ -1,0 +1,234 @@
+//! Stores whose calls fail, or whose caller dies, before or after they took effect.
+
+use std::{
+    fmt,
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use backplane::{
+    Timestamp,
+    queue::{
+        DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey, NewTask, QueueStats,
+        Settled, Settlement, TaskId, TaskQueue,
+    },
+};
+use bytes::Bytes;
+use feed_core::{
+    Action, ActionKind, Actions, Activity, Appended, BuildStart, BuildTicket, Circle, Degree,
+    EdgeRoute, EdgeSettings, Entry, Error, ErrorKind, Followed, Follower, Graph, Habit, Hide,
+    IdempotencyKey, ListId, Outbox, Post, PostId, PostState, Publication, PushReport, Recorded,
+    Result, Retracted, Revised, Rhythm, Route, RouteStamp, Seek, TimelineState, TimelineStore,
+    UserId, Window,
+};
+use parking_lot::Mutex;
+
+/// What happens at one call of a store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// The engine refuses the call.
+    FailBefore,
+    /// The call takes effect, and its answer is lost.
+    FailAfter,
+    /// The caller's process ends before the call.
+    DieBefore,
+    /// The caller's process ends after the call.
+    DieAfter,
+}
+
+/// What strikes at a call.
+pub(crate) enum Strike {
+    Fault(Fault),
+    /// This call and all after it are refused, of one store or of any.
+    Outage {
+        store: Option<&'static str>,
+    },
+    /// Others do this before the call.
+    Meanwhile(Box<dyn FnOnce() + Send>),
+}
+
+/// Which call of any store is struck next, shared by all of them.
+#[derive(Default)]
+pub(crate) struct Faults {
+    armed: Mutex<Option<(u32, Strike)>>,
+}
+
+impl fmt::Debug for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Faults")
+    }
+}
+
+impl Faults {
+    /// Lets `calls` calls pass and then strikes once.
+    pub(crate) fn arm(&self, calls: u32, strike: Strike) {
+        *self.armed.lock() = Some((calls, strike));
+    }
+
+    pub(crate) fn disarm(&self) {
+        *self.armed.lock() = None;
+    }
+
+    fn strike(&self, called: &'static str) -> Option<Fault> {
+        let struck = {
+            let mut armed = self.armed.lock();
+            match &mut *armed {
+                Some((0, Strike::Outage { store })) => {
+                    let struck = store.is_none_or(|store| store == called);
+                    return struck.then_some(Fault::FailBefore);
+                }
+                Some((0, _)) => armed.take(),
+                Some((calls, _)) => {
+                    *calls -= 1;
+                    None
+                }
+                None => None,
+            }
+        };
+        match struck?.1 {
+            Strike::Fault(fault) => Some(fault),
+            Strike::Outage { .. } => Some(Fault::FailBefore),
+            Strike::Meanwhile(others) => {
+                others();
+                None
+            }
+        }
+    }
+
+    async fn around<T, E>(
+        &self,
+        called: &'static str,
+        call: impl Future<Output = Result<T, E>> + Send,
+        unavailable: impl Fn() -> E + Send,
+    ) -> Result<T, E>
+    where
+        T: Send,
+        E: Send,
+    {
+        match self.strike(called) {
+            None => call.await,
+            Some(Fault::FailBefore) => Err(unavailable()),
+            Some(Fault::FailAfter) => {
+                call.await?;
+                Err(unavailable())
+            }
+            Some(Fault::DieBefore) => pending().await,
+            Some(Fault::DieAfter) => {
+                call.await?;
+                pending().await
+            }
+        }
+    }
+}
+
+/// A store between which and its callers faults strike.
+pub(crate) struct Flaky<T: ?Sized> {
+    inner: Arc<T>,
+    faults: Arc<Faults>,
+}
+
+impl<T: ?Sized> Flaky<T> {
+    pub(crate) fn new(inner: Arc<T>, faults: &Arc<Faults>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            faults: Arc::clone(faults),
+        })
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for Flaky<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Flaky").field(&&*self.inner).finish()
+    }
+}
+
+macro_rules! flaky {
+    ($store:ident, $error:expr, { $(fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)* }) => {
+        #[async_trait]
+        impl $store for Flaky<dyn $store> {
+            $(async fn $method(&self, $($arg: $type),*) -> $answer {
+                let call = self.inner.$method($($arg),*);
+                self.faults.around(stringify!($store), call, || $error).await
+            })*
+        }
+    };
+}
+
+flaky!(
+    TimelineStore,
+    Error::bare(ErrorKind::Unavailable, "timelines"),
+    {
+        fn push_many(owners: &[UserId], entry: Entry) -> Result<PushReport>;
+        fn remove_many(owners: &[UserId], post: PostId) -> Result<()>;
+        fn merge(owner: UserId, entries: &[Entry]) -> Result<TimelineState>;
+        fn purge(owner: UserId, author: UserId) -> Result<usize>;
+        fn window(owner: UserId, seek: Seek, limit: usize) -> Result<Window>;
+        fn begin_build(owner: UserId, now: Timestamp, stale: Timestamp) -> Result<BuildStart>;
+        fn commit_build(ticket: BuildTicket, entries: &[Entry], floor: PostId) -> Result<bool>;
+        fn drop_many(owners: &[UserId]) -> Result<()>;
+        fn retain(keep: &(dyn Fn(UserId) -> bool + Send + Sync)) -> Result<usize>;
+    }
+);
+
+flaky!(Outbox, Error::bare(ErrorKind::Unavailable, "outbox"), {
+    fn append(items: &[Publication]) -> Result<Vec<Appended>>;
+    fn revise(author: UserId, post: PostId, body: Bytes) -> Result<Revised>;
+    fn retract(author: UserId, post: PostId) -> Result<Retracted>;
+    fn latest(authors: &[UserId], seek: Seek, limit: usize) -> Result<Vec<Entry>>;
+    fn heads(authors: &[UserId]) -> Result<Vec<Option<PostId>>>;
+    fn lookup(posts: &[PostId]) -> Result<Vec<PostState>>;
+    fn posts(posts: &[PostId]) -> Result<Vec<Option<Post>>>;
+    fn published(author: UserId, key: &IdempotencyKey) -> Result<Option<PostId>>;
+    fn erase(author: UserId, limit: usize) -> Result<usize>;
+});
+
+flaky!(Graph, Error::bare(ErrorKind::Unavailable, "graph"), {
+    fn follow(viewer: UserId, author: UserId, settings: EdgeSettings) -> Result<Followed>;
+    fn unfollow(viewer: UserId, author: UserId) -> Result<bool>;
+    fn reroute(edges: &[EdgeRoute]) -> Result<Vec<Option<RouteStamp>>>;
+    fn route_author(author: UserId, stamp: RouteStamp, route: Route) -> Result<Option<RouteStamp>>;
+    fn author_route(author: UserId) -> Result<(Route, RouteStamp)>;
+    fn followers(author: UserId, after: Option<UserId>, limit: usize) -> Result<Vec<Follower>>;
+    fn circles(viewers: &[UserId]) -> Result<Vec<Arc<Circle>>>;
+    fn degrees(users: &[UserId]) -> Result<Vec<Degree>>;
+    fn hide(viewer: UserId, other: UserId, how: Hide, on: bool) -> Result<bool>;
+    fn set_list(owner: UserId, list: ListId, members: &[UserId]) -> Result<()>;
+    fn list(owner: UserId, list: ListId) -> Result<Vec<UserId>>;
+    fn erase(user: UserId, limit: usize) -> Result<usize>;
+});
+
+flaky!(Activity, Error::bare(ErrorKind::Unavailable, "activity"), {
+    fn note(habit: Habit, users: &[UserId], at: Timestamp) -> Result<()>;
+    fn rhythms(habit: Habit, users: &[UserId]) -> Result<Vec<Option<Rhythm>>>;
+    fn mark_read(viewer: UserId, post: PostId) -> Result<PostId>;
+    fn marker(viewer: UserId) -> Result<PostId>;
+    fn erase(user: UserId) -> Result<()>;
+});
+
+flaky!(Actions, Error::bare(ErrorKind::Unavailable, "actions"), {
+    fn record(actions: &[Action]) -> Result<Vec<Recorded>>;
+    fn withdraw(actions: &[Action]) -> Result<Vec<bool>>;
+    fn acted(actor: UserId, kind: ActionKind, posts: &[PostId]) -> Result<Vec<Option<PostId>>>;
+    fn erase(actor: UserId, limit: usize) -> Result<usize>;
+});
+
+type Queued<T> = backplane::Result<T>;
+
+flaky!(
+    TaskQueue,
+    backplane::Error::bare(backplane::ErrorKind::Unavailable, "queue"),
+    {
+        fn enqueue(tasks: &[NewTask]) -> Queued<Enqueued>;
+        fn lease(max: usize, ttl: Duration) -> Queued<Vec<Lease>>;
+        fn extend(leases: &[LeaseKey], ttl: Duration) -> Queued<Vec<Extended>>;
+        fn settle(settlements: &[(LeaseKey, Settlement)]) -> Queued<Vec<Settled>>;
+        fn dead_letters(after: Option<TaskId>, limit: usize) -> Queued<Vec<DeadLetter>>;
+        fn redrive(tasks: &[TaskId]) -> Queued<usize>;
+        fn discard(tasks: &[TaskId]) -> Queued<Vec<Discarded>>;
+        fn purge_lane(lane: Lane) -> Queued<usize>;
+        fn stats() -> Queued<QueueStats>;
+        fn ready() -> Queued<()>;
+    }
+);

@@ -1,0 +1,7 @@
+//! Hydration, seen from outside: what pages show, and what they cost.
+
+mod flights;
+mod freshness;
+mod model;
+mod pages;
+mod world;

@@ -1,0 +1,296 @@
+//! Bad input gets a typed answer, and changes nothing.
+
+mod house;
+
+use std::{error::Error as _, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use backplane::{MemoryQueue, queue::QueueOptions, rate::Quota};
+use feed_core::{
+    Cursor, EdgeSettings, ErrorKind, FeedOptions, IdempotencyKey, ListId, NewPost, PageRequest,
+    PageSize, PostId, Published, Ranker, Result, User, UserId, UserSource,
+};
+
+use crate::house::{ANN, BOB, CAT, House};
+
+#[derive(Debug)]
+struct Few;
+
+#[async_trait]
+impl UserSource for Few {
+    async fn users(&self, users: &[UserId]) -> Result<Vec<Option<User>>> {
+        let known = |&user| (user == ANN || user == BOB).then(|| User::new(user, "known"));
+        Ok(users.iter().map(known).collect())
+    }
+}
+
+#[tokio::test]
+async fn unknown_users_neither_post_nor_follow() {
+    let house = House::with(|parts| parts.users = Some(Arc::new(Few)));
+    let feed = &house.feed;
+    let posted = feed.publish(CAT, NewPost::new("hello")).await;
+    assert_eq!(posted.unwrap_err().kind(), ErrorKind::UnknownUser);
+    for (viewer, author) in [(ANN, CAT), (CAT, ANN)] {
+        let followed = feed.follow(viewer, author, EdgeSettings::default()).await;
+        assert_eq!(followed.unwrap_err().kind(), ErrorKind::UnknownUser);
+        assert_eq!(feed.degree(viewer).await.unwrap().followees, 0);
+    }
+    house.follow(ANN, BOB).await;
+    house.post(BOB).await;
+}
+
+#[tokio::test]
+async fn empty_and_oversized_bodies_are_not_stored() {
+    let house = House::with(|parts| parts.options = FeedOptions::default().with_max_body(10));
+    let publish = |body: &'static str| house.feed.publish(ANN, NewPost::new(body));
+    for blank in ["", " ", "\n\t "] {
+        let refused = publish(blank).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::EmptyPost);
+    }
+    let refused = publish("12345678901").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::OversizedPost);
+    assert!(!refused.is_retryable() && refused.source().is_none());
+    assert_eq!(house.home(ANN, 20).await, []);
+
+    let post = house.post(ANN).await;
+    let edited = house.feed.edit(ANN, post, "12345678901".into()).await;
+    assert_eq!(edited.unwrap_err().kind(), ErrorKind::OversizedPost);
+}
+
+#[tokio::test]
+async fn the_same_key_publishes_once() {
+    let house = House::new();
+    let key: IdempotencyKey = "a client's key".parse().unwrap();
+    let post = NewPost::new("once").with_key(key);
+    let first = house.feed.publish(ANN, post.clone()).await.unwrap();
+    let Published::Accepted(id) = first else {
+        panic!("{first:?}");
+    };
+    let again = house.feed.publish(ANN, post.clone()).await.unwrap();
+    assert_eq!(again, Published::Duplicate(id));
+    assert_eq!(house.home(ANN, 20).await, [id]);
+    let others = house.feed.publish(BOB, post).await.unwrap();
+    assert!(
+        matches!(others, Published::Accepted(_)),
+        "keys belong to authors"
+    );
+    for bad in ["", &"x".repeat(300)] {
+        assert!(bad.parse::<IdempotencyKey>().is_err());
+    }
+}
+
+#[tokio::test]
+async fn nobody_follows_mutes_or_blocks_themselves() {
+    let house = House::new();
+    let feed = &house.feed;
+    let followed = feed.follow(ANN, ANN, EdgeSettings::default()).await;
+    let muted = feed.mute(ANN, ANN, true).await;
+    let blocked = feed.block(ANN, ANN, true).await;
+    for refused in [followed, muted, blocked] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Oneself);
+    }
+}
+
+#[tokio::test]
+async fn nobody_follows_more_than_allowed() {
+    let house = House::with(|parts| parts.options = FeedOptions::default().with_max_followees(1));
+    house.follow(ANN, BOB).await;
+    let followed = house.feed.follow(ANN, CAT, EdgeSettings::default()).await;
+    assert_eq!(followed.unwrap_err().kind(), ErrorKind::TooManyFollowees);
+    let hide = EdgeSettings::default().with_hide_reposts(true);
+    assert!(
+        !house.feed.follow(ANN, BOB, hide).await.unwrap(),
+        "settings may change"
+    );
+    let listed = house.feed.set_list(ANN, ListId::new(1), &[BOB, CAT]).await;
+    assert_eq!(listed.unwrap_err().kind(), ErrorKind::TooManyFollowees);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_answered_liked_reposted_or_edited() {
+    let house = House::new();
+    let (feed, nothing) = (&house.feed, PostId::new(7));
+    let answer = NewPost::new("what?").in_reply_to(nothing);
+    let kinds = [
+        feed.publish(ANN, answer).await.unwrap_err().kind(),
+        feed.like(ANN, nothing).await.unwrap_err().kind(),
+        feed.repost(ANN, nothing).await.unwrap_err().kind(),
+        feed.edit(ANN, nothing, "x".into())
+            .await
+            .unwrap_err()
+            .kind(),
+    ];
+    assert_eq!(kinds, [ErrorKind::UnknownPost; 4]);
+    assert!(!feed.delete(ANN, nothing).await.unwrap());
+    assert!(!feed.unlike(ANN, nothing).await.unwrap());
+    assert!(!feed.unrepost(ANN, nothing).await.unwrap());
+    house.post_as(ANN, nothing).await;
+    assert_eq!(
+        house.home(ANN, 20).await,
+        [nothing],
+        "deleting early blocks nobody"
+    );
+}
+
+#[tokio::test]
+async fn posts_of_others_are_not_edited_or_deleted() {
+    let house = House::new();
+    let post = house.post(ANN).await;
+    let edited = house.feed.edit(BOB, post, "mine now".into()).await;
+    assert_eq!(edited.unwrap_err().kind(), ErrorKind::NotAuthor);
+    let deleted = house.feed.delete(BOB, post).await;
+    assert_eq!(deleted.unwrap_err().kind(), ErrorKind::NotAuthor);
+    assert_eq!(house.home(ANN, 20).await, [post]);
+}
+
+#[tokio::test]
+async fn nobody_reaches_across_a_block() {
+    let house = House::new();
+    let post = house.post(ANN).await;
+    let repost = house.repost(CAT, post).await;
+    house.feed.block(ANN, BOB, true).await.unwrap();
+    for target in [post, repost] {
+        let answer = NewPost::new("hey").in_reply_to(target);
+        let liked = house.feed.like(BOB, target).await;
+        assert_eq!(liked.unwrap_err().kind(), ErrorKind::UnknownPost);
+        let reposted = house.feed.repost(BOB, target).await;
+        assert_eq!(reposted.unwrap_err().kind(), ErrorKind::UnknownPost);
+        let answered = house.feed.publish(BOB, answer).await;
+        assert_eq!(answered.unwrap_err().kind(), ErrorKind::UnknownPost);
+    }
+    let followed = house.feed.follow(BOB, ANN, EdgeSettings::default()).await;
+    assert_eq!(followed.unwrap_err().kind(), ErrorKind::Blocked);
+    house.feed.block(ANN, BOB, false).await.unwrap();
+    assert!(house.feed.like(BOB, post).await.unwrap());
+}
+
+#[test]
+fn pages_have_1_to_200_entries() {
+    for size in [0, 201, usize::MAX] {
+        assert_eq!(PageSize::new(size).unwrap_err().kind(), ErrorKind::PageSize);
+    }
+    for size in [1, 20, 200] {
+        assert_eq!(PageSize::new(size).unwrap().get(), size);
+    }
+}
+
+#[tokio::test]
+async fn cursors_of_other_feeds_and_no_cursors_are_refused() {
+    let house = House::new();
+    house.posts(ANN, 3).await;
+    let one = PageRequest::newest().with_size(PageSize::new(1).unwrap());
+    let home = house.feed.home(ANN, &one).await.unwrap().next.unwrap();
+    let author = house
+        .feed
+        .author(BOB, ANN, &one)
+        .await
+        .unwrap()
+        .next
+        .unwrap();
+    let foreign = [
+        house.feed.home(BOB, &PageRequest::at(home)).await,
+        house.feed.home(BOB, &PageRequest::at(author)).await,
+        house.feed.author(BOB, CAT, &PageRequest::at(author)).await,
+        house
+            .feed
+            .list(ANN, ListId::new(1), &PageRequest::at(home))
+            .await,
+        house.feed.ranked(ANN, &ById, &PageRequest::at(home)).await,
+    ];
+    for read in foreign {
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::ForeignCursor);
+    }
+    for garbage in ["", "AAAA", "not a cursor", &home.to_string()[1..]] {
+        let parsed = garbage.parse::<Cursor>();
+        assert_eq!(parsed.unwrap_err().kind(), ErrorKind::InvalidCursor);
+    }
+}
+
+#[derive(Debug)]
+struct ById;
+
+#[async_trait]
+impl Ranker for ById {
+    async fn score(&self, _: UserId, candidates: &[feed_core::Entry]) -> Result<Vec<f64>> {
+        Ok(vec![0.0; candidates.len()])
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_posts_and_keeps_none_of_them() {
+    let house = House::with(|parts| {
+        let options = QueueOptions::default().with_capacity(1);
+        parts.queue = Arc::new(MemoryQueue::new(Arc::clone(&parts.clock), options));
+    });
+    let first = house.post(ANN).await;
+    let busy = house
+        .feed
+        .publish(ANN, NewPost::new("no room"))
+        .await
+        .unwrap();
+    assert!(matches!(busy, Published::Busy { retry_after } if !retry_after.is_zero()));
+    let busy = house.feed.repost(BOB, first).await.unwrap();
+    assert!(matches!(busy, Published::Busy { .. }));
+    assert_eq!(house.home(ANN, 20).await, [first]);
+    assert_eq!(house.home(BOB, 20).await, []);
+
+    let deleted = house.feed.delete(ANN, first).await;
+    assert_eq!(deleted.unwrap_err().kind(), ErrorKind::Full);
+    let edited = house.feed.edit(ANN, first, "better".into()).await;
+    assert_eq!(edited.unwrap_err().kind(), ErrorKind::Full);
+    assert_eq!(house.home(ANN, 20).await, [first]);
+    house.work().await;
+    assert!(house.feed.delete(ANN, first).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_id_of_the_applications_belongs_to_one_author_and_to_one_life() {
+    let house = House::new();
+    let (feed, post) = (&house.feed, PostId::new(7));
+    house.post_as(ANN, post).await;
+    let again = feed.publish(ANN, NewPost::elsewhere(post)).await.unwrap();
+    assert_eq!(again, Published::Duplicate(post));
+    let stolen = feed.publish(BOB, NewPost::elsewhere(post)).await;
+    assert_eq!(stolen.unwrap_err().kind(), ErrorKind::NotAuthor);
+    house.follow(CAT, BOB).await;
+    house.work().await;
+    assert_eq!(house.home(CAT, 20).await, []);
+    assert!(feed.delete(ANN, post).await.unwrap());
+    assert!(!feed.delete(ANN, post).await.unwrap());
+    assert!(!feed.delete(BOB, post).await.unwrap());
+    let revived = feed.publish(ANN, NewPost::elsewhere(post)).await;
+    assert_eq!(revived.unwrap_err().kind(), ErrorKind::UnknownPost);
+}
+
+#[tokio::test]
+async fn only_posts_that_the_application_keeps_are_touched() {
+    let house = House::new();
+    house.post_as(ANN, PostId::new(7)).await;
+    let version = house.feed.touch(ANN, PostId::new(7)).await.unwrap();
+    assert_eq!(
+        house.feed.touch(ANN, PostId::new(7)).await.unwrap(),
+        version + 1
+    );
+    let kept = house.post(ANN).await;
+    let touched = house.feed.touch(ANN, kept).await;
+    assert_eq!(touched.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn an_author_posts_no_more_often_than_the_quota_says() {
+    let house = House::with(|parts| {
+        let quota = Quota::new(2, Duration::from_secs(10)).unwrap();
+        parts.options = FeedOptions::default().with_post_quota(Some(quota));
+    });
+    let post = house.post(ANN).await;
+    house.post(ANN).await;
+    let publish = || house.feed.publish(ANN, NewPost::new("more"));
+    let Published::RateLimited { retry_after } = publish().await.unwrap() else {
+        panic!("the quota is used up");
+    };
+    let reposted = house.feed.repost(ANN, post).await.unwrap();
+    assert!(matches!(reposted, Published::RateLimited { .. }));
+    house.post(BOB).await;
+    house.clock.advance(retry_after);
+    assert!(matches!(publish().await.unwrap(), Published::Accepted(_)));
+}
