@@ -1,6 +1,10 @@
 //! The traits of the ground floor.
 
+mod high_water;
+mod ids;
 mod queue;
 mod task_codec;
 
+pub use high_water::RedbHighWater;
+pub use ids::RedbIds;
 pub use queue::RedbQueue;

@@ -9,6 +9,7 @@ use ::backplane::{Error, ErrorKind};
 #[error("{kind}")]
 pub struct Failure {
     kind: ErrorKind,
+    /// Shared, because one cause may fail the work of many callers.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 

@@ -19,18 +19,39 @@
 //! # Ok(()) }
 //! ```
 //!
+//! With the feature `feed`, [`feed_parts`] opens a whole feed in one file.
+//!
 //! # What it is not
 //!
 //! Not for two processes: redb locks the file. Not a cache: what a store must look at to decide is
-//! either in a table or, where its documentation says so, in memory beside it.
+//! either in a table or, where its documentation says so, in memory beside it. Not for an executor
+//! that must never wait for a disk: reads that redb's cache does not hold go there, on the thread
+//! of the caller.
+//!
+//! # Features
+//!
+//! `backplane`: the traits of the ground floor. `feed`: those of feed-core. Both are on by default.
 #[cfg(feature = "backplane")]
 mod backplane;
 mod failure;
+#[cfg(feature = "feed")]
+mod feed;
+#[cfg(feature = "backplane")]
+mod row;
+#[cfg(all(test, feature = "backplane"))]
+mod scratch;
 mod writer;
 
 pub use redb;
 
 #[cfg(feature = "backplane")]
-pub use self::backplane::RedbQueue;
+pub use self::backplane::{RedbHighWater, RedbIds, RedbQueue};
+#[cfg(feature = "feed")]
+pub use self::feed::{
+    RedbActions, RedbActionsOptions, RedbActivity, RedbActivityOptions, RedbFeedOptions, RedbGraph,
+    RedbGraphOptions, RedbOutbox, RedbOutboxOptions, feed_parts,
+};
 pub use failure::Failure;
+#[cfg(feature = "backplane")]
+pub use row::CorruptRow;
 pub use writer::{Claim, Permit, Writer, WriterOptions};

@@ -270,10 +270,10 @@ mod tests {
         conformance::{Fresh, TestTime, queue::options},
         queue::Priority,
     };
-    use redb::{Database, StorageBackend, backends::InMemoryBackend};
+    use redb::Database;
 
     use super::*;
-    use crate::WriterOptions;
+    use crate::{WriterOptions, scratch::BreakingDisk};
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -368,13 +368,8 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_failed_commit_nothing_is_promised() {
-        let broken = Arc::new(AtomicBool::new(false));
-        let disk = BreakingDisk {
-            memory: InMemoryBackend::new(),
-            broken: Arc::clone(&broken),
-        };
-        let database = Database::builder().create_with_backend(disk).unwrap();
-        let writer = Writer::start(Arc::new(database), WriterOptions::default()).unwrap();
+        let (disk, broken) = BreakingDisk::new();
+        let writer = disk.writer();
         let queue = open(&writer, &ManualClock::default()).await.unwrap();
         queue.enqueue(&[NewTask::new("a")]).await.unwrap();
         broken.store(true, Ordering::Relaxed);
@@ -385,47 +380,6 @@ mod tests {
         broken.store(false, Ordering::Relaxed);
         let failed = queue.lease(1, MINUTE).await.unwrap_err();
         assert_eq!(failed.kind(), ErrorKind::Unavailable, "b is not on disk");
-    }
-
-    /// Memory that fails every write while it is broken.
-    #[derive(Debug)]
-    struct BreakingDisk {
-        memory: InMemoryBackend,
-        broken: Arc<AtomicBool>,
-    }
-
-    impl BreakingDisk {
-        fn check(&self) -> std::io::Result<()> {
-            if self.broken.load(Ordering::Relaxed) {
-                return Err(std::io::ErrorKind::StorageFull.into());
-            }
-            Ok(())
-        }
-    }
-
-    impl StorageBackend for BreakingDisk {
-        fn len(&self) -> std::io::Result<u64> {
-            self.memory.len()
-        }
-
-        fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-            self.memory.read(offset, out)
-        }
-
-        fn set_len(&self, len: u64) -> std::io::Result<()> {
-            self.check()?;
-            self.memory.set_len(len)
-        }
-
-        fn sync_data(&self) -> std::io::Result<()> {
-            self.check()?;
-            self.memory.sync_data()
-        }
-
-        fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-            self.check()?;
-            self.memory.write(offset, data)
-        }
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use ::backplane::{
 };
 use bytes::Bytes;
 
-use crate::Failure;
+use crate::{Failure, row::Reader};
 
 const VERSION: u8 = 1;
 
@@ -42,9 +42,7 @@ pub(super) fn encode(record: &TaskRecord) -> Vec<u8> {
 
 pub(super) fn decode(task: u64, bytes: &[u8]) -> Result<TaskRecord, Failure> {
     let unreadable = || Failure::corrupt(format!("task {task} does not decode"));
-    Reader(bytes)
-        .record(TaskId::new(task))
-        .ok_or_else(unreadable)
+    record(Reader(bytes), TaskId::new(task)).ok_or_else(unreadable)
 }
 
 fn put_standing(out: &mut Vec<u8>, standing: &Standing) {
@@ -90,94 +88,64 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// What is left to read. Each method takes its part, or `None` if it is not there.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn record(mut self, task: TaskId) -> Option<TaskRecord> {
-        if self.byte()? != VERSION {
-            return None;
-        }
-        Some(TaskRecord {
-            task,
-            lane: Lane::new(self.long()?),
-            priority: match self.byte()? {
-                0 => Priority::Low,
-                1 => Priority::Normal,
-                2 => Priority::High,
-                _ => return None,
-            },
-            attempts: self.int()?,
-            enqueued_at: Timestamp::from_millis(self.long()?),
-            standing: self.standing()?,
-            key: match self.byte()? {
-                0 => None,
-                1 => Some(Bytes::copy_from_slice(self.text()?)),
-                _ => return None,
-            },
-            payload: Bytes::copy_from_slice(self.0),
-        })
+fn record(mut row: Reader<'_>, task: TaskId) -> Option<TaskRecord> {
+    if row.byte()? != VERSION {
+        return None;
     }
-
-    fn standing(&mut self) -> Option<Standing> {
-        Some(match self.byte()? {
-            0 => Standing::Waiting {
-                due: self.duration()?,
-            },
-            1 => Standing::Leased,
-            2 => Standing::Dead {
-                died_at: Timestamp::from_millis(self.long()?),
-                cause: self.cause()?,
-            },
-            3 => Standing::Settled {
-                until: self.duration()?,
-            },
+    Some(TaskRecord {
+        task,
+        lane: Lane::new(row.long()?),
+        priority: match row.byte()? {
+            0 => Priority::Low,
+            1 => Priority::Normal,
+            2 => Priority::High,
             _ => return None,
-        })
-    }
+        },
+        attempts: row.int()?,
+        enqueued_at: Timestamp::from_millis(row.long()?),
+        standing: standing(&mut row)?,
+        key: match row.byte()? {
+            0 => None,
+            1 => Some(Bytes::copy_from_slice(row.text()?)),
+            _ => return None,
+        },
+        payload: Bytes::copy_from_slice(row.0),
+    })
+}
 
-    fn cause(&mut self) -> Option<Cause> {
-        let tag = self.byte()?;
-        if tag == 2 {
-            return Some(Cause::Expired);
-        }
-        let reason = String::from_utf8(self.text()?.to_vec()).ok()?;
-        match tag {
-            0 => Some(Cause::Buried(reason)),
-            1 => Some(Cause::Failed(reason)),
-            _ => None,
-        }
-    }
+fn standing(row: &mut Reader<'_>) -> Option<Standing> {
+    Some(match row.byte()? {
+        0 => Standing::Waiting {
+            due: duration(row)?,
+        },
+        1 => Standing::Leased,
+        2 => Standing::Dead {
+            died_at: Timestamp::from_millis(row.long()?),
+            cause: cause(row)?,
+        },
+        3 => Standing::Settled {
+            until: duration(row)?,
+        },
+        _ => return None,
+    })
+}
 
-    fn duration(&mut self) -> Option<Duration> {
-        let (secs, nanos) = (self.long()?, self.int()?);
-        (nanos < 1_000_000_000).then(|| Duration::new(secs, nanos))
+fn cause(row: &mut Reader<'_>) -> Option<Cause> {
+    let tag = row.byte()?;
+    if tag == 2 {
+        return Some(Cause::Expired);
     }
+    let reason = String::from_utf8(row.text()?.to_vec()).ok()?;
+    match tag {
+        0 => Some(Cause::Buried(reason)),
+        1 => Some(Cause::Failed(reason)),
+        _ => None,
+    }
+}
 
-    fn text(&mut self) -> Option<&'a [u8]> {
-        let len = self.int()?;
-        let (text, rest) = self.0.split_at_checked(usize::try_from(len).ok()?)?;
-        self.0 = rest;
-        Some(text)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn int(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn long(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (array, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*array)
-    }
+fn duration(row: &mut Reader<'_>) -> Option<Duration> {
+    let (secs, nanos) = (row.long()?, row.int()?);
+    (nanos < 1_000_000_000).then(|| Duration::new(secs, nanos))
 }
 
 #[cfg(test)]

@@ -1,0 +1,364 @@
+mod rows;
+mod ties;
+
+use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+
+use async_trait::async_trait;
+use feed_core::{
+    Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Error, ErrorKind, Followed, Follower,
+    Graph, Hide, ListId, Result, Route, RouteStamp, UserId,
+};
+use redb::{
+    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction,
+};
+
+use crate::{
+    Failure, Writer,
+    feed::{
+        graph::{
+            rows::{BLOCK, EdgeRow, GraphTables, MUTE, decode_route, number_of},
+            ties::{NoRoom, Ties},
+        },
+        store::Store,
+    },
+};
+
+/// A [`Graph`] in a redb file.
+///
+/// What a write has answered is on disk, both ends of a tie together. Reads see what is on disk, each
+/// at one instant, and run on the caller's thread: nothing but redb's cache is in memory. The members
+/// of a list come in ascending order.
+///
+/// Several graphs under one name on one [`Writer`] are the same graph.
+///
+/// ```
+/// use std::sync::Arc;
+/// use backend_redb::{RedbGraph, RedbGraphOptions, Writer, WriterOptions, redb::Database};
+/// use feed_core::{EdgeSettings, Graph, UserId};
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("feed.redb");
+/// let writer = Writer::start(Arc::new(Database::create(path)?), WriterOptions::default())?;
+/// let graph = RedbGraph::open(&writer, "main", RedbGraphOptions::default()).await?;
+/// let (ann, bob) = (UserId::new(1), UserId::new(2));
+/// graph.follow(ann, bob, EdgeSettings::default()).await?;
+/// assert!(graph.circles(&[ann]).await?[0].follows(bob));
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct RedbGraph {
+    store: Store<GraphTables>,
+    options: RedbGraphOptions,
+}
+
+/// The bounds of a [`RedbGraph`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RedbGraphOptions {
+    /// How many ties there may be: edges, relations that hide, members of lists and routes of
+    /// authors together. One more is refused as [`ErrorKind::Full`](feed_core::ErrorKind::Full).
+    /// 1,000,000,000 by default.
+    pub max_ties: u64,
+}
+
+impl RedbGraph {
+    /// Opens the graph called `name`, which is empty if the file does not know it.
+    ///
+    /// # Errors
+    ///
+    /// What the [`Writer`] fails with.
+    pub async fn open(writer: &Writer, name: &str, options: RedbGraphOptions) -> Result<Self> {
+        let store = Store::open(writer, GraphTables::new(name)).await?;
+        Ok(Self { store, options })
+    }
+
+    async fn change<R: Send + 'static>(
+        &self,
+        op: &'static str,
+        mut change: impl FnMut(&mut Ties<'_>) -> Result<R, Failure> + Send + 'static,
+    ) -> Result<R> {
+        let bound = self.options.max_ties;
+        let change = self.store.write(op, move |txn: &WriteTransaction, tables| {
+            change(&mut Ties::open(txn, tables, bound)?)
+        });
+        change.await
+    }
+}
+
+fn fits<R>(op: &'static str, changed: Result<R, NoRoom>) -> Result<R> {
+    changed.map_err(|NoRoom| Error::bare(ErrorKind::Full, op))
+}
+
+#[async_trait]
+impl Graph for RedbGraph {
+    async fn follow(
+        &self,
+        viewer: UserId,
+        author: UserId,
+        settings: EdgeSettings,
+    ) -> Result<Followed> {
+        const OP: &str = "follow";
+        let follow = self.change(OP, move |ties| ties.follow(viewer, author, settings));
+        fits(OP, follow.await?)
+    }
+
+    async fn unfollow(&self, viewer: UserId, author: UserId) -> Result<bool> {
+        self.change("unfollow", move |ties| ties.unfollow(viewer, author))
+            .await
+    }
+
+    async fn reroute(&self, edges: &[EdgeRoute]) -> Result<Vec<Option<RouteStamp>>> {
+        let edges = edges.to_vec();
+        self.change("reroute", move |ties| ties.reroute(&edges))
+            .await
+    }
+
+    async fn route_author(
+        &self,
+        author: UserId,
+        stamp: RouteStamp,
+        route: Route,
+    ) -> Result<Option<RouteStamp>> {
+        const OP: &str = "route author";
+        let set = self.change(OP, move |ties| ties.route_author(author, stamp, route));
+        fits(OP, set.await?)
+    }
+
+    async fn author_route(&self, author: UserId) -> Result<(Route, RouteStamp)> {
+        self.store.read("author route", |txn, tables| {
+            let (routes, stamps) = (tables.routes.read(txn)?, tables.stamps.read(txn)?);
+            tables.author_route(&routes, &stamps, author)
+        })
+    }
+
+    async fn followers(
+        &self,
+        author: UserId,
+        after: Option<UserId>,
+        limit: usize,
+    ) -> Result<Vec<Follower>> {
+        self.store.read("followers", |txn, tables| {
+            let author = author.get();
+            let first = match after {
+                None => Bound::Included((author, 0)),
+                Some(after) => Bound::Excluded((author, after.get())),
+            };
+            let above = (first, Bound::Included((author, u64::MAX)));
+            let mut page = Vec::new();
+            for row in tables.followers.read(txn)?.range(above)?.take(limit) {
+                let (ends, row) = row?;
+                let edge = EdgeRow::decode(row.value());
+                let edge = tables.followers.intact(ends.value(), edge)?;
+                let viewer = UserId::new(ends.value().1);
+                page.push(Follower::new(viewer, edge.settings, edge.route, edge.stamp));
+            }
+            Ok(page)
+        })
+    }
+
+    async fn circles(&self, viewers: &[UserId]) -> Result<Vec<Arc<Circle>>> {
+        self.store.read("circles", |txn, tables| {
+            let circle = |&viewer: &UserId| circle(txn, tables, viewer).map(Arc::new);
+            viewers.iter().map(circle).collect()
+        })
+    }
+
+    async fn degrees(&self, users: &[UserId]) -> Result<Vec<Degree>> {
+        self.store.read("degrees", |txn, tables| {
+            let degrees = tables.degrees.read(txn)?;
+            let degree = |&user: &UserId| tables.degree(&degrees, user);
+            users.iter().map(degree).collect()
+        })
+    }
+
+    async fn hide(&self, viewer: UserId, other: UserId, how: Hide, on: bool) -> Result<bool> {
+        const OP: &str = "hide";
+        let Some(how) = number_of(how) else {
+            return Err(Error::bare(ErrorKind::Invalid, OP));
+        };
+        let hide = self.change(OP, move |ties| {
+            if on {
+                ties.hide(viewer, how, other)
+            } else {
+                ties.show(viewer, how, other).map(Ok)
+            }
+        });
+        fits(OP, hide.await?)
+    }
+
+    async fn set_list(&self, owner: UserId, list: ListId, members: &[UserId]) -> Result<()> {
+        const OP: &str = "set list";
+        let members: BTreeSet<_> = members.iter().copied().collect();
+        let set = self.change(OP, move |ties| ties.set_list(owner, list, &members));
+        fits(OP, set.await?)
+    }
+
+    async fn list(&self, owner: UserId, list: ListId) -> Result<Vec<UserId>> {
+        self.store.read("list", |txn, tables| {
+            let (owner, list) = (owner.get(), list.get());
+            let lists = tables.lists.read(txn)?;
+            let mut members = Vec::new();
+            for member in lists.range((owner, list, 0)..=(owner, list, u64::MAX))? {
+                members.push(UserId::new(member?.0.value().2));
+            }
+            Ok(members)
+        })
+    }
+
+    async fn erase(&self, user: UserId, limit: usize) -> Result<usize> {
+        self.change("erase", move |ties| ties.erase(user, limit))
+            .await
+    }
+}
+
+fn circle(txn: &ReadTransaction, tables: &GraphTables, viewer: UserId) -> Result<Circle, Failure> {
+    let own = viewer.get();
+    let rows = tables.edges.read(txn)?;
+    let mut edges = Vec::new();
+    for row in rows.range((own, 0)..=(own, u64::MAX))? {
+        let (ends, row) = row?;
+        let edge = EdgeRow::decode(row.value());
+        let edge = tables.edges.intact(ends.value(), edge)?;
+        edges.push(CircleEdge {
+            author: UserId::new(ends.value().1),
+            settings: edge.settings,
+            route: edge.route,
+            author_route: Route::PUSH,
+        });
+    }
+    set_author_routes(txn, tables, &mut edges)?;
+    let (hides, hidden_by) = (tables.hides.read(txn)?, tables.hidden_by.read(txn)?);
+    let related = |table: &ReadOnlyTable<(u64, u8, u64), ()>, how| {
+        let mut others = Vec::new();
+        for row in table.range((own, how, 0)..=(own, how, u64::MAX))? {
+            others.push(UserId::new(row?.0.value().2));
+        }
+        Ok::<_, Failure>(others)
+    };
+    let blocked = [related(&hides, BLOCK)?, related(&hidden_by, BLOCK)?].concat();
+    Ok(Circle::new(viewer, edges, blocked, related(&hides, MUTE)?))
+}
+
+/// Sets the route of each author for all followers. Few authors have one of their own, so to read
+/// all of those is mostly less than to ask for each followee's.
+fn set_author_routes(
+    txn: &ReadTransaction,
+    tables: &GraphTables,
+    edges: &mut [CircleEdge],
+) -> Result<(), Failure> {
+    let routes = tables.routes.read(txn)?;
+    if routes.len()? > edges.len() as u64 {
+        for edge in edges {
+            if let Some((route, _)) = tables.own_route(&routes, edge.author)? {
+                edge.author_route = route;
+            }
+        }
+        return Ok(());
+    }
+    for row in routes.iter()? {
+        let (author, row) = row?;
+        let author = UserId::new(author.value());
+        if let Ok(at) = edges.binary_search_by_key(&author, |edge| edge.author) {
+            let (route, _) = tables.routes.intact(author, decode_route(row.value()))?;
+            edges[at].author_route = route;
+        }
+    }
+    Ok(())
+}
+
+impl RedbGraphOptions {
+    /// Room for `ties` edges, relations, members of lists and routes of authors.
+    #[must_use]
+    pub const fn with_max_ties(mut self, ties: u64) -> Self {
+        self.max_ties = ties;
+        self
+    }
+}
+
+impl Default for RedbGraphOptions {
+    fn default() -> Self {
+        Self {
+            max_ties: 1_000_000_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backplane::ManualClock;
+    use feed_core::conformance::{Fresh, TestTime};
+
+    use super::*;
+    use crate::{CorruptRow, scratch::Scratch};
+
+    const ANN: UserId = UserId::new(1);
+    const BOB: UserId = UserId::new(2);
+    const CAT: UserId = UserId::new(3);
+    const CLOSE: ListId = ListId::new(7);
+
+    async fn open(writer: &Writer, options: RedbGraphOptions) -> RedbGraph {
+        RedbGraph::open(writer, "test", options).await.unwrap()
+    }
+
+    async fn fresh() -> Fresh<dyn Graph> {
+        let graph = open(&Scratch::new().writer(), RedbGraphOptions::default()).await;
+        Fresh {
+            store: Arc::new(graph),
+            time: TestTime::Manual(ManualClock::default()),
+        }
+    }
+
+    feed_core::graph_conformance!(fresh());
+
+    async fn follow(graph: &RedbGraph, viewer: UserId, author: UserId) -> Result<Followed> {
+        graph.follow(viewer, author, EdgeSettings::default()).await
+    }
+
+    #[tokio::test]
+    async fn a_full_graph_refuses_every_new_tie_and_nothing_else() {
+        let options = RedbGraphOptions::default().with_max_ties(2);
+        let graph = open(&Scratch::new().writer(), options).await;
+        follow(&graph, ANN, BOB).await.unwrap();
+        graph.hide(ANN, BOB, Hide::Mute, true).await.unwrap();
+        let refused = [
+            follow(&graph, ANN, CAT).await.map(|_| ()),
+            graph.hide(BOB, ANN, Hide::Block, true).await.map(|_| ()),
+            graph.set_list(ANN, CLOSE, &[BOB]).await,
+            graph
+                .route_author(BOB, RouteStamp::default(), Route::Pull)
+                .await
+                .map(|_| ()),
+        ];
+        for refused in refused {
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full);
+        }
+        assert!(graph.list(ANN, CLOSE).await.unwrap().is_empty());
+        follow(&graph, ANN, BOB).await.unwrap();
+        graph.set_list(ANN, CLOSE, &[]).await.unwrap();
+        assert!(!graph.hide(ANN, BOB, Hide::Mute, true).await.unwrap());
+        graph.unfollow(ANN, BOB).await.unwrap();
+        follow(&graph, BOB, ANN).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_row_that_does_not_decode_is_named() {
+        let writer = Scratch::new().writer();
+        let graph = open(&writer, RedbGraphOptions::default()).await;
+        let tables = GraphTables::new("test");
+        let garbage = writer.run(move |txn| {
+            tables.edges.write(txn)?.insert((1, 2), &[9, 9][..])?;
+            Ok(())
+        });
+        garbage.await.unwrap();
+        let read = graph.circles(&[ANN]).await.unwrap_err();
+        let write = follow(&graph, ANN, BOB).await.unwrap_err();
+        for error in [read, write] {
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            let row = CorruptRow::behind(&error).expect("a row is the cause");
+            assert_eq!(
+                (&*row.table, &*row.row),
+                ("feed.graph.test.edges", "(1, 2)")
+            );
+        }
+    }
+}
