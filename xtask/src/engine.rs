@@ -127,7 +127,7 @@ mod tests {
             .iter()
             .map(|engine| engine.name)
             .collect();
-        assert_eq!(names, ["redis"]);
+        assert_eq!(names, ["redis", "chromium"]);
     }
 
     #[test]

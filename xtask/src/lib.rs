@@ -4,3 +4,8 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
+
+/// The guide to the feed.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/feed.md")]
+pub struct Feed;

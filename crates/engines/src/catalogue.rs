@@ -51,11 +51,11 @@ pub const REDIS: Engine = Engine {
 /// Chromium, to open the pages of the examples without a screen.
 pub const CHROMIUM: Engine = Engine {
     name: "chromium",
-    purpose: "opening the examples' pages in a browser",
+    purpose: "tests of the examples' pages in a browser",
     programs: &["chromium", "chromium-browser", "google-chrome"],
     variable: "CHROMIUM",
     apt_package: "chromium",
-    need: Need::Optional,
+    need: Need::Required,
 };
 
 /// Every engine that something in the workspace can start.

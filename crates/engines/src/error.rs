@@ -19,6 +19,7 @@ pub(crate) enum Cause {
     Io(&'static str, io::Error),
     Exited { status: ExitStatus, log: String },
     Silent { log: String },
+    Refused(String),
 }
 
 impl Error {
@@ -33,6 +34,22 @@ impl Error {
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self.cause, Cause::Missing | Cause::Misnamed(_))
+    }
+}
+
+impl Error {
+    /// Whether a browser's page went away while it was asked something.
+    pub(crate) fn is_navigation(&self) -> bool {
+        let Cause::Refused(text) = &self.cause else {
+            return false;
+        };
+        [
+            "context was destroyed",
+            "navigated or closed",
+            "Cannot find context",
+        ]
+        .iter()
+        .any(|reason| text.contains(reason))
     }
 }
 
@@ -67,6 +84,7 @@ impl fmt::Display for Error {
             Cause::Silent { log } => {
                 write!(f, "{name} runs but does not answer; its log ends:\n{log}")
             }
+            Cause::Refused(text) => write!(f, "{name}: {text}"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Real engines for tests and benches: started on a free loopback port in a directory of their
-//! own, stopped with the value that started them. Development only; needs a Unix.
+//! Real engines for tests and benches: started on a free loopback port, or behind a pipe, in a
+//! directory of their own, stopped with the value that started them. Development only; needs a Unix.
 //!
 //! ```
 //! use std::{io::{Read, Write}, net::TcpStream};
@@ -28,10 +28,14 @@
 //! One row in [`catalogue::ENGINES`], which `cargo xtask engines` installs from, and one file like
 //! `redis.rs`: the command line, and the request that proves it answers.
 pub mod catalogue;
+mod chromium;
+mod demo;
 mod error;
 mod redis;
 mod server;
 
 pub use catalogue::Engine;
+pub use chromium::{Chromium, Page};
+pub use demo::Demo;
 pub use error::{Error, Result};
 pub use redis::Redis;

@@ -140,7 +140,7 @@ fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-fn fresh_directory() -> io::Result<PathBuf> {
+pub(crate) fn fresh_directory() -> io::Result<PathBuf> {
     static STARTED: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);

@@ -31,9 +31,10 @@ pub(super) fn read_all(workspace: &Workspace) -> Result<Vec<List>> {
         for path in conformance_files(package.folder())
             .map_err(|e| Failure::because("look for lists", e))?
         {
-            let text =
-                fs::read_to_string(&path).map_err(|e| Failure::because(path.display(), e))?;
-            let found = parse(&package.name, &text)
+            let read = || Ok((fs::read_to_string(&path)?, parts(&path)?));
+            let (text, parts) =
+                read().map_err(|e: io::Error| Failure::because(path.display(), e))?;
+            let found = parse(&package.name, &text, &parts)
                 .map_err(|what| Failure::new(format!("{}: {what}", path.display())))?;
             lists.extend(found);
         }
@@ -44,9 +45,26 @@ pub(super) fn read_all(workspace: &Workspace) -> Result<Vec<List>> {
 
 /// `src/conformance.rs` and everything below `src/conformance/`.
 fn conformance_files(package: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = vec![package.join("src/conformance.rs")];
-    files.retain(|path| path.is_file());
-    let mut folders = vec![package.join("src/conformance")];
+    let mut files = rust_files(package.join("src/conformance"))?;
+    files.extend(Some(package.join("src/conformance.rs")).filter(|path| path.is_file()));
+    files.sort();
+    Ok(files)
+}
+
+/// What stands in the folder named after a file: the cases of a list that is too long for one.
+fn parts(path: &Path) -> io::Result<String> {
+    let files = rust_files(path.with_extension(""))?;
+    let texts: Vec<_> = files
+        .iter()
+        .map(fs::read_to_string)
+        .collect::<Result<_, _>>()?;
+    let without_lists = texts.into_iter().filter(|text| calls(text).is_empty());
+    Ok(without_lists.collect())
+}
+
+fn rust_files(folder: PathBuf) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder];
     while let Some(folder) = folders.pop().filter(|folder| folder.is_dir()) {
         for entry in fs::read_dir(folder)? {
             let path = entry?.path();
@@ -62,9 +80,10 @@ fn conformance_files(package: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The lists that a file defines, each by a call of `conformance_cases!`, with the documentation of
-/// its cases.
-fn parse(package: &str, text: &str) -> Result<Vec<List>, String> {
-    let documented = documented_functions(text);
+/// its cases, which are in the file or its parts.
+fn parse(package: &str, text: &str, parts: &str) -> Result<Vec<List>, String> {
+    let mut documented = documented_functions(text);
+    documented.extend(documented_functions(parts));
     let lists = calls(text)
         .into_iter()
         .map(|(name, cases)| {
@@ -96,7 +115,7 @@ fn parse(package: &str, text: &str) -> Result<Vec<List>, String> {
 fn documented_case(documented: &[(String, String)], name: String) -> Result<Case, String> {
     let Some((_, guarantee)) = documented.iter().find(|(function, _)| *function == name) else {
         return Err(format!(
-            "the case {name} is not a `pub async fn` of this file"
+            "the case {name} is not a `pub async fn` of this file or its folder"
         ));
     };
     if guarantee.is_empty() {
@@ -267,34 +286,45 @@ async fn helper() {}
                 case("loses_nothing", "No task is lost."),
             ],
         };
-        assert_eq!(parse("backplane", FILE).unwrap(), [expected]);
+        assert_eq!(parse("backplane", FILE, "").unwrap(), [expected]);
     }
 
     #[test]
     fn a_case_in_no_list_is_an_error() {
         let text = FILE.replace("            loses_nothing,\n", "");
-        let error = parse("backplane", &text).unwrap_err();
+        let error = parse("backplane", &text, "").unwrap_err();
         assert!(error.contains("loses_nothing"), "{error}");
     }
 
     #[test]
     fn a_case_without_documentation_is_an_error() {
         let text = FILE.replace("/// No task is lost.\n", "");
-        let error = parse("backplane", &text).unwrap_err();
+        let error = parse("backplane", &text, "").unwrap_err();
         assert!(error.contains("loses_nothing"), "{error}");
     }
 
     #[test]
     fn a_listed_case_that_is_not_there_is_an_error() {
         let text = FILE.replace("pub async fn keeps_order", "pub async fn keeps_disorder");
-        let error = parse("backplane", &text).unwrap_err();
+        let error = parse("backplane", &text, "").unwrap_err();
         assert!(error.contains("keeps_order"), "{error}");
+    }
+
+    #[test]
+    fn a_case_may_stand_in_a_part() {
+        let (text, part) = FILE.split_once("/// No task is lost.").unwrap();
+        let part = format!("/// No task is lost.{part}");
+        assert_eq!(
+            parse("backplane", text, &part),
+            parse("backplane", FILE, "")
+        );
+        assert!(parse("backplane", text, "").is_err());
     }
 
     #[test]
     fn a_file_without_a_list_may_have_functions_of_its_own() {
         assert_eq!(
-            parse("backplane", "pub async fn shared() {}"),
+            parse("backplane", "pub async fn shared() {}", ""),
             Ok(Vec::new())
         );
     }
