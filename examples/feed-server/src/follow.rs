@@ -1,0 +1,94 @@
+//! `/v1/me/following`, `/v1/me/muted` and `/v1/me/blocked`.
+
+use axum::{Json as Answer, extract::State};
+use feed_core::{EdgeSettings, UserId};
+use serde::Serialize;
+
+use crate::{
+    Account, Api, Problem,
+    extract::{Named, Viewer},
+    user::Profile,
+};
+
+/// How many of the people that a viewer follows are listed.
+const LISTED: usize = 200;
+
+#[derive(Serialize)]
+pub(crate) struct Following {
+    /// Up to 200 of them, the oldest accounts first.
+    users: Vec<Account>,
+    /// How many there are.
+    total: usize,
+}
+
+pub(crate) async fn list(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+) -> Result<Answer<Following>, Problem> {
+    let circle = api.circle(viewer).await?;
+    let others = |user: &UserId| *user != viewer;
+    let mut followees: Vec<_> = circle.sources().iter().copied().filter(others).collect();
+    followees.sort_unstable();
+    let total = followees.len();
+    followees.truncate(LISTED);
+    let users = api.accounts().of(&followees)?.into_iter().flatten();
+    Ok(Answer(Following {
+        users: users.collect(),
+        total,
+    }))
+}
+
+pub(crate) async fn follow(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    Named(author): Named,
+) -> Result<Answer<Profile>, Problem> {
+    let settings = EdgeSettings::default();
+    api.feed().follow(viewer, author.id, settings).await?;
+    api.profile(viewer, author).await.map(Answer)
+}
+
+pub(crate) async fn unfollow(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    Named(author): Named,
+) -> Result<Answer<Profile>, Problem> {
+    api.feed().unfollow(viewer, author.id).await?;
+    api.profile(viewer, author).await.map(Answer)
+}
+
+pub(crate) async fn mute(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    Named(other): Named,
+) -> Result<Answer<Profile>, Problem> {
+    api.feed().mute(viewer, other.id, true).await?;
+    api.profile(viewer, other).await.map(Answer)
+}
+
+pub(crate) async fn unmute(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    Named(other): Named,
+) -> Result<Answer<Profile>, Problem> {
+    api.feed().mute(viewer, other.id, false).await?;
+    api.profile(viewer, other).await.map(Answer)
+}
+
+pub(crate) async fn block(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    Named(other): Named,
+) -> Result<Answer<Profile>, Problem> {
+    api.feed().block(viewer, other.id, true).await?;
+    api.profile(viewer, other).await.map(Answer)
+}
+
+pub(crate) async fn unblock(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    Named(other): Named,
+) -> Result<Answer<Profile>, Problem> {
+    api.feed().block(viewer, other.id, false).await?;
+    api.profile(viewer, other).await.map(Answer)
+}

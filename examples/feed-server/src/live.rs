@@ -1,0 +1,164 @@
+//! `/v1/me/feed/live`: the home feed as server-sent events.
+
+mod connections;
+mod reactions;
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName},
+    response::sse::{Event, KeepAlive, Sse},
+};
+use feed_core::{Cursor, Entry, LiveChange, LiveEvent, LiveFeed, LiveRequest, PostId, UserId};
+use futures::{
+    Stream, StreamExt,
+    future::{Either, select},
+    stream,
+};
+use serde::Serialize;
+
+pub(crate) use self::connections::Connections;
+use self::{connections::Connected, reactions::Watched};
+use crate::{Api, Problem, Reason, extract::Viewer, item::Reactions};
+
+/// What a browser sends when it connects again: the `id` of the last event it has had.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Events are `reset` (a page that replaces everything), `added` and `revised` (an item), `removed`
+/// (an id) and `reactions` (the counts of a post among the newest that this connection was shown).
+pub(crate) async fn stream(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let connected = api.connections().connect(viewer)?;
+    let mut request = LiveRequest::default();
+    if let Some(id) = headers.get(LAST_EVENT_ID) {
+        let text = id
+            .to_str()
+            .map_err(|_| Problem::new(Reason::InvalidCursor))?;
+        request.resume = Some(text.parse::<Cursor>()?);
+    }
+    let feed = api.live().watch(api.feed(), viewer, request).await?;
+    let watched = Watched::new(api.live().hub())?;
+    let stop = api.stop().clone();
+    let screen = Screen {
+        api,
+        viewer,
+        feed,
+        watched,
+        _connected: connected,
+    };
+    let events = stream::unfold(screen, Screen::next).take_until(stop.wait());
+    // Its default is a comment every 15 seconds, by which both ends notice a dead connection.
+    Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::default()))
+}
+
+/// One open page, seen from here.
+struct Screen {
+    api: Api,
+    viewer: UserId,
+    feed: LiveFeed,
+    watched: Watched,
+    _connected: Connected,
+}
+
+/// What woke a screen up.
+enum Wake {
+    Feed(LiveEvent),
+    Reactions(PostId),
+    End,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    id: PostId,
+}
+
+#[derive(Serialize)]
+struct Reacted {
+    post: PostId,
+    #[serde(flatten)]
+    reactions: Reactions,
+}
+
+impl Screen {
+    /// The next event. After a failure the stream ends: the client connects again, and goes on where
+    /// it was.
+    async fn next(mut self) -> Option<(Event, Self)> {
+        loop {
+            match self.advance().await {
+                Ok(Some(Some(event))) => return Some((event, self)),
+                Ok(Some(None)) => {}
+                Ok(None) => return None,
+                Err(problem) => {
+                    tracing::warn!(reason = problem.reason().slug(), "a live stream ends early");
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Waits for something to happen. `None`: the stream ends. `Some(None)`: there is nothing to tell.
+    async fn advance(&mut self) -> Result<Option<Option<Event>>, Problem> {
+        match self.wake().await? {
+            Wake::Feed(event) => self.tell(event).await.map(Some),
+            Wake::Reactions(post) => self.tell_reactions(post).await.map(Some),
+            Wake::End => Ok(None),
+        }
+    }
+
+    async fn wake(&mut self) -> Result<Wake, Problem> {
+        let feed = std::pin::pin!(self.feed.next());
+        let reacted = std::pin::pin!(self.watched.next());
+        match select(feed, reacted).await {
+            Either::Left((event, _)) => Ok(event?.map_or(Wake::End, Wake::Feed)),
+            Either::Right((post, _)) => Ok(post.map_or(Wake::End, Wake::Reactions)),
+        }
+    }
+
+    async fn tell(&mut self, event: LiveEvent) -> Result<Option<Event>, Problem> {
+        let told = match event.change {
+            LiveChange::Reset(page) => {
+                for entry in page.entries.iter().rev() {
+                    self.watched.add(entry.origin)?;
+                }
+                let page = self.api.page(self.viewer, page).await?;
+                named("reset", &page)?
+            }
+            LiveChange::Added(entry) => {
+                self.watched.add(entry.origin)?;
+                match self.item("added", entry).await? {
+                    Some(event) => event,
+                    None => return Ok(None),
+                }
+            }
+            LiveChange::Revised { entry, .. } => match self.item("revised", entry).await? {
+                Some(event) => event,
+                None => return Ok(None),
+            },
+            LiveChange::Removed(entry) => named("removed", &Removed { id: entry.post })?,
+            _ => return Ok(None),
+        };
+        Ok(Some(told.id(event.resume.to_string())))
+    }
+
+    async fn item(&self, name: &str, entry: Entry) -> Result<Option<Event>, Problem> {
+        let item = self.api.item(self.viewer, entry).await?;
+        item.map(|item| named(name, &item)).transpose()
+    }
+
+    async fn tell_reactions(&self, post: PostId) -> Result<Option<Event>, Problem> {
+        let reactions = self.api.reactions(self.viewer, &[post]).await?.pop();
+        let reacted = reactions.map(|reactions| Reacted { post, reactions });
+        reacted
+            .map(|reacted| named("reactions", &reacted))
+            .transpose()
+    }
+}
+
+fn named(name: &str, data: &impl Serialize) -> Result<Event, Problem> {
+    let event = Event::default().event(name).json_data(data);
+    event.map_err(|error| Problem::internal(&error))
+}

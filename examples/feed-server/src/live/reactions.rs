@@ -1,0 +1,87 @@
+use std::collections::VecDeque;
+
+use backplane::{
+    Topic,
+    hub::{Connection, ConnectionOptions, Deliveries, Delivery, Hub, Overflow, SubscribeOptions},
+};
+use bytes::Bytes;
+use feed_core::PostId;
+use futures::StreamExt;
+
+use crate::{Api, Problem};
+
+/// The posts of one screen whose counts are kept up to date: the newest it was shown.
+///
+/// What feed-core tells of is who may see which post. How a post fares is this application's own
+/// matter, so it has topics of its own on the same hub.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    connection: Connection,
+    deliveries: Deliveries,
+    posts: VecDeque<PostId>,
+}
+
+/// How many posts of a screen are watched.
+const MAX: usize = 100;
+
+impl Watched {
+    pub(crate) fn new(hub: &Hub) -> Result<Self, Problem> {
+        let options = ConnectionOptions::default().with_max_subscriptions(MAX);
+        let (connection, deliveries) = hub.connect_stream(&options)?;
+        Ok(Self {
+            connection,
+            deliveries,
+            posts: VecDeque::with_capacity(MAX),
+        })
+    }
+
+    /// Watches this post too, and not the one any more that was added first of too many.
+    pub(crate) fn add(&mut self, post: PostId) -> Result<(), Problem> {
+        if self.posts.contains(&post) {
+            return Ok(());
+        }
+        if self.posts.len() == MAX
+            && let Some(oldest) = self.posts.pop_front()
+        {
+            self.connection.unsubscribe(&reactions_to(oldest));
+        }
+        // Only the newest word of a post counts.
+        let options = SubscribeOptions::default().with_overflow(Overflow::Conflate);
+        self.connection.subscribe(&reactions_to(post), &options)?;
+        self.posts.push_back(post);
+        Ok(())
+    }
+
+    /// The next post that somebody reacted to; `None` once the hub is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Option<PostId> {
+        loop {
+            match self.deliveries.next().await? {
+                Delivery::Message { payload, .. } => {
+                    if let Ok(raw) = <[u8; 8]>::try_from(&*payload) {
+                        return Some(PostId::new(u64::from_be_bytes(raw)));
+                    }
+                }
+                Delivery::Closed(_) => return None,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Api {
+    /// Tells the screens that show `post` to look at its counts again.
+    pub(crate) fn announce(&self, post: PostId) {
+        let word = Bytes::copy_from_slice(&post.get().to_be_bytes());
+        // A hint: a screen that misses it shows the counts of its last look.
+        let _ = self.live().hub().publish(&reactions_to(post), word);
+    }
+}
+
+fn reactions_to(post: PostId) -> Topic {
+    let topic = format!("feed-server:{post}:reactions").parse();
+    topic.expect("a number makes a valid topic")
+}

@@ -1,0 +1,43 @@
+//! What every server answers beside its own API.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::Path,
+    http::{StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use feed_core::Feed;
+
+use crate::{Problem, Reason, telemetry};
+
+/// The whole server: `site` with `/healthz`, `/metrics`, `/problems/{slug}` and a problem for every
+/// other path, all of it measured.
+pub fn operations(site: Router, feed: &Feed) -> Router {
+    let measured = feed.clone();
+    let clock = Arc::clone(&feed.parts().clock);
+    telemetry::recorder();
+    site.route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", get(move || metrics(measured.clone())))
+        .route("/problems/{slug}", get(explain))
+        .fallback(|| async { Problem::new(Reason::NotFound) })
+        .method_not_allowed_fallback(|| async { Problem::new(Reason::MethodNotAllowed) })
+        .layer(middleware::from_fn_with_state(clock, telemetry::measured))
+}
+
+async fn metrics(feed: Feed) -> Response {
+    let text = telemetry::rendered(&feed).await;
+    let format = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, format)], text).into_response()
+}
+
+/// What the `type` of a problem says to a person.
+async fn explain(Path(slug): Path<String>) -> Result<String, Problem> {
+    let reason = Reason::ALL.iter().find(|reason| reason.slug() == slug);
+    let reason = reason.ok_or(Problem::new(Reason::NotFound))?;
+    let status: StatusCode = reason.status();
+    Ok(format!("{status}\n{}\n", reason.title()))
+}

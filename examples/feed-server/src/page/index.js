@@ -1,0 +1,3 @@
+import { mount } from './panel.js';
+
+mount(document.getElementById('feed'));

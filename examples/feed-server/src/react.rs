@@ -1,0 +1,65 @@
+//! `/v1/posts/{id}/like` and `/v1/posts/{id}/repost`.
+
+use axum::{Json as Answer, extract::State, response::Response};
+use feed_core::{PostId, UserId};
+
+use crate::{
+    Api, Problem, Reason,
+    extract::{PathPost, Viewer},
+    item::Reactions,
+};
+
+pub(crate) async fn like(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    PathPost(post): PathPost,
+) -> Result<Answer<Reactions>, Problem> {
+    let post = api.original(post).await?.post;
+    api.feed().like(viewer, post).await?;
+    api.reactions_to(viewer, post).await
+}
+
+pub(crate) async fn unlike(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    PathPost(post): PathPost,
+) -> Result<Answer<Reactions>, Problem> {
+    let post = api.original(post).await?.post;
+    api.feed().unlike(viewer, post).await?;
+    api.reactions_to(viewer, post).await
+}
+
+pub(crate) async fn repost(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    PathPost(post): PathPost,
+) -> Result<Response, Problem> {
+    let post = api.original(post).await?.post;
+    let published = api.feed().repost(viewer, post).await?;
+    api.announce(post);
+    api.receipt(viewer, published).await
+}
+
+pub(crate) async fn unrepost(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    PathPost(post): PathPost,
+) -> Result<Answer<Reactions>, Problem> {
+    let post = api.original(post).await?.post;
+    api.feed().unrepost(viewer, post).await?;
+    api.reactions_to(viewer, post).await
+}
+
+impl Api {
+    async fn reactions_to(
+        &self,
+        viewer: UserId,
+        post: PostId,
+    ) -> Result<Answer<Reactions>, Problem> {
+        self.announce(post);
+        let reactions = self.reactions(viewer, &[post]).await?.pop();
+        reactions
+            .map(Answer)
+            .ok_or(Problem::new(Reason::UnknownPost))
+    }
+}

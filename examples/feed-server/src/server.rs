@@ -1,0 +1,138 @@
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{Router, serve::ListenerExt};
+use clap::Args;
+use feed_core::Feed;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
+
+use crate::{Api, Stop, Store, Trigger, operations, telemetry};
+
+/// The flags that every server of this kind takes.
+#[derive(Args, Clone, Debug)]
+#[non_exhaustive]
+pub struct Arguments {
+    /// Where to listen; port 0 takes any that is free
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where to keep everything; made if it is missing [default: data/ and the program's name]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+/// A server that is about to run: its store is open, and its port is taken.
+#[derive(Debug)]
+pub struct Server {
+    store: Store,
+    api: Api,
+    trigger: Trigger,
+    stop: Stop,
+    listener: TcpListener,
+}
+
+/// How long requests that are under way at the end may take.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// After what time a worker that failed begins again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Server {
+    /// Opens the store and the port.
+    ///
+    /// # Errors
+    ///
+    /// If either cannot be had.
+    pub async fn open(arguments: &Arguments, name: &str) -> anyhow::Result<Self> {
+        let default = || PathBuf::from("data").join(name);
+        let data = arguments.data.clone().unwrap_or_else(default);
+        let store = Store::open(&data).await?;
+        let listener = TcpListener::bind(arguments.listen);
+        let listener = listener
+            .await
+            .with_context(|| format!("cannot listen on {}", arguments.listen))?;
+        let (trigger, stop) = Stop::new();
+        let api = Api::new(&store, stop.clone());
+        Ok(Self {
+            store,
+            api,
+            trigger,
+            stop,
+            listener,
+        })
+    }
+
+    /// The API, to build a site around.
+    #[must_use]
+    pub fn api(&self) -> Api {
+        self.api.clone()
+    }
+
+    /// Serves `site`, and works off the fanout beside, until SIGTERM or Ctrl-C. Then it takes no new
+    /// request, ends the live streams, finishes what is under way, and returns once everything is on
+    /// disk.
+    ///
+    /// # Errors
+    ///
+    /// If the system lets nobody wait for signals, a part of the server fails, or the last flush does.
+    pub async fn run(self, site: Router) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let feed = self.api.feed().clone();
+        let clock = Arc::clone(&feed.parts().clock);
+        let site = operations(site, &feed);
+        announce(self.listener.local_addr()?);
+
+        let mut tasks = JoinSet::new();
+        tasks.spawn(work(feed, self.stop.clone()));
+        tasks.spawn(serve(self.listener, site, self.stop));
+        let upkeep = tokio::spawn(telemetry::keep_up(Arc::clone(&clock)));
+        let failed = tokio::select! {
+            _ = terminate.recv() => false,
+            _ = interrupt.recv() => false,
+            _ = tasks.join_next() => true,
+        };
+        tracing::info!("stopping");
+        self.trigger.pull();
+        tokio::select! {
+            () = async { while tasks.join_next().await.is_some() {} } => {}
+            () = clock.sleep(GRACE) => tracing::warn!("some requests were cut off"),
+        }
+        upkeep.abort();
+        let flushed = self.store.writer.flush().await;
+        flushed.context("the last writes may be lost")?;
+        anyhow::ensure!(!failed, "a part of the server ended by itself");
+        Ok(())
+    }
+}
+
+/// The first line on standard output, for whoever started this.
+#[expect(clippy::print_stdout, reason = "a promise to scripts")]
+fn announce(address: SocketAddr) {
+    println!("listening on http://{address}");
+}
+
+async fn serve(listener: TcpListener, site: Router, stop: Stop) {
+    // An event of a live stream is small, and must not wait for company.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
+    let served = axum::serve(listener, site).with_graceful_shutdown(stop.wait());
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the server failed");
+    }
+}
+
+async fn work(feed: Feed, stop: Stop) {
+    while let Err(error) = feed.run(stop.clone().wait()).await {
+        tracing::error!(%error, "fanout failed");
+        let pause = feed.parts().clock.sleep(PAUSE);
+        tokio::select! {
+            () = pause => {}
+            () = stop.clone().wait() => return,
+        }
+    }
+}

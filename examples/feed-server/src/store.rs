@@ -1,0 +1,93 @@
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use backend_redb::{
+    RedbFeedOptions, Writer, WriterOptions, feed_parts,
+    redb::{Database, backends::InMemoryBackend},
+};
+use backplane::{CoarseClock, hub::HubOptions, id::IdError};
+use feed_core::{FeedParts, LiveFeeds};
+
+use crate::Accounts;
+
+/// Everything that the server keeps. Change `parts` before the [`Api`](crate::Api) is made of it.
+#[derive(Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "what an application of this kind brings together"
+)]
+pub struct Store {
+    /// What the feed is made of.
+    pub parts: FeedParts,
+    /// What carries changes to open screens. It is the `events` of `parts`.
+    pub live: LiveFeeds,
+    /// The users.
+    pub accounts: Accounts,
+    /// What writes the database.
+    pub writer: Writer,
+}
+
+/// The one file in the data directory.
+const FILE: &str = "feed.redb";
+
+impl Store {
+    /// Opens what is in `directory`, which is made if it is missing.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be made, another process has its database open, or it is damaged.
+    pub async fn open(directory: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make the directory {}", directory.display()))?;
+        let path = directory.join(FILE);
+        let database = Database::create(&path)
+            .with_context(|| format!("cannot open the database {}", path.display()))?;
+        Self::on(database).await
+    }
+
+    /// A store that is gone with the process, for tests.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread or no randomness.
+    pub async fn in_memory() -> anyhow::Result<Self> {
+        let database = Database::builder().create_with_backend(InMemoryBackend::new())?;
+        Self::on(database).await
+    }
+
+    async fn on(database: Database) -> anyhow::Result<Self> {
+        let writer = Writer::start(Arc::new(database), WriterOptions::default())?;
+        let accounts = Accounts::open(&writer).await?;
+        let live = LiveFeeds::new(HubOptions::default());
+        let clock = Arc::new(CoarseClock::new());
+        let mut parts = feed_parts(&writer, clock, RedbFeedOptions::default()).await?;
+        wait_for_ids(&parts).await?;
+        parts.events = Arc::new(live.clone());
+        parts.users = Some(Arc::new(accounts.clone()));
+        Ok(Self {
+            parts,
+            live,
+            accounts,
+            writer,
+        })
+    }
+}
+
+/// About how long a disk takes to note how far ids have come.
+const FSYNC: Duration = Duration::from_millis(10);
+
+/// After a crash, ids go on only behind all that the process before may have issued: a moment ahead
+/// of the clock. Who posts should not meet that.
+async fn wait_for_ids(parts: &FeedParts) -> anyhow::Result<()> {
+    while let Err(error) = parts.ids.next_id() {
+        let wait = match error {
+            IdError::AwaitingMark => Some(FSYNC),
+            error => error.retry_after(),
+        };
+        match wait {
+            Some(wait) => parts.clock.sleep(wait).await,
+            None => return Err(error).context("cannot make ids of posts"),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+use std::net::{Ipv4Addr, SocketAddr};
+
+use feed_core::{Feed, FeedParts};
+use feed_server::{Api, Stop, Store, Trigger, operations, page, router};
+use tokio::net::TcpListener;
+
+use crate::client::Client;
+
+/// The whole server inside the test, without a worker: fanout happens when the test says so.
+pub(crate) struct House {
+    pub(crate) feed: Feed,
+    pub(crate) address: SocketAddr,
+    pub(crate) trigger: Trigger,
+}
+
+impl House {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// The same with other parts.
+    pub(crate) async fn with(change: impl FnOnce(&mut FeedParts)) -> Self {
+        let mut store = Store::in_memory().await.unwrap();
+        change(&mut store.parts);
+        let (trigger, stop) = Stop::new();
+        let api = Api::new(&store, stop.clone());
+        let feed = api.feed().clone();
+        let site = operations(page::site().merge(router(api)), &feed);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let served = axum::serve(listener, site).with_graceful_shutdown(stop.wait());
+        tokio::spawn(served.into_future());
+        Self {
+            feed,
+            address,
+            trigger,
+        }
+    }
+
+    pub(crate) const fn stranger(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    pub(crate) async fn person(&self, name: &str) -> Client {
+        self.stranger().sign_in(name).await
+    }
+
+    /// Does all fanout that is due.
+    pub(crate) async fn settle(&self) {
+        while self.feed.work(16).await.unwrap() > 0 {}
+    }
+}
