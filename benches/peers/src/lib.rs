@@ -5,3 +5,4 @@ pub mod fanout;
 pub mod ids;
 pub mod limits;
 pub mod rings;
+pub mod timelines;
