@@ -29,7 +29,7 @@ impl Feed {
                 let took = parts.clock.monotonic().saturating_sub(enqueued_at);
                 if elsewhere && took > parts.options.orphan_after / 2 {
                     // The task may have given up on the post.
-                    self.send(task, "publish").await?;
+                    self.send(&[task], "publish").await?;
                 }
                 self.push(&[entry.author], entry).await?;
                 Ok(Published::Accepted(entry.post))
@@ -49,9 +49,13 @@ impl Feed {
         }
     }
 
-    /// Enqueues a task for a write that is about to be done.
-    pub(crate) async fn send(&self, task: FanoutTask, op: &'static str) -> Result<()> {
-        match self.parts.queue.enqueue(&[task.queued()]).await? {
+    /// Enqueues tasks, all or none; those of writes before the writes are done.
+    pub(crate) async fn send(&self, tasks: &[FanoutTask], op: &'static str) -> Result<()> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let queued: Vec<_> = tasks.iter().map(FanoutTask::queued).collect();
+        match self.parts.queue.enqueue(&queued).await? {
             Enqueued::Full { .. } => Err(Error::bare(ErrorKind::Full, op)),
             Enqueued::Accepted(_) => Ok(()),
         }

@@ -144,12 +144,9 @@ impl Feed {
         }
         let report = self.parts.timelines.push_many(viewers, entry).await?;
         telemetry::delivered(report.inserted);
-        for owner in report.failed {
-            let owner = Entry::original(entry.post, owner);
-            self.send(FanoutTask::new(Errand::Drop, owner), "fanout")
-                .await?;
-        }
-        Ok(())
+        let give_up = |owner| FanoutTask::new(Errand::Drop, Entry::original(entry.post, owner));
+        let given_up: Vec<_> = report.failed.into_iter().map(give_up).collect();
+        self.send(&given_up, "fanout").await
     }
 
     /// Tells those who watch the author, once a task.

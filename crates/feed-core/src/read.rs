@@ -77,7 +77,8 @@ impl Feed {
         self.parts.activity.mark_read(viewer, post).await
     }
 
-    /// How many entries of the home feed are newer than the viewer's marker, counted up to `most`.
+    /// How many entries of the home feed are newer than the viewer's marker and not the viewer's own,
+    /// among the newest `most`.
     ///
     /// # Errors
     ///
@@ -90,7 +91,8 @@ impl Feed {
         let unread = newest
             .entries
             .iter()
-            .take_while(|entry| entry.post > marker);
+            .take_while(|entry| entry.post > marker)
+            .filter(|entry| entry.author != viewer);
         Ok(unread.count())
     }
 

@@ -61,8 +61,8 @@ impl Feed {
 
     pub(crate) async fn retract(&self, entry: Entry, op: &'static str) -> Result<()> {
         let Entry { post, author, .. } = entry;
-        self.send(FanoutTask::new(Errand::Retract, entry), op)
-            .await?;
+        let task = FanoutTask::new(Errand::Retract, entry);
+        self.send(&[task], op).await?;
         if self.parts.outbox.retract(author, post).await? == Retracted::NotAuthor {
             return Err(Error::bare(ErrorKind::NotAuthor, op));
         }
@@ -83,9 +83,8 @@ impl Feed {
             PostState::Live { entry, version } if !entry.is_repost() => version,
             _ => return Err(Error::bare(ErrorKind::UnknownPost, op)),
         };
-        let entry = Entry::original(post, author);
-        self.send(FanoutTask::new(Errand::Revise { above }, entry), op)
-            .await?;
+        let task = FanoutTask::new(Errand::Revise { above }, Entry::original(post, author));
+        self.send(&[task], op).await?;
         match self.parts.outbox.revise(author, post, body).await? {
             Revised::Stored(version) => Ok(version),
             Revised::Gone => Err(Error::bare(ErrorKind::UnknownPost, op)),

@@ -81,6 +81,8 @@ async fn unread_counts_what_is_above_a_marker_that_only_rises() {
     assert_eq!(feed.mark_read(BOB, posts[2]).await.unwrap(), posts[2]);
     assert_eq!(feed.mark_read(BOB, posts[0]).await.unwrap(), posts[2]);
     assert_eq!(unread().await, 2);
+    house.post(BOB).await;
+    assert_eq!(unread().await, 2, "one knows what one has written");
     feed.delete(ANN, posts[4]).await.unwrap();
     assert_eq!(unread().await, 1);
 }
