@@ -2,10 +2,7 @@ use std::time::Duration;
 
 use backplane::queue::{Lease, Settlement};
 use fastrand::Rng;
-use futures::{
-    FutureExt,
-    future::{Either, select},
-};
+use futures::future::{Either, select};
 
 use crate::{
     Error, Feed, PostState, Result,
@@ -69,30 +66,28 @@ impl Feed {
             if futures::poll!(stop.as_mut()).is_ready() {
                 return Ok(());
             }
-            let pause = match done {
-                Ok(0) => self.parts.queue.ready(),
-                Ok(_) => {
-                    failures = 0;
-                    continue;
-                }
-                Err(error) if error.is_retryable() => {
-                    telemetry::tolerate::<()>(Err(error), "queue unavailable");
-                    let backoff = &self.parts.options.backoff;
-                    let delay = backoff.delay(failures, None, &mut jitter);
-                    failures = failures.saturating_add(1);
-                    let slept = self.parts.clock.sleep(delay);
-                    async {
-                        slept.await;
-                        Ok(())
-                    }
-                    .boxed()
-                }
-                Err(error) => return Err(error),
+            let failed = match done {
+                Ok(0) => match select(stop.as_mut(), self.parts.queue.ready()).await {
+                    Either::Left(_) => return Ok(()),
+                    Either::Right((ready, _)) => ready.err().map(Error::from),
+                },
+                Ok(_) => None,
+                Err(error) => Some(error),
             };
-            match select(stop.as_mut(), pause).await {
-                Either::Left(_) => return Ok(()),
-                // Whether the queue is there shows when it is asked for work.
-                Either::Right(_) => {}
+            let Some(error) = failed else {
+                failures = 0;
+                continue;
+            };
+            if !error.is_retryable() {
+                return Err(error);
+            }
+            telemetry::tolerate::<()>(Err(error), "queue unavailable");
+            let backoff = &self.parts.options.backoff;
+            let delay = backoff.delay(failures, None, &mut jitter);
+            failures = failures.saturating_add(1);
+            let pause = self.parts.clock.sleep(delay);
+            if let Either::Left(_) = select(stop.as_mut(), pause).await {
+                return Ok(());
             }
         }
     }

@@ -402,6 +402,7 @@ async fn other_cursors_and_a_closed_hub_are_refused() {
 
     let mut live = house.watch(ANN, None).await;
     assert!(live.next().await.unwrap().is_some());
+    house.follow(ANN, BOB).await;
     house.hub().close();
     while house.hub().run_once() > 0 {}
     assert_eq!(live.next().await.unwrap(), None);

@@ -201,7 +201,7 @@ impl LiveFeed {
     async fn judge(&mut self) -> Result<()> {
         let circle = self.feed.circle(self.viewer).await?;
         if self.hints.contains(&Hint::Circle) || circle.sources() != self.sources {
-            self.state = State::Stale;
+            self.distrust();
             return Ok(());
         }
         let shown = self.shown(&circle).await?;
@@ -214,7 +214,7 @@ impl LiveFeed {
                 _ if !shown.contains(&entry) => continue,
                 Change::Revised { version } => LiveChange::Revised { entry, version },
                 Change::Published if self.known.has_repost_above(&entry) => {
-                    self.state = State::Stale;
+                    self.distrust();
                     continue;
                 }
                 Change::Published if self.known.add(entry) => LiveChange::Added(entry),
@@ -228,9 +228,18 @@ impl LiveFeed {
     fn removed(&mut self, entry: Entry) -> LiveChange {
         if self.known.remove(entry.post) && entry.is_repost() {
             // Another repost may have been hidden behind it.
-            self.state = State::Stale;
+            self.distrust();
         }
         LiveChange::Removed(entry)
+    }
+
+    /// Has the next call show the feed anew, which says all that the hints would; unless the hub is
+    /// closed, and nothing is shown any more.
+    fn distrust(&mut self) {
+        self.hints.clear();
+        if self.state == State::Open {
+            self.state = State::Stale;
+        }
     }
 
     /// Shows the feed anew, to a reader whose circle may have changed.
