@@ -25,8 +25,8 @@ use crate::{Claim, Failure, Permit, Writer};
 /// # After a restart
 ///
 /// A lease does not outlive the process: its task is due when the queue is opened again, or a dead
-/// letter if that was its last attempt. While no process has the queue open, delays go by the wall
-/// clock; within one, by the monotonic clock.
+/// letter if that was its last attempt. A task that was due stays so. While no process has the queue
+/// open, delays go by the wall clock; within one, by the monotonic clock.
 ///
 /// # Erasure
 ///
@@ -343,6 +343,22 @@ mod tests {
         clock.advance(MINUTE * 2);
         let leases = queue.lease(10, MINUTE).await.unwrap();
         assert!(leases.iter().any(|lease| lease.payload == "late"));
+    }
+
+    #[tokio::test]
+    async fn a_task_that_was_due_is_due_after_the_wall_clock_was_set_back() {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        let scratch = Scratch::new();
+        let late = ManualClock::default();
+        late.advance(YEAR);
+        let first = open(&scratch.writer(), &late).await.unwrap();
+        first.enqueue(&[NewTask::new("due")]).await.unwrap();
+        drop(first);
+        let writer = scratch.writer();
+        let queue = open(&writer, &ManualClock::default()).await.unwrap();
+        let leases = queue.lease(2, MINUTE).await.unwrap();
+        let payloads: Vec<_> = leases.into_iter().map(|lease| lease.payload).collect();
+        assert_eq!(payloads, ["due"]);
     }
 
     #[tokio::test]

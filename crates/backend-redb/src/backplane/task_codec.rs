@@ -52,6 +52,10 @@ fn put_standing(out: &mut Vec<u8>, standing: &Standing) {
             put_duration(out, *due);
         }
         Standing::Leased => out.push(1),
+        Standing::Ready { since } => {
+            out.push(4);
+            put_duration(out, *since);
+        }
         Standing::Dead { cause, died_at } => {
             out.push(2);
             out.extend(died_at.as_millis().to_le_bytes());
@@ -126,6 +130,9 @@ fn standing(row: &mut Reader<'_>) -> Option<Standing> {
         3 => Standing::Settled {
             until: duration(row)?,
         },
+        4 => Standing::Ready {
+            since: duration(row)?,
+        },
         _ => return None,
     })
 }
@@ -165,6 +172,7 @@ mod tests {
             Just(Cause::Expired),
         ];
         prop_oneof![
+            duration().prop_map(|since| Standing::Ready { since }),
             duration().prop_map(|due| Standing::Waiting { due }),
             Just(Standing::Leased),
             (cause, any::<u64>()).prop_map(|(cause, died_at)| Standing::Dead {
@@ -196,6 +204,32 @@ mod tests {
                 standing,
             },
         )
+    }
+
+    #[test]
+    fn a_record_lies_on_disk_as_it_always_has() {
+        let bytes = [
+            &[1][..],                                 // version
+            &[5, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0], // lane, priority, attempts
+            &[3, 1, 0, 0, 0, 0, 0, 0],                // accepted at
+            &[0, 9, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0], // standing
+            &[1, 1, 0, 0, 0, b'k', b'p'],             // key, payload
+        ];
+        let bytes = bytes.concat();
+        let record = TaskRecord {
+            task: TaskId::new(8),
+            lane: Lane::new(5),
+            priority: Priority::Normal,
+            payload: Bytes::from_static(b"p"),
+            key: Some(Bytes::from_static(b"k")),
+            attempts: 2,
+            enqueued_at: Timestamp::from_millis(0x0103),
+            standing: Standing::Waiting {
+                due: Duration::new(9, 7),
+            },
+        };
+        assert_eq!(encode(&record), bytes);
+        assert_eq!(decode(8, &bytes).unwrap(), record);
     }
 
     proptest! {

@@ -33,9 +33,14 @@ pub struct TaskRecord {
     reason = "whoever stores it must store every case"
 )]
 pub enum Standing {
-    /// It waits until it is due, or has been due since.
+    /// It is due, whatever a later ledger's time is.
+    Ready {
+        /// Since when.
+        since: Duration,
+    },
+    /// It waits until it is due.
     Waiting {
-        /// Since or until when.
+        /// Until when.
         due: Duration,
     },
     /// A worker has it.

@@ -13,7 +13,8 @@ impl Ledger {
     ///
     /// `incarnation` must be larger than at any earlier restore from the same store, and be stored
     /// before the first operation: task ids and fencing tokens start at 2⁴⁰ times it. Leases do not
-    /// outlive a ledger: their tasks become due `now`, or dead if they are out of attempts.
+    /// outlive a ledger: their tasks become due `now`, or dead if they are out of attempts. A task
+    /// that was due is due, also if `now` is earlier than the time of the ledger that held it.
     ///
     /// # Errors
     ///
@@ -79,9 +80,8 @@ impl Ledger {
             attempts: task.attempts,
             enqueued_at: task.enqueued_at,
             standing: match &task.state {
-                State::Ready { since: due } | State::Delayed { until: due } => {
-                    Standing::Waiting { due: *due }
-                }
+                State::Ready { since } => Standing::Ready { since: *since },
+                State::Delayed { until } => Standing::Waiting { due: *until },
                 State::Leased { .. } => Standing::Leased,
                 State::Dead { cause, died_at } => Standing::Dead {
                     cause: cause.clone(),
@@ -99,6 +99,11 @@ impl Ledger {
         match standing {
             Standing::Leased if is_out_of_attempts => self.bury(slot, Cause::Expired, now.wall),
             Standing::Leased => self.attach(slot, State::Ready { since: self.now }),
+            Standing::Ready { since } => {
+                // A wall clock that was set back may have taken the ledger's time along.
+                let since = since.min(self.now);
+                self.attach(slot, State::Ready { since });
+            }
             Standing::Waiting { due } if due <= self.now => {
                 self.attach(slot, State::Ready { since: due });
             }
@@ -114,7 +119,9 @@ impl Standing {
     /// Restored tasks line up by this.
     fn time(&self, now: Moment) -> Duration {
         match self {
-            Self::Waiting { due: time } | Self::Settled { until: time } => *time,
+            Self::Ready { since: time }
+            | Self::Waiting { due: time }
+            | Self::Settled { until: time } => *time,
             Self::Leased | Self::Dead { .. } => now.elapsed,
         }
     }
