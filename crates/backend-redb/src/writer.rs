@@ -74,7 +74,7 @@ pub struct WriterOptions {
     /// [`ErrorKind::Full`].
     pub pending: usize,
     /// How many pieces of work one transaction takes; 4,096 by default. It bounds what one that
-    /// fails makes run again.
+    /// fails makes run again: pieces run at most 18 times each on average, however many fail.
     pub group: usize,
 }
 
@@ -360,11 +360,14 @@ mod tests {
     use std::{
         error::Error as _,
         pin::pin,
-        sync::{atomic::Ordering, mpsc},
+        sync::{
+            atomic::{AtomicU64, Ordering},
+            mpsc,
+        },
         task::Poll,
     };
 
-    use futures::{future::join_all, poll};
+    use futures::{FutureExt, future::join_all, poll};
     use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
     use super::*;
@@ -457,6 +460,74 @@ mod tests {
         assert_eq!(fails.await.unwrap_err().kind(), ErrorKind::Corrupt);
         assert_eq!((before.await.unwrap(), after.await.unwrap()), (1, 2));
         assert_eq!(stored(&writer), [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn work_that_fails_makes_the_others_run_again_a_bounded_number_of_times() {
+        for size in [250, 500, 1_000_u64] {
+            for fails in [|n| n % 2 == 1, |n| n % 2 == 0, |n| n >= 200, |_| true] {
+                let (runs, stored) = fail_together(size, fails).await;
+                assert!(runs <= 18 * size, "{runs} runs of {size} pieces");
+                assert!(stored.into_iter().eq((0..size).filter(|&n| !fails(n))));
+            }
+        }
+    }
+
+    /// How often `size` pieces of work ran that share a group, of which some fail after they wrote,
+    /// and what was on disk when the last was answered.
+    async fn fail_together(size: u64, fails: fn(u64) -> bool) -> (u64, Vec<u64>) {
+        let writer = writer(WriterOptions::default());
+        let create = writer.run(|txn| Ok(drop(txn.open_table(NUMBERS)?)));
+        create.await.unwrap();
+        let release = block(&writer);
+        let runs = Arc::new(AtomicU64::new(0));
+        let calls: Vec<_> = (0..size)
+            .map(|number| {
+                let runs = Arc::clone(&runs);
+                writer.run(move |txn| {
+                    runs.fetch_add(1, Ordering::Relaxed);
+                    txn.open_table(NUMBERS)?.insert(number, number)?;
+                    match fails(number) {
+                        true => Err(Failure::bare(ErrorKind::Full)),
+                        false => Ok(()),
+                    }
+                })
+            })
+            .collect();
+        drop(release);
+        for (number, done) in (0..).zip(join_all(calls).await) {
+            assert_eq!(done.is_err(), fails(number), "{number}");
+        }
+        (runs.load(Ordering::Relaxed), stored(&writer))
+    }
+
+    #[tokio::test]
+    async fn what_is_committed_before_the_rest_is_on_disk_when_it_is_answered() {
+        let (disk, broken) = BreakingDisk::new();
+        let writer = disk.writer();
+        put(&writer, 0).await.unwrap();
+        let release = block(&writer);
+        let mut calls = vec![put(&writer, 1).boxed()];
+        for _ in 0..16 {
+            let fails = writer.run(|_| Err(Failure::bare(ErrorKind::Full)));
+            calls.push(fails.boxed());
+        }
+        // Runs again once the first piece is on disk.
+        let database = Arc::clone(writer.database());
+        let breaks = writer.run(move |txn| {
+            let read = database.begin_read()?.open_table(NUMBERS)?;
+            broken.store(read.get(1)?.is_some(), Ordering::Relaxed);
+            txn.open_table(NUMBERS)?.insert(2, 2)?;
+            Ok(2)
+        });
+        drop(release);
+        let first = calls.remove(0).await;
+        assert_eq!(first.unwrap(), 2);
+        assert_eq!(breaks.await.unwrap_err().kind(), ErrorKind::Unavailable);
+        for failed in join_all(calls).await {
+            assert_eq!(failed.unwrap_err().kind(), ErrorKind::Full);
+        }
+        assert_eq!(stored(&writer), [0, 1]);
     }
 
     #[tokio::test]

@@ -1,4 +1,11 @@
 //! The work that waits, and how it is done together.
+//!
+//! [`Line::serve`] is all that the writer's thread does. It takes what waits as one group and gives
+//! it to [`commit`], which has the group done and answers each job once it is on disk; if that comes
+//! to a [`Stop`], it closes the line for good and tells everybody why. `commit` calls [`attempt`] with
+//! as many jobs as one transaction shall hold, again without each one that failed. `attempt` begins
+//! the transaction, has every job [`run`](Job::run) in it in the order of the line, and commits it,
+//! or undoes it at the first that fails. A job's `run` calls what the store handed in.
 
 use std::{
     collections::VecDeque,
@@ -69,22 +76,22 @@ impl Line {
     /// Does the work that comes until the line is closed and empty, or until it must stop.
     pub(super) fn serve(&self, database: &Database) {
         let _closes = CloseWhenDone(self);
-        while let Some(jobs) = self.next_group() {
-            let (jobs, stop) = commit(database, jobs);
-            let Some(stop) = stop else {
-                for job in jobs {
-                    job.answer(None);
-                }
+        while let Some(mut jobs) = self.next_group() {
+            let Err(stop) = commit(database, &mut jobs) else {
                 continue;
             };
             // Before anybody learns of it, so that nobody goes on as though nothing happened.
             let reason = self.close(stop.reason());
-            let answer = match stop {
-                Stop::Undone(_) => reason,
-                Stop::InDoubt(failure) => failure,
+            let in_doubt = match stop {
+                Stop::Undone(_) => None,
+                Stop::InDoubt(size, failure) => Some((size, failure)),
             };
-            for job in jobs {
-                job.answer(Some(answer.clone()));
+            for (index, job) in jobs.into_iter().enumerate() {
+                let answer = match &in_doubt {
+                    Some((size, failure)) if index < *size => failure.clone(),
+                    _ => reason.clone(),
+                };
+                job.answer(Some(answer));
             }
             return;
         }
@@ -137,17 +144,42 @@ impl Drop for CloseWhenDone<'_> {
     }
 }
 
-/// Commits in one transaction all jobs that do not fail, and answers those that do. Returns the
-/// others, and why no more can be done, if so.
-fn commit(database: &Database, mut jobs: Vec<Box<dyn Job>>) -> (Vec<Box<dyn Job>>, Option<Stop>) {
-    loop {
-        match attempt(database, &mut jobs) {
-            Attempt::Committed => return (jobs, None),
-            Attempt::Stopped(stop) => return (jobs, Some(stop)),
-            Attempt::FailedAt(index, failure) => jobs.remove(index).answer(Some(failure)),
+/// Commits all `jobs` that do not fail, and answers each. Leaves those without an answer that come
+/// to nothing because no more can be done.
+///
+/// They share one transaction, which is run again without a job that fails. So that jobs which fail
+/// do not make the others run again for ever, what ran before every [`RERUNS`]th of them is committed
+/// by itself, and so never runs again. With `n` jobs, of which `f` fail, that makes at most
+/// `n * (RERUNS + 2)` runs and `f / RERUNS + 1` commits.
+fn commit(database: &Database, jobs: &mut Vec<Box<dyn Job>>) -> Result<(), Stop> {
+    let mut failed = 0;
+    let mut size = jobs.len();
+    while size > 0 {
+        match attempt(database, &mut jobs[..size]) {
+            Attempt::Committed => {
+                for job in jobs.drain(..size) {
+                    job.answer(None);
+                }
+                failed = 0;
+                size = jobs.len();
+            }
+            Attempt::FailedAt(index, failure) => {
+                jobs.remove(index).answer(Some(failure));
+                failed += 1;
+                size = match failed {
+                    RERUNS.. if index > 0 => index,
+                    _ => size - 1,
+                };
+            }
+            Attempt::Stopped(stop) => return Err(stop),
         }
     }
+    Ok(())
 }
+
+/// How many jobs may fail before what ran before them is committed by itself: one `fsync` more for
+/// so many reruns less.
+const RERUNS: usize = 16;
 
 enum Attempt {
     Committed,
@@ -160,22 +192,19 @@ enum Attempt {
 enum Stop {
     /// Nothing of the transaction is on disk.
     Undone(Failure),
-    /// All of the transaction is on disk, or nothing.
-    InDoubt(Failure),
+    /// All of the transaction is on disk, or nothing: so many jobs from the first.
+    InDoubt(usize, Failure),
 }
 
 impl Stop {
     /// What all later work is answered.
     fn reason(&self) -> Failure {
-        let (Self::Undone(failure) | Self::InDoubt(failure)) = self;
+        let (Self::Undone(failure) | Self::InDoubt(_, failure)) = self;
         failure.clone().closing()
     }
 }
 
 fn attempt(database: &Database, jobs: &mut [Box<dyn Job>]) -> Attempt {
-    if jobs.is_empty() {
-        return Attempt::Committed;
-    }
     let transaction = match database.begin_write() {
         Ok(transaction) => transaction,
         Err(error) => return Attempt::Stopped(Stop::Undone(error.into())),
@@ -195,7 +224,7 @@ fn attempt(database: &Database, jobs: &mut [Box<dyn Job>]) -> Attempt {
     }
     match transaction.commit() {
         Ok(()) => Attempt::Committed,
-        Err(error) => Attempt::Stopped(Stop::InDoubt(error.into())),
+        Err(error) => Attempt::Stopped(Stop::InDoubt(jobs.len(), error.into())),
     }
 }
 
