@@ -468,7 +468,11 @@ mod tests {
             for fails in [|n| n % 2 == 1, |n| n % 2 == 0, |n| n >= 200, |_| true] {
                 let (runs, stored) = fail_together(size, fails).await;
                 assert!(runs <= 18 * size, "{runs} runs of {size} pieces");
-                assert!(stored.into_iter().eq((0..size).filter(|&n| !fails(n))));
+                assert!(
+                    stored
+                        .into_iter()
+                        .eq((0..=size).filter(|&n| n == 0 || !fails(n)))
+                );
             }
         }
     }
@@ -477,25 +481,24 @@ mod tests {
     /// and what was on disk when the last was answered.
     async fn fail_together(size: u64, fails: fn(u64) -> bool) -> (u64, Vec<u64>) {
         let writer = writer(WriterOptions::default());
-        let create = writer.run(|txn| Ok(drop(txn.open_table(NUMBERS)?)));
-        create.await.unwrap();
+        put(&writer, 0).await.unwrap();
         let release = block(&writer);
         let runs = Arc::new(AtomicU64::new(0));
-        let calls: Vec<_> = (0..size)
+        let calls: Vec<_> = (1..=size)
             .map(|number| {
                 let runs = Arc::clone(&runs);
                 writer.run(move |txn| {
                     runs.fetch_add(1, Ordering::Relaxed);
                     txn.open_table(NUMBERS)?.insert(number, number)?;
-                    match fails(number) {
-                        true => Err(Failure::bare(ErrorKind::Full)),
-                        false => Ok(()),
+                    if fails(number) {
+                        return Err(Failure::bare(ErrorKind::Full));
                     }
+                    Ok(())
                 })
             })
             .collect();
         drop(release);
-        for (number, done) in (0..).zip(join_all(calls).await) {
+        for (number, done) in (1..).zip(join_all(calls).await) {
             assert_eq!(done.is_err(), fails(number), "{number}");
         }
         (runs.load(Ordering::Relaxed), stored(&writer))
