@@ -20,22 +20,22 @@ impl Failure {
         Self { kind, source: None }
     }
 
-    /// What is stored does not decode, because of `source`.
-    pub fn corrupt(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+    /// A failure of `kind`, caused by `source`.
+    pub fn new(kind: ErrorKind, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self {
-            kind: ErrorKind::Corrupt,
+            kind,
             source: Some(Arc::from(source.into())),
         }
     }
 
+    /// What is stored does not decode, because of `source`.
+    pub fn corrupt(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Corrupt, source)
+    }
+
     /// A piece of work panicked.
     pub(crate) fn panic() -> Self {
-        Self {
-            kind: ErrorKind::Closed,
-            source: Some(Arc::from(Box::<dyn StdError + Send + Sync>::from(
-                "a piece of work panicked",
-            ))),
-        }
+        Self::new(ErrorKind::Closed, "a piece of work panicked")
     }
 
     /// What all work is answered after this failure has stopped the writer: `Closed`, with this as
@@ -43,10 +43,7 @@ impl Failure {
     pub(crate) fn closing(self) -> Self {
         match self.kind {
             ErrorKind::Closed => self,
-            _ => Self {
-                kind: ErrorKind::Closed,
-                source: Some(Arc::new(self)),
-            },
+            _ => Self::new(ErrorKind::Closed, self),
         }
     }
 

@@ -21,6 +21,14 @@
 //!
 //! With the feature `feed`, [`feed_parts`] opens a whole feed in one file.
 //!
+//! # Rows and releases
+//!
+//! A file says its format. One that a later release wrote in a format that this one does not know is
+//! refused when a store is opened, with [`NewerFormat`]. A single row that does not decode, as a
+//! damaged disk leaves it, is [`CorruptRow`] to a call about it alone and to every write; a call that
+//! looks at many passes it over, as its store says, so that one row is not in the way of all others.
+//! What is passed over is kept, and told with its table and key as an error event of `tracing`.
+//!
 //! # What it is not
 //!
 //! Not for two processes: redb locks the file. Not a cache: what a store must look at to decide is
@@ -37,6 +45,8 @@ mod failure;
 #[cfg(feature = "feed")]
 mod feed;
 #[cfg(feature = "backplane")]
+mod format;
+#[cfg(feature = "backplane")]
 mod row;
 #[cfg(all(test, feature = "backplane"))]
 mod scratch;
@@ -52,6 +62,8 @@ pub use self::feed::{
     RedbGraphOptions, RedbOutbox, RedbOutboxOptions, feed_parts,
 };
 pub use failure::Failure;
+#[cfg(feature = "backplane")]
+pub use format::NewerFormat;
 #[cfg(feature = "backplane")]
 pub use row::CorruptRow;
 pub use writer::{Claim, Permit, Writer, WriterOptions};

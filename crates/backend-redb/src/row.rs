@@ -34,6 +34,18 @@ impl CorruptRow {
         None
     }
 
+    /// What was `found` of a row; `instead`, loudly, if the row does not decode.
+    pub(crate) fn pass_over<R>(found: Result<R, Failure>, instead: R) -> Result<R, Failure> {
+        let Err(failure) = &found else {
+            return found;
+        };
+        let Some(Self { table, row }) = Self::behind(failure) else {
+            return found;
+        };
+        tracing::error!(%table, %row, "passed over a row that does not decode");
+        Ok(instead)
+    }
+
     /// The failure that a row of `table` causes.
     pub(crate) fn failure(table: &str, row: String) -> Failure {
         let table = table.to_owned();

@@ -7,7 +7,7 @@ use ::backplane::{
 use async_trait::async_trait;
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
-use crate::{CorruptRow, Failure, Writer, row::Reader};
+use crate::{CorruptRow, Failure, Writer, format, row::Reader};
 
 /// A [`HighWater`] mark in a redb file, which may hold those of many nodes.
 ///
@@ -62,6 +62,7 @@ impl HighWater for RedbHighWater {
     async fn replace(&self, expected: Option<Mark>, mark: Mark) -> Result<Replaced> {
         let name = Arc::clone(&self.name);
         let replace = self.writer.run(move |txn| {
+            format::check(txn)?;
             let mut marks = txn.open_table(MARKS)?;
             let current = stored(&marks, &name)?;
             if current != expected {

@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
 use super::task_codec::{decode, encode};
-use crate::{Claim, Failure, Permit, Writer};
+use crate::{Claim, CorruptRow, Failure, Permit, Writer, format};
 
 /// A [`TaskQueue`] in a redb file; share it in an `Arc`.
 ///
@@ -32,6 +32,12 @@ use crate::{Claim, Failure, Permit, Writer};
 ///
 /// What a purge removed cannot be read through any table again. Its bytes may stay in free pages of
 /// the file until those are used again or the database is compacted.
+///
+/// # Rows that do not decode
+///
+/// A task that does not decode is passed over when the queue is opened, and told as an error event of
+/// `tracing`. Its row stays in the file as it is, for a later opening to read, so that nothing is
+/// lost; until then the queue knows neither the task nor its key, and a purge of its lane leaves it.
 ///
 /// # Failures
 ///
@@ -55,8 +61,8 @@ impl RedbQueue {
     ///
     /// # Errors
     ///
-    /// `Invalid` if the queue is open already, `Corrupt` if what is stored does not decode, and
-    /// whatever the [`Writer`] fails with.
+    /// `Invalid` if the queue is open already or the file is of a
+    /// [newer format](crate::NewerFormat), and whatever the [`Writer`] fails with.
     pub async fn open(
         writer: &Writer,
         name: &str,
@@ -213,6 +219,7 @@ fn tasks(table: &str) -> TableDefinition<'_, u64, &'static [u8]> {
 
 /// Begins the next incarnation of a queue, and reads what the last one left.
 fn load(txn: &WriteTransaction, table: &str) -> Result<(u32, Vec<TaskRecord>), Failure> {
+    format::check(txn)?;
     let mut incarnations = txn.open_table(INCARNATIONS)?;
     let last = incarnations.get(table)?.map_or(0, |last| last.value());
     let incarnation = last.saturating_add(1);
@@ -220,7 +227,8 @@ fn load(txn: &WriteTransaction, table: &str) -> Result<(u32, Vec<TaskRecord>), F
     let mut records = Vec::new();
     for entry in txn.open_table(tasks(table))?.iter()? {
         let (task, record) = entry?;
-        records.push(decode(task.value(), record.value())?);
+        let record = decode(table, task.value(), record.value()).map(Some);
+        records.extend(CorruptRow::pass_over(record, None)?);
     }
     Ok((incarnation, records))
 }
@@ -414,18 +422,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_decode_is_corrupt() {
-        let folder = tempfile::tempdir().unwrap();
-        let writer = writer(&folder.path().join("data.redb"));
-        let break_it = writer.run(|txn| {
+    async fn a_task_that_does_not_decode_is_passed_over_and_kept() {
+        const GARBAGE: [u8; 3] = [9, 9, 9];
+        let writer = Scratch::new().writer();
+        let queue = open(&writer, &ManualClock::default()).await.unwrap();
+        queue.enqueue(&[NewTask::new("sound")]).await.unwrap();
+        drop(queue);
+        let garbage = writer.run(|txn| {
             let mut tasks = txn.open_table(tasks("backplane.queue.test"))?;
-            tasks.insert(1, &[9, 9, 9][..])?;
+            tasks.insert(1, &GARBAGE[..])?;
             Ok(())
         });
-        break_it.await.unwrap();
-        let error = open(&writer, &ManualClock::default()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt);
-        let error = open(&writer, &ManualClock::default()).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Corrupt, "not open, though tried");
+        garbage.await.unwrap();
+        for _ in 0..2 {
+            let queue = open(&writer, &ManualClock::default()).await.unwrap();
+            let stats = queue.stats().await.unwrap();
+            assert_eq!((stats.ready, stats.dead), (1, 0));
+        }
+        let kept = writer.run(|txn| {
+            let tasks = txn.open_table(tasks("backplane.queue.test"))?;
+            Ok(tasks.get(1)?.map(|row| row.value().to_vec()))
+        });
+        assert_eq!(kept.await.unwrap(), Some(GARBAGE.to_vec()));
     }
 }

@@ -13,7 +13,7 @@ use ::backplane::{
 };
 use bytes::Bytes;
 
-use crate::{Failure, row::Reader};
+use crate::{CorruptRow, Failure, row::Reader};
 
 const VERSION: u8 = 1;
 
@@ -40,9 +40,10 @@ pub(super) fn encode(record: &TaskRecord) -> Vec<u8> {
     out
 }
 
-pub(super) fn decode(task: u64, bytes: &[u8]) -> Result<TaskRecord, Failure> {
-    let unreadable = || Failure::corrupt(format!("task {task} does not decode"));
-    record(Reader(bytes), TaskId::new(task)).ok_or_else(unreadable)
+/// What the row of `task` in `table` holds.
+pub(super) fn decode(table: &str, task: u64, row: &[u8]) -> Result<TaskRecord, Failure> {
+    let corrupt = || CorruptRow::failure(table, task.to_string());
+    record(row, TaskId::new(task)).ok_or_else(corrupt)
 }
 
 fn put_standing(out: &mut Vec<u8>, standing: &Standing) {
@@ -92,10 +93,8 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-fn record(mut row: Reader<'_>, task: TaskId) -> Option<TaskRecord> {
-    if row.byte()? != VERSION {
-        return None;
-    }
+fn record(row: &[u8], task: TaskId) -> Option<TaskRecord> {
+    let mut row = Reader::of_version(VERSION, row)?;
     Some(TaskRecord {
         task,
         lane: Lane::new(row.long()?),
@@ -229,14 +228,14 @@ mod tests {
             },
         };
         assert_eq!(encode(&record), bytes);
-        assert_eq!(decode(8, &bytes).unwrap(), record);
+        assert_eq!(decode("t", 8, &bytes).unwrap(), record);
     }
 
     proptest! {
         #[test]
         fn a_record_reads_back_as_it_was_written(record in record()) {
             let bytes = encode(&record);
-            prop_assert_eq!(decode(record.task.get(), &bytes).unwrap(), record);
+            prop_assert_eq!(decode("t", record.task.get(), &bytes).unwrap(), record);
         }
 
         #[test]
@@ -245,12 +244,12 @@ mod tests {
             record.payload = Bytes::new();
             let bytes = encode(&record);
             let short = &bytes[..cut.min(bytes.len() - 1)];
-            prop_assert!(decode(record.task.get(), short).is_err());
+            prop_assert!(decode("t", record.task.get(), short).is_err());
         }
 
         #[test]
         fn garbage_never_panics(bytes in vec(any::<u8>(), 0..80)) {
-            if let Ok(record) = decode(7, &bytes) {
+            if let Ok(record) = decode("t", 7, &bytes) {
                 prop_assert_eq!(encode(&record), bytes);
             }
         }

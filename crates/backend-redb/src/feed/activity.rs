@@ -11,7 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
 use crate::{
-    Claim, Failure, Permit, Writer,
+    Claim, CorruptRow, Failure, Permit, Writer,
     feed::{
         activity::{
             record::{ActivityTables, Record},
@@ -31,6 +31,9 @@ use crate::{
 ///
 /// Everybody sees notes and markers at once, those that are not on disk yet included. What is on disk
 /// is read there, on the caller's thread.
+///
+/// A user whose row does not decode is a stranger to [`rhythms`](Activity::rhythms), which many users
+/// share, and told as an error event of `tracing`; every other call about that user is `Corrupt`.
 ///
 /// # Failures
 ///
@@ -166,7 +169,12 @@ impl RedbActivity {
     }
 
     /// The records of all `users` at one instant.
-    fn records(&self, op: &'static str, users: &[UserId]) -> Result<Vec<Record>> {
+    fn records(
+        &self,
+        op: &'static str,
+        users: &[UserId],
+        read_one: impl Fn(Result<Record, Failure>) -> Result<Record, Failure>,
+    ) -> Result<Vec<Record>> {
         let (unsaved, txn) = {
             let state = self.lock(op)?;
             let unsaved: Vec<_> = users.iter().map(|&user| state.unsaved.get(user)).collect();
@@ -178,7 +186,7 @@ impl RedbActivity {
             let records = unsaved.into_iter().zip(users);
             let records = records.map(|(unsaved, &user)| match unsaved {
                 Some(record) => Ok(record),
-                None => self.on_disk(&table, user),
+                None => read_one(self.on_disk(&table, user)),
             });
             records.collect::<Result<_, Failure>>()
         };
@@ -294,7 +302,8 @@ impl Activity for RedbActivity {
     }
 
     async fn rhythms(&self, habit: Habit, users: &[UserId]) -> Result<Vec<Option<Rhythm>>> {
-        let records = self.records("rhythms", users)?;
+        let or_stranger = |found| CorruptRow::pass_over(found, Record::NONE);
+        let records = self.records("rhythms", users, or_stranger)?;
         Ok(records.iter().map(|record| record.rhythm(habit)).collect())
     }
 
@@ -304,7 +313,7 @@ impl Activity for RedbActivity {
     }
 
     async fn marker(&self, viewer: UserId) -> Result<PostId> {
-        let records = self.records("marker", &[viewer])?;
+        let records = self.records("marker", &[viewer], |found| found)?;
         Ok(records.first().map_or(PostId::MIN, |record| record.marker))
     }
 

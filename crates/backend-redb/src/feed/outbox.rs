@@ -10,7 +10,7 @@ use feed_core::{
 };
 
 use crate::{
-    Writer,
+    CorruptRow, Writer,
     feed::{
         outbox::{merge::merge, rows::OutboxTables},
         store::Store,
@@ -22,6 +22,10 @@ use crate::{
 /// What a write has answered is on disk; an [`append`](Outbox::append) is on disk as a whole or not
 /// at all. Reads see what is on disk, each at one instant, and run on the caller's thread: nothing
 /// but redb's cache is in memory, so the posts may be many more than fit there.
+///
+/// A post whose row does not decode is absent to [`lookup`](Outbox::lookup) and
+/// [`posts`](Outbox::posts), which many pages share, and told as an error event of `tracing`; a write
+/// of that post is `Corrupt`, so that its row stays as it is.
 ///
 /// Several outboxes under one name on one [`Writer`] are the same outbox.
 ///
@@ -130,7 +134,7 @@ impl Outbox for RedbOutbox {
         self.store.read("lookup", |txn, tables| {
             let rows = tables.posts.read(txn)?;
             let state = |&post: &PostId| {
-                let row = tables.post(&rows, post)?;
+                let row = CorruptRow::pass_over(tables.post(&rows, post), None)?;
                 Ok(row.map_or(PostState::Absent, |row| row.state(post)))
             };
             posts.iter().map(state).collect()
@@ -141,7 +145,8 @@ impl Outbox for RedbOutbox {
         self.store.read("posts", |txn, tables| {
             let (rows, bodies) = (tables.posts.read(txn)?, tables.bodies.read(txn)?);
             let whole = |&post: &PostId| {
-                let state = tables.post(&rows, post)?.map(|row| row.state(post));
+                let row = CorruptRow::pass_over(tables.post(&rows, post), None)?;
+                let state = row.map(|row| row.state(post));
                 let Some(PostState::Live { entry, version }) = state else {
                     return Ok(None);
                 };
@@ -257,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_row_that_does_not_decode_is_named() {
+    async fn a_row_that_does_not_decode_is_absent_from_pages_and_named_to_writes() {
         let scratch = Scratch::new();
         let writer = scratch.writer();
         let outbox = RedbOutbox::open(&writer, "test", RedbOutboxOptions::default())
@@ -269,17 +274,20 @@ mod tests {
             Ok(())
         });
         garbage.await.unwrap();
-        let read = outbox.lookup(&[PostId::new(7)]).await.unwrap_err();
-        let write = outbox.retract(ANN, PostId::new(7)).await.unwrap_err();
-        for error in [read, write] {
-            assert_eq!(error.kind(), ErrorKind::Corrupt);
-            let row = CorruptRow::behind(&error).expect("a row is the cause");
-            assert_eq!(row.table, "feed.outbox.test.posts");
-            assert_eq!(row.row, "PostId(7)");
-        }
+        let error = outbox.retract(ANN, PostId::new(7)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        let row = CorruptRow::behind(&error).expect("a row is the cause");
+        assert_eq!(row.table, "feed.outbox.test.posts");
+        assert_eq!(row.row, "PostId(7)");
         assert_eq!(
             outbox.append(&[item(ANN, 8)]).await.unwrap(),
             [Appended::Stored]
         );
+        let page = [7, 8].map(PostId::new);
+        let states = outbox.lookup(&page).await.unwrap();
+        assert_eq!(states[0], PostState::Absent);
+        assert!(matches!(states[1], PostState::Live { .. }));
+        let posts = outbox.posts(&page).await.unwrap();
+        assert_eq!((posts[0].is_some(), posts[1].is_some()), (false, true));
     }
 }

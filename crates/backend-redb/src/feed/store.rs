@@ -7,7 +7,7 @@ use redb::{
     Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, Value, WriteTransaction,
 };
 
-use crate::{CorruptRow, Failure, Writer};
+use crate::{CorruptRow, Failure, Writer, format};
 
 /// The tables of one store, and the writer of their file.
 ///
@@ -27,7 +27,10 @@ impl<T: Tables> Store<T> {
             tables: Arc::new(tables),
         };
         store
-            .write("open", |txn, tables| tables.create(txn))
+            .write("open", |txn, tables| {
+                format::check(txn)?;
+                tables.create(txn)
+            })
             .await?;
         Ok(store)
     }

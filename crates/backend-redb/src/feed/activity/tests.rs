@@ -180,6 +180,8 @@ async fn a_row_that_does_not_decode_is_named() {
         assert_eq!(row.table, "feed.activity.test.users");
     }
     visit(&activity, BOB).await;
+    let rhythms = activity.rhythms(Habit::Visit, &[ANN, BOB]).await;
+    assert_eq!(rhythms.unwrap(), [None, FIRST]);
 }
 
 #[tokio::test]

@@ -125,7 +125,19 @@ pub(super) struct EdgeRow {
     pub(super) stamp: RouteStamp,
 }
 
+/// What a route counts as whose row does not decode: posts go both ways, so that none is missed.
+pub(super) const UNKNOWN_ROUTE: (Route, RouteStamp) = (Route::Both, RouteStamp::new(0));
+
 impl EdgeRow {
+    /// What an edge counts as whose row does not decode: its key still says that it is there.
+    pub(super) fn unknown() -> Self {
+        Self {
+            settings: EdgeSettings::default(),
+            route: UNKNOWN_ROUTE.0,
+            stamp: UNKNOWN_ROUTE.1,
+        }
+    }
+
     pub(super) fn encode(self) -> Vec<u8> {
         let mut row = vec![VERSION];
         let hides = u8::from(self.settings.hide_reposts) * HIDES_REPOSTS;
