@@ -4,8 +4,8 @@ use crate::{Feed, FeedEvent, Result, UserId};
 
 impl Feed {
     /// Forgets a user: posts, reposts and their place in timelines, follows in both directions,
-    /// blocks, mutes and lists, likes and replies, activity, and the work that is left of their
-    /// fanout, dead letters included.
+    /// blocks, mutes and lists, likes and replies, those of others to their posts, activity, and the
+    /// work that is left of their fanout, dead letters included.
     ///
     /// Reposts of their posts are hidden from then on. A worker that is in the middle of a chunk of
     /// theirs may still write an id into some timelines, where no page shows it.
@@ -31,6 +31,7 @@ impl Feed {
         while parts.outbox.erase(user, CHUNK).await? > 0 {}
         self.purge_followers(user).await?;
         parts.timelines.drop_many(&[user]).await?;
+        // After the posts: who likes one of them from here on finds it gone.
         while parts.actions.erase(user, CHUNK).await? > 0 {}
         parts.activity.erase(user).await?;
         // Last: the followers are how a call that comes again finds the timelines.

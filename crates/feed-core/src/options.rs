@@ -41,7 +41,8 @@ pub struct FeedOptions {
     /// pull. 8 by default; below the queue's own limit, which would bury the task.
     pub attempts: u32,
     /// After what time a task whose post never arrived gives up on it. 5 minutes by default. A
-    /// publication that takes longer fails.
+    /// publication that takes longer fails. So long, too, after a post was deleted it is forgotten who
+    /// liked, answered and reposted it.
     pub orphan_after: Duration,
 }
 

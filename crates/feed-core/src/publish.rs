@@ -131,22 +131,12 @@ impl Feed {
         if let (Published::Accepted(id) | Published::Duplicate(id), Some(parent)) =
             (published, post.reply_to)
             && self.state(id).await?.live().is_some()
+            && let Some(original) = self.original(parent).await?
         {
-            let parent = self.origin(parent).await?;
-            self.act(Action::reply(author, parent, id)).await?;
+            self.act(Action::reply(author, original, id)).await?;
         }
         telemetry::published(&published);
         Ok(published)
-    }
-
-    /// Takes back that `reply` answers `post`, as when the reply is deleted, and says whether it did.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an engine does; retrying is safe.
-    pub async fn unreply(&self, author: UserId, post: PostId, reply: PostId) -> Result<bool> {
-        let parent = self.origin(post).await?;
-        self.withdraw(Action::reply(author, parent, reply)).await
     }
 
     pub(crate) fn check_body(&self, body: &[u8], op: &'static str) -> Result<()> {
@@ -169,7 +159,7 @@ impl Feed {
     async fn publish_new(&self, author: UserId, post: &NewPost) -> Result<Published> {
         self.check_users(&[author], "publish").await?;
         if let Some(parent) = post.reply_to {
-            self.reach_origin(author, parent, "publish").await?;
+            self.reach_original(author, parent, "publish").await?;
         }
         if let Some(refusal) = self.admit(author).await? {
             return Ok(refusal);

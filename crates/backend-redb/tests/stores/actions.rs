@@ -1,5 +1,5 @@
 use backend_redb::{RedbActions, RedbActionsOptions};
-use feed_core::{Action, ActionKind, Actions, Counters, MemoryActions, PostId, UserId};
+use feed_core::{Action, ActionKind, Actions, Counters, Entry, MemoryActions, PostId, UserId};
 use futures::executor::block_on;
 use proptest::{collection::vec, prelude::*};
 
@@ -9,14 +9,22 @@ use crate::{Disk, POSTS, USERS, few_cases, log, post, replay, same, user};
 enum Op {
     Record(Vec<Action>),
     Withdraw(Vec<Action>),
+    WithdrawItems(UserId, Vec<PostId>),
+    Forget(Vec<PostId>, usize),
     Erase(UserId, usize),
+}
+
+fn original() -> impl Strategy<Value = Entry> {
+    (post(), user()).prop_map(|(post, author)| Entry::original(post, author))
 }
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        (user(), post()).prop_map(|(actor, post)| Action::like(actor, post)),
-        (user(), post(), post()).prop_map(|(actor, post, item)| Action::reply(actor, post, item)),
-        (user(), post(), post()).prop_map(|(actor, post, item)| Action::repost(actor, post, item)),
+        (user(), original()).prop_map(|(actor, post)| Action::like(actor, post)),
+        (user(), original(), post())
+            .prop_map(|(actor, post, item)| Action::reply(actor, post, item)),
+        (user(), original(), post())
+            .prop_map(|(actor, post, item)| Action::repost(actor, post, item)),
     ]
 }
 
@@ -24,6 +32,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => vec(action(), 0..5).prop_map(Op::Record),
         2 => vec(action(), 0..5).prop_map(Op::Withdraw),
+        1 => (user(), vec(post(), 0..4)).prop_map(|(actor, items)| Op::WithdrawItems(actor, items)),
+        1 => (vec(post(), 0..4), 0..5_usize).prop_map(|(posts, limit)| Op::Forget(posts, limit)),
         1 => (user(), 0..5_usize).prop_map(|(actor, limit)| Op::Erase(actor, limit)),
     ]
 }
@@ -33,6 +43,10 @@ fn apply(memory: &MemoryActions, disk: &RedbActions, op: &Op) -> Result<(), Test
     match op {
         Op::Record(actions) => same!(memory, disk, store => store.record(actions)),
         Op::Withdraw(actions) => same!(memory, disk, store => store.withdraw(actions)),
+        Op::WithdrawItems(actor, items) => {
+            same!(memory, disk, store => store.withdraw_items(*actor, items));
+        }
+        Op::Forget(posts, limit) => same!(memory, disk, store => store.forget(posts, *limit)),
         Op::Erase(actor, limit) => same!(memory, disk, store => store.erase(*actor, *limit)),
     }
     Ok(())

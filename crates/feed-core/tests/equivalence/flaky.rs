@@ -223,6 +223,8 @@ flaky!(Actions, Error::bare(ErrorKind::Unavailable, "actions"), {
     fn record(actions: &[Action]) -> Result<Vec<Recorded>>;
     fn withdraw(actions: &[Action]) -> Result<Vec<bool>>;
     fn acted(actor: UserId, kind: ActionKind, posts: &[PostId]) -> Result<Vec<Option<PostId>>>;
+    fn withdraw_items(actor: UserId, items: &[PostId]) -> Result<Vec<Action>>;
+    fn forget(posts: &[PostId], limit: usize) -> Result<usize>;
     fn erase(actor: UserId, limit: usize) -> Result<usize>;
 });
 
