@@ -44,13 +44,12 @@ impl Feed {
         let mut after = None;
         loop {
             let page = self.parts.graph.followers(author, after, CHUNK).await?;
-            for follower in &page {
-                self.parts.timelines.purge(follower.viewer, author).await?;
-            }
-            match page.last() {
-                Some(last) => after = Some(last.viewer),
-                None => return Ok(()),
-            }
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.viewer);
+            let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
+            self.parts.timelines.purge_many(&viewers, author).await?;
         }
     }
 }

@@ -90,8 +90,10 @@ pub enum Published {
         retry_after: Duration,
     },
     /// The queue of fanout is full, ids have run out for the moment, or the clock was set back by
-    /// more than ids may run ahead of it. Nothing was stored, but the attempt counts against the
-    /// quota.
+    /// more than ids may run ahead of it. Nothing was stored.
+    ///
+    /// An attempt that met a full queue counts against the quota. Only a quota that is taken before the
+    /// work bounds what authors ask of a queue that is full, and what they post at the same time.
     Busy {
         /// When to try again.
         retry_after: Duration,
@@ -161,9 +163,7 @@ impl Feed {
         if let Some(parent) = post.reply_to {
             self.reach_original(author, parent, "publish").await?;
         }
-        if let Some(refusal) = self.admit(author).await? {
-            return Ok(refusal);
-        }
+        // An attempt for which there is no id costs the author nothing.
         let (id, body) = match &post.content {
             Content::Elsewhere(id) => (*id, Bytes::new()),
             Content::Body(body) => match self.next_post()? {
@@ -171,6 +171,9 @@ impl Feed {
                 Err(retry_after) => return Ok(Published::Busy { retry_after }),
             },
         };
+        if let Some(refusal) = self.admit(author).await? {
+            return Ok(refusal);
+        }
         let mut item = Publication::new(Entry::original(id, author), body);
         item.key.clone_from(&post.key);
         let elsewhere = matches!(post.content, Content::Elsewhere(_));

@@ -32,9 +32,6 @@ impl Feed {
         {
             return Ok(published);
         }
-        if let Some(refusal) = self.admit(actor).await? {
-            return Ok(refusal);
-        }
         let id = match self.next_post()? {
             Ok(id) if id > origin => id,
             // Another node's clock is ahead, and a repost must be newer than what it shows.
@@ -45,6 +42,9 @@ impl Feed {
             }
             Err(retry_after) => return Ok(Published::Busy { retry_after }),
         };
+        if let Some(refusal) = self.admit(actor).await? {
+            return Ok(refusal);
+        }
         let action = Action::repost(actor, original, id);
         match self.record(action).await? {
             Some(Recorded::New) => {}
