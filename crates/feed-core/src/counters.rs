@@ -32,7 +32,7 @@ pub trait Actions: fmt::Debug + Send + Sync {
     async fn withdraw(&self, actions: &[Action]) -> Result<Vec<bool>>;
 
     /// Takes back what `actor` did by these replies and reposts, and says what that was, in the order
-    /// of the items. A like has no item of its own.
+    /// of the items, then of kind and post. A like has no item of its own.
     ///
     /// # Errors
     ///

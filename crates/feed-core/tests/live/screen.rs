@@ -66,7 +66,7 @@ impl Screen {
             while hub.run_once() > 0 {}
             match live.next().now_or_never() {
                 Some(event) => {
-                    self.apply(event.expect("the stores answer").expect("the hub is open"))
+                    self.apply(event.expect("the stores answer").expect("the hub is open"));
                 }
                 None => return,
             }
