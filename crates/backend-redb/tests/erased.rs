@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 use backend_redb::{
     RedbFeedOptions, Writer, WriterOptions, feed_parts,
     redb::{
-        Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-        TableHandle, Value,
+        AccessGuard, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable,
+        TableDefinition, TableHandle, Value,
     },
 };
 use backplane::{
@@ -80,10 +80,7 @@ fn rows(txn: &ReadTransaction, name: &str) -> Vec<Vec<u8>> {
 
 fn all<K: Key + 'static, V: Value + 'static>(txn: &ReadTransaction, name: &str) -> Vec<Vec<u8>> {
     let table = txn.open_table(TableDefinition::<K, V>::new(name)).unwrap();
-    let bytes = |(key, value): (
-        backend_redb::redb::AccessGuard<'_, K>,
-        backend_redb::redb::AccessGuard<'_, V>,
-    )| {
+    let bytes = |(key, value): (AccessGuard<'_, K>, AccessGuard<'_, V>)| {
         let mut row = K::as_bytes(&key.value()).as_ref().to_vec();
         row.extend(V::as_bytes(&value.value()).as_ref());
         row

@@ -10,7 +10,9 @@ impl Feed {
     /// Reposts of their posts are hidden from then on. A worker that is in the middle of a chunk of
     /// theirs may still write an id into some timelines, where no page shows it.
     ///
-    /// A ranked order that was frozen before keeps ids of theirs until it expires.
+    /// A ranked order that was frozen before keeps ids of theirs until it expires. What counts against
+    /// their post quota passes with its time. A fanout of somebody else's that has come as far as this
+    /// follower has their id for its place until it goes on.
     ///
     /// What the application keeps is the application's to erase: its own posts and profiles, and what
     /// a [`Hydrator`](crate::Hydrator) has cached of them

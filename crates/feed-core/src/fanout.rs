@@ -118,10 +118,19 @@ impl Feed {
         Ok(match settlement {
             Settlement::Ack => Settlement::Continue {
                 payload: task.forgetting().encode(),
-                delay: self.parts.options.orphan_after,
+                delay: self.before_forgetting(entry),
             },
             onward => onward,
         })
+    }
+
+    /// How long to wait for calls that may have found the post there, and record what they do to it.
+    /// Nothing is done to reposts: all goes to what they show.
+    pub(crate) fn before_forgetting(&self, entry: Entry) -> Duration {
+        if entry.is_repost() {
+            return Duration::ZERO;
+        }
+        self.parts.options.orphan_after
     }
 
     /// Forgets some of what was done to a deleted post, and what the post itself counted for.

@@ -175,7 +175,7 @@ impl Feed {
                 return self.withdraw_from_timelines(task, lease).await;
             }
             Errand::Retract => {
-                let delay = self.parts.options.orphan_after;
+                let delay = self.before_forgetting(task.entry);
                 let forget = task.forgetting().queued().with_delay(delay);
                 self.enqueue(&[forget], "fanout").await?;
                 "timelines not rid of a post"
