@@ -47,7 +47,9 @@ pub struct MemoryActions {
 #[non_exhaustive]
 pub struct MemoryActionsOptions {
     /// How many actions are kept; one more is refused as
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 50,000,000 by default. @@MEMORY@@
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 50,000,000 by default. A like takes about 85 bytes
+    /// where actors and posts have twenty, and 690 where an actor has one, on a post of its own, by an
+    /// author of one; a reply among twenty about 140.
     pub max_actions: usize,
 }
 
