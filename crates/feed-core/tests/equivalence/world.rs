@@ -170,11 +170,7 @@ impl World {
         let feed = self.feed.clone();
         match *op {
             Op::Publish(author, elsewhere) => {
-                let post = if elsewhere {
-                    NewPost::elsewhere(self.next_id())
-                } else {
-                    self.keyed()
-                };
+                let post = self.new_post(elsewhere);
                 self.publish(author, &post, persistent)
             }
             Op::Repost(actor, nth) => self.repost(actor, nth, persistent),
@@ -239,6 +235,15 @@ impl World {
                 self.clock.advance(time);
                 true
             }
+        }
+    }
+
+    /// With an id of the feed's or of the application's.
+    fn new_post(&mut self, elsewhere: bool) -> NewPost {
+        if elsewhere {
+            NewPost::elsewhere(self.next_id())
+        } else {
+            self.keyed()
         }
     }
 
