@@ -319,6 +319,7 @@ fn sort_by_stripe(
     reason = "it lives on the stack, and the small variant is the common one"
 )]
 enum Doors<'a> {
+    None,
     One {
         inbox: &'a Inbox,
         pending: MutexGuard<'a, Pending>,
@@ -332,14 +333,15 @@ enum Doors<'a> {
 impl<'a> Doors<'a> {
     #[inline]
     fn open(shards: &'a [Shard], mask: u64) -> Self {
-        if mask.is_power_of_two() {
-            let inbox = &shards[mask.trailing_zeros() as usize].inbox;
-            return Self::One {
-                inbox,
-                pending: inbox.lock(),
-            };
+        match mask.count_ones() {
+            0 => Self::None,
+            1 => {
+                let inbox = &shards[mask.trailing_zeros() as usize].inbox;
+                let pending = inbox.lock();
+                Self::One { inbox, pending }
+            }
+            _ => Self::open_many(shards, mask),
         }
-        Self::open_many(shards, mask)
     }
 
     fn open_many(shards: &'a [Shard], mask: u64) -> Self {
@@ -369,12 +371,15 @@ impl<'a> Doors<'a> {
         if !homes.iter().all(|home| self.has_room(home, payload)) {
             return Published::Refused;
         }
+        let Some((last, others)) = homes.split_last() else {
+            if let Some(history) = history {
+                history.push(mem::take(payload));
+            }
+            return Published::Unheard { position };
+        };
         if let Some(history) = history {
             history.push(payload.clone());
         }
-        let Some((last, others)) = homes.split_last() else {
-            return Published::Unheard { position };
-        };
         for home in others {
             self.put(home, payload.clone(), position);
         }
@@ -384,6 +389,7 @@ impl<'a> Doors<'a> {
 
     fn has_room(&self, home: &Home, payload: &Bytes) -> bool {
         match self {
+            Self::None => false,
             Self::One { inbox, pending } => inbox.has_room(pending, payload),
             Self::Many { shards, pending } => {
                 let shard = home.shard as usize;
@@ -401,6 +407,7 @@ impl<'a> Doors<'a> {
             position,
         };
         match self {
+            Self::None => {}
             Self::One { inbox, pending } => inbox.put(pending, command),
             Self::Many { shards, pending } => {
                 let shard = home.shard as usize;
