@@ -185,15 +185,17 @@ impl Core {
         Ok(key)
     }
 
-    /// Counts one more subscriber of an entry in `shard`. Returns the topic's slot there.
+    /// Counts `seat` as one more subscriber of an entry. Returns the topic's slot in its shard.
     pub(super) fn move_in(
         &self,
         entry: &mut Entry,
-        shard: u32,
+        seat: &Seat,
         pending: &mut Pending,
     ) -> Option<u32> {
+        let shard = seat.shard;
         if let Some(home) = entry.homes.find(shard) {
             home.subscribers += 1;
+            home.latest = seat.slot;
             self.subscriptions.fetch_add(1, Ordering::Relaxed);
             return Some(home.slot);
         }
@@ -211,6 +213,7 @@ impl Core {
             shard,
             slot,
             subscribers: 1,
+            latest: seat.slot,
         });
         Some(slot)
     }
@@ -403,6 +406,7 @@ impl<'a> Doors<'a> {
     fn put(&mut self, home: &Home, payload: Bytes, position: Option<Position>) {
         let command = Command::Publish {
             topic: home.slot,
+            near: home.latest,
             payload,
             position,
         };

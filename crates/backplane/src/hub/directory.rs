@@ -44,6 +44,9 @@ pub(super) struct Home {
     /// The topic's slot there.
     pub(super) slot: u32,
     pub(super) subscribers: u32,
+    /// The connection that subscribed last, which need not subscribe any more. It is the only one
+    /// of most topics: with it a message takes along where the shard will look next.
+    pub(super) latest: u32,
 }
 
 /// The homes of a topic. Most topics have one, which takes no allocation of its own.
@@ -239,6 +242,7 @@ mod tests {
             shard,
             slot: 0,
             subscribers: 1,
+            latest: 0,
         }
     }
 
