@@ -5,7 +5,7 @@ mod house;
 use std::{error::Error as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use backplane::{MemoryQueue, queue::QueueOptions, rate::Quota};
+use backplane::{memory::MemoryQueue, queue::QueueOptions, rate::Quota};
 use feed_core::{
     Cursor, EdgeSettings, ErrorKind, FeedOptions, IdempotencyKey, ListId, NewPost, PageRequest,
     PageSize, PostId, Published, Ranker, Result, User, UserId, UserSource,

@@ -3,7 +3,10 @@
 use std::{
     fmt,
     future::{Future, pending},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,6 +56,7 @@ pub(crate) enum Strike {
 #[derive(Default)]
 pub(crate) struct Faults {
     armed: Mutex<Option<(u32, Strike)>>,
+    refused: AtomicU32,
 }
 
 impl fmt::Debug for Faults {
@@ -71,13 +75,22 @@ impl Faults {
         *self.armed.lock() = None;
     }
 
+    /// How many calls outages refused.
+    #[allow(dead_code, reason = "not all who share this file count")]
+    pub(crate) fn refused(&self) -> u32 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     fn strike(&self, called: &'static str) -> Option<Fault> {
         let struck = {
             let mut armed = self.armed.lock();
             match &mut *armed {
                 Some((0, Strike::Outage { store })) => {
-                    let struck = store.is_none_or(|store| store == called);
-                    return struck.then_some(Fault::FailBefore);
+                    if store.is_some_and(|store| store != called) {
+                        return None;
+                    }
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    return Some(Fault::FailBefore);
                 }
                 Some((0, _)) => armed.take(),
                 Some((calls, _)) => {

@@ -4,6 +4,7 @@
 mod flaky;
 mod model;
 mod whim;
+mod worker;
 mod world;
 
 use std::{sync::Arc, time::Duration};

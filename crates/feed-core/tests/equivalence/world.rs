@@ -63,8 +63,8 @@ pub(crate) struct World {
     pub(crate) feed: Feed,
     /// The same stores without their faults.
     sound: FeedParts,
-    clock: ManualClock,
-    faults: Arc<Faults>,
+    pub(crate) clock: ManualClock,
+    pub(crate) faults: Arc<Faults>,
     pub(crate) model: Model,
     /// Every post that was ever acknowledged, in order.
     known: Vec<PostId>,
@@ -488,13 +488,17 @@ impl World {
         self.faults.disarm();
         for _ in 0..1_000 {
             while now(self.feed.work(16)) > 0 {}
-            let stats = now(self.sound.queue.stats());
-            if stats.ready + stats.delayed + stats.leased == 0 {
+            if !self.is_work_left() {
                 return self.assert_all_delivered();
             }
             self.clock.advance(Duration::from_secs(7));
         }
         panic!("work does not end");
+    }
+
+    pub(crate) fn is_work_left(&self) -> bool {
+        let stats = now(self.sound.queue.stats());
+        stats.ready + stats.delayed + stats.leased > 0
     }
 
     /// Word of a revision may be given up, and so may the removal of what no page shows any more.
