@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use backplane::{queue::Enqueued, rate::Decision};
+use backplane::{
+    queue::{Enqueued, NewTask},
+    rate::Decision,
+};
 
 use crate::{
     Appended, Error, ErrorKind, Feed, Habit, PostId, Publication, Published, Result, UserId,
@@ -55,7 +58,11 @@ impl Feed {
             return Ok(());
         }
         let queued: Vec<_> = tasks.iter().map(FanoutTask::queued).collect();
-        match self.parts.queue.enqueue(&queued).await? {
+        self.enqueue(&queued, op).await
+    }
+
+    pub(crate) async fn enqueue(&self, tasks: &[NewTask], op: &'static str) -> Result<()> {
+        match self.parts.queue.enqueue(tasks).await? {
             Enqueued::Full { .. } => Err(Error::bare(ErrorKind::Full, op)),
             Enqueued::Accepted(_) => Ok(()),
         }

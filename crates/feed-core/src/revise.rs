@@ -1,8 +1,9 @@
 use bytes::Bytes;
 
 use crate::{
-    Action, Entry, Error, ErrorKind, Feed, PostId, PostState, Result, Retracted, Revised, UserId,
+    Entry, Error, ErrorKind, Feed, PostId, PostState, Result, Retracted, Revised, UserId,
     task::{Errand, FanoutTask},
+    telemetry,
 };
 
 impl Feed {
@@ -36,7 +37,10 @@ impl Feed {
     /// Deletes a post or repost: no page shows it, or a repost of it, once this returns. Answers
     /// whether it was there.
     ///
-    /// The post that a deleted reply answered still counts it, until [`unreply`](Self::unreply).
+    /// A post that was answered or reposted by it counts it no more. Where that is cut short by a
+    /// failure, it is done with what follows: [`FeedOptions::orphan_after`](crate::FeedOptions::orphan_after)
+    /// later a worker forgets who liked, answered and reposted the post. By then every call that may
+    /// still have found it there has come to its end.
     ///
     /// # Errors
     ///
@@ -50,12 +54,9 @@ impl Feed {
         if entry.author != author {
             return Err(Error::bare(ErrorKind::NotAuthor, "delete"));
         }
-        if entry.is_repost() {
-            // The action goes first: once the post is gone, a retry could not find it.
-            self.withdraw(Action::repost(author, entry.origin, post))
-                .await?;
-        }
         self.retract(entry, "delete").await?;
+        let withdrawn = self.withdraw_item(author, post).await;
+        telemetry::tolerate(withdrawn, "deleted post still counted");
         Ok(true)
     }
 

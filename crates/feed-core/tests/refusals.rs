@@ -2,10 +2,22 @@
 
 mod house;
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use backplane::{memory::MemoryQueue, queue::QueueOptions, rate::Quota};
+use backplane::{
+    id::{Id, IdError, IdGenerator},
+    memory::MemoryQueue,
+    queue::QueueOptions,
+    rate::Quota,
+};
 use feed_core::{
     Cursor, EdgeSettings, ErrorKind, FeedOptions, IdempotencyKey, ListId, NewPost, PageRequest,
     PageSize, PostId, Published, Ranker, Result, User, UserId, UserSource,
@@ -274,6 +286,50 @@ async fn only_posts_that_the_application_keeps_are_touched() {
     let kept = house.post(ANN).await;
     let touched = house.feed.touch(ANN, kept).await;
     assert_eq!(touched.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+/// Has no identifier to give for the first so many calls.
+#[derive(Debug)]
+struct Exhausted {
+    calls: AtomicUsize,
+    inner: Arc<dyn IdGenerator>,
+}
+
+impl IdGenerator for Exhausted {
+    fn next_id(&self) -> std::result::Result<Id, IdError> {
+        let less = |calls: usize| calls.checked_sub(1);
+        let refused = self
+            .calls
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        match refused {
+            Ok(_) => Err(IdError::Exhausted {
+                retry_after: Duration::from_millis(1),
+            }),
+            Err(_) => self.inner.next_id(),
+        }
+    }
+
+    fn fill(&self, ids: &mut [Id]) -> std::result::Result<(), IdError> {
+        self.inner.fill(ids)
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_for_which_there_is_no_id_costs_no_quota() {
+    let house = House::with(|parts| {
+        let quota = Quota::new(1, Duration::from_secs(10)).unwrap();
+        parts.options = FeedOptions::default().with_post_quota(Some(quota));
+        let (calls, inner) = (AtomicUsize::new(2), Arc::clone(&parts.ids));
+        parts.ids = Arc::new(Exhausted { calls, inner });
+    });
+    house.post_as(BOB, PostId::new(7)).await;
+    let reposted = house.feed.repost(ANN, PostId::new(7)).await.unwrap();
+    assert!(matches!(reposted, Published::Busy { .. }));
+    let publish = || house.feed.publish(ANN, NewPost::new("at last"));
+    assert!(matches!(publish().await.unwrap(), Published::Busy { .. }));
+    assert!(matches!(publish().await.unwrap(), Published::Accepted(_)));
+    let more = publish().await.unwrap();
+    assert!(matches!(more, Published::RateLimited { .. }));
 }
 
 #[tokio::test]
