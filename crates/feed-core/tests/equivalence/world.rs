@@ -189,7 +189,12 @@ impl World {
                 let entry = self.model.entries.get(&post);
                 if let Some(entry) = entry.filter(|entry| !entry.is_repost()) {
                     let author = entry.author;
-                    self.call(persistent, || feed.edit(author, post, "edited".into()));
+                    let kept = now(self.sound.outbox.posts(&[post]));
+                    if kept.iter().flatten().any(|post| post.body.is_empty()) {
+                        self.call(persistent, || feed.touch(author, post));
+                    } else {
+                        self.call(persistent, || feed.edit(author, post, "edited".into()));
+                    }
                 }
                 true
             }
