@@ -433,7 +433,7 @@ mod tests {
     fn edge(author: u64, route: Route, author_route: Route) -> CircleEdge {
         CircleEdge {
             author: UserId::new(author),
-            settings: EdgeSettings::default().with_notify(author % 2 > 0),
+            settings: EdgeSettings::default().with_notify(author.is_multiple_of(2)),
             route,
             author_route,
         }
@@ -472,7 +472,7 @@ mod tests {
             for author in 0..10 {
                 let settings = edges
                     .contains(&author)
-                    .then(|| EdgeSettings::default().with_notify(author % 2 > 0));
+                    .then(|| EdgeSettings::default().with_notify(author.is_multiple_of(2)));
                 let author = UserId::new(author);
                 assert_eq!(circle.settings(author), settings);
                 assert_eq!(circle.follows(author), settings.is_some());
