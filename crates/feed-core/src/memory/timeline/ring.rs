@@ -33,11 +33,6 @@ impl<V: Copy> Ring<V> {
         self.0.capacity() * size_of::<(PostId, V)>()
     }
 
-    /// Whether another slot takes more memory.
-    pub(super) fn is_full(&self) -> bool {
-        self.0.len() == self.0.capacity()
-    }
-
     pub(super) fn newest(&self) -> Option<PostId> {
         self.0.back().map(|(post, _)| *post)
     }

@@ -36,8 +36,7 @@ pub(super) struct ViewerTimeline {
 #[derive(Debug)]
 struct Aside {
     build: Option<Build>,
-    /// The origins of reposts. Posts below the floor linger until there is no room for another: to
-    /// look for them means to wait for the oldest slot, which nothing else needs.
+    /// The origins of reposts. Posts below the floor may linger until the next repost.
     reposts: Ring<PostId>,
 }
 
@@ -177,9 +176,7 @@ impl ViewerTimeline {
                 reposts: Ring::new(),
             })
         });
-        if aside.reposts.is_full() {
-            aside.reposts.pop_below(self.floor);
-        }
+        aside.reposts.pop_below(self.floor);
         if let Err(at) = aside.reposts.place(entry.post) {
             grown += aside.reposts.insert(at, entry.post, entry.origin, capacity);
         }
