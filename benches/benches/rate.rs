@@ -2,7 +2,7 @@
 
 use std::{hint::black_box, num::NonZeroU32, sync::Arc, time::Duration};
 
-use backplane::{Clock, CoarseClock, Quota, SystemClock, memory::MemoryRateLimiter};
+use backplane::{Clock, CoarseClock, SystemClock, memory::MemoryRateLimiter, rate::Quota};
 use bench::{Bars, CpuTime, Row};
 use bench_peers::limits as peers;
 use criterion::{Criterion, criterion_group};

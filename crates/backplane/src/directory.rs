@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use backplane::{MemoryDirectory, directory::{Incarnation, Joined, Node, NodeChange, NodeState}};
+//! use backplane::{memory::MemoryDirectory, directory::{Incarnation, Joined, Node, NodeChange, NodeState}};
 //! let directory = MemoryDirectory::default();
 //! let node = Node::new("chat-7", Incarnation::new(1), "10.0.0.7:7000");
 //! let Joined::Member(membership) = directory.join("chat", node, Duration::from_secs(15))? else {

@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use backplane::{MemoryQueue, queue::{NewTask, Settled, Settlement, TaskQueue}};
+//! use backplane::{memory::MemoryQueue, queue::{NewTask, Settled, Settlement, TaskQueue}};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> backplane::Result<()> {
 //! let queue = MemoryQueue::default();
 //! TaskQueue::enqueue(&queue, &[NewTask::new("fan out post 7").with_lane(42)]).await?;

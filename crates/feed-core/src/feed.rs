@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use backplane::{Clock, CoarseClock, RateLimiter, id::IdGenerator, queue::TaskQueue};
+use backplane::{Clock, CoarseClock, id::IdGenerator, queue::TaskQueue, rate::RateLimiter};
 
 use crate::{
     Actions, Activity, Counters, FanoutPolicy, FeedEvents, FeedOptions, Graph, Outbox, SharedCache,

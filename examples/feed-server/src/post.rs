@@ -50,13 +50,7 @@ pub(crate) async fn delete(
     Viewer(viewer): Viewer,
     PathPost(post): PathPost,
 ) -> Result<StatusCode, Problem> {
-    let own = api.own(viewer, post).await?;
-    if !own.entry.is_repost()
-        && let Some(parent) = Content::from_bytes(&own.body)?.reply_to
-    {
-        // First, because a retry still finds whose reply it was.
-        api.feed().unreply(viewer, parent.post, post).await?;
-    }
+    api.own(viewer, post).await?;
     api.feed().delete(viewer, post).await?;
     Ok(StatusCode::NO_CONTENT)
 }

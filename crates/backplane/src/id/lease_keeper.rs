@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Acquired, Held, KeeperOptions, Layout, NodeLease, NodeLeases, Renewed, SnowflakeGenerator,
-    mark_keeper::SHORTEST_PAUSE,
+    keeper::keep,
 };
 use crate::{Clock, CoarseClock, Error, ErrorKind, Result, Timestamp};
 
@@ -138,20 +138,9 @@ impl<C: Clock> LeaseKeeper<C> {
     /// Keeps the lease until it is lost.
     ///
     /// A failure of the store is told to `report` and tried again, sooner than a success.
-    pub async fn run(&self, mut report: impl FnMut(&Error)) {
-        let period = (self.ttl / 3).min(self.reserve / 2).max(SHORTEST_PAUSE);
-        let mut pause = period;
-        loop {
-            self.generator.clock().sleep(pause).await;
-            pause = match self.extend().await {
-                Ok(Held::Yes) => period,
-                Ok(Held::Lost) => return,
-                Err(error) => {
-                    report(&error);
-                    (period / 4).max(SHORTEST_PAUSE)
-                }
-            };
-        }
+    pub async fn run(&self, report: impl FnMut(&Error)) {
+        let (clock, period) = (self.generator.clock(), (self.ttl / 3).min(self.reserve / 2));
+        keep(clock, period, || self.extend(), report).await;
     }
 
     /// Closes the generator and gives the node back, with the last identifier issued as its mark.

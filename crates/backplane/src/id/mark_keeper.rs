@@ -2,7 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 
-use super::{HighWater, Layout, Mark, Replaced, SnowflakeGenerator, SnowflakeOptions};
+use super::{
+    Held, HighWater, KeeperOptions, Layout, Mark, Replaced, SnowflakeGenerator, keeper::keep,
+};
 use crate::{Clock, CoarseClock, Error, ErrorKind, Result};
 
 /// A generator whose node survives restarts, and the care of its durable mark.
@@ -35,69 +37,6 @@ pub struct MarkKeeper<C = CoarseClock> {
     store: Arc<dyn HighWater>,
     mark: Mutex<Mark>,
     reserve: Duration,
-}
-
-/// How a [`MarkKeeper`] or a [`LeaseKeeper`](super::LeaseKeeper) behaves.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct KeeperOptions {
-    /// The generator's own options.
-    pub generator: SnowflakeOptions,
-    /// How much time each move of the mark covers beyond what may be issued now. Two seconds
-    /// unless set.
-    ///
-    /// It is how long the store may be away, and how long a node that crashed and came back at once
-    /// may wait for the clock to pass its mark. The mark is moved twice in it.
-    pub reserve: Duration,
-    /// How long a node lease lasts unless renewed. Ten seconds unless set; renewed three times
-    /// in it.
-    pub ttl: Duration,
-}
-
-impl Default for KeeperOptions {
-    fn default() -> Self {
-        Self {
-            generator: SnowflakeOptions::default(),
-            reserve: Duration::from_secs(2),
-            ttl: Duration::from_secs(10),
-        }
-    }
-}
-
-impl KeeperOptions {
-    /// Sets [`generator`](Self::generator).
-    #[must_use]
-    pub const fn with_generator(mut self, generator: SnowflakeOptions) -> Self {
-        self.generator = generator;
-        self
-    }
-
-    /// Sets [`reserve`](Self::reserve).
-    #[must_use]
-    pub const fn with_reserve(mut self, reserve: Duration) -> Self {
-        self.reserve = reserve;
-        self
-    }
-
-    /// Sets [`ttl`](Self::ttl).
-    #[must_use]
-    pub const fn with_ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl;
-        self
-    }
-}
-
-/// Between two calls of a keeper on its store, however short its reserve.
-pub(super) const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-
-/// Whether a keeper still holds its node.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "held or not")]
-pub enum Held {
-    /// The generator goes on.
-    Yes,
-    /// Another holder has the node; the generator is closed.
-    Lost,
 }
 
 impl<C: Clock> MarkKeeper<C> {
@@ -177,20 +116,9 @@ impl<C: Clock> MarkKeeper<C> {
     /// Keeps the mark ahead until the node is lost to another generator.
     ///
     /// A failure of the store is told to `report` and tried again, sooner than a success.
-    pub async fn run(&self, mut report: impl FnMut(&Error)) {
-        let period = (self.reserve / 2).max(SHORTEST_PAUSE);
-        let mut pause = period;
-        loop {
-            self.generator.clock().sleep(pause).await;
-            pause = match self.extend().await {
-                Ok(Held::Yes) => period,
-                Ok(Held::Lost) => return,
-                Err(error) => {
-                    report(&error);
-                    (period / 4).max(SHORTEST_PAUSE)
-                }
-            };
-        }
+    pub async fn run(&self, report: impl FnMut(&Error)) {
+        let clock = self.generator.clock();
+        keep(clock, self.reserve / 2, || self.extend(), report).await;
     }
 
     /// Closes the generator and sets the mark back to the last identifier issued, so that the next

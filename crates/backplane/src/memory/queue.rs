@@ -19,7 +19,7 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use backplane::{MemoryQueue, queue::{NewTask, Settlement}};
+/// use backplane::{memory::MemoryQueue, queue::{NewTask, Settlement}};
 /// let queue = MemoryQueue::default();
 /// queue.enqueue(&[NewTask::new("a").with_key("k"), NewTask::new("b").with_key("k")])?;
 /// let leases = queue.lease(10, Duration::from_secs(30))?;

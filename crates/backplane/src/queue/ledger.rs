@@ -28,7 +28,7 @@ mod oracle;
 
 /// The state of one queue and what each operation does to it.
 ///
-/// It is the whole of [`MemoryQueue`](crate::MemoryQueue) but for the lock and the clock. An
+/// It is the whole of [`MemoryQueue`](crate::memory::MemoryQueue) but for the lock and the clock. An
 /// embedded engine keeps one beside its tables: it applies an operation here, stores what
 /// [`take_changes`](Self::take_changes) names in one transaction, and only then answers; after a
 /// restart [`restore`](Self::restore) takes up where it left off.

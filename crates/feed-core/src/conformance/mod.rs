@@ -5,6 +5,7 @@
 pub mod actions;
 pub mod activity;
 pub mod graph;
+pub mod histories;
 pub mod outbox;
 pub mod shared_cache;
 pub mod timeline;

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use backplane::{
-    Clock, MemoryQueue,
+    Clock,
     id::{Layout, SnowflakeGenerator, SnowflakeOptions},
-    memory::MemoryRateLimiter,
+    memory::{MemoryQueue, MemoryRateLimiter},
     queue::QueueOptions,
 };
 

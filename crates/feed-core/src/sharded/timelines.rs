@@ -123,13 +123,9 @@ impl TimelineStore for ShardedTimelines {
         })
     }
 
-    async fn purge(&self, owner: UserId, author: UserId) -> Result<usize> {
+    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<usize> {
         let placement = self.placement();
-        let Keepers { lead, copy } = placement.keepers(owner);
-        let copy = OptionFuture::from(copy.map(|copy| copy.purge(owner, author)));
-        let (purged, copy) = join(lead.purge(owner, author), copy).await;
-        copy.transpose()?;
-        purged
+        Batch::new(&placement, owners).purge(author).await
     }
 
     async fn window(&self, owner: UserId, seek: Seek, limit: usize) -> Result<Window> {
@@ -209,10 +205,15 @@ fn mark(shards: &TimelineShards, index: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use backplane::ManualClock;
+    use futures::FutureExt as _;
+    use proptest::proptest;
 
     use super::*;
     use crate::{
-        conformance::{Fresh, TestTime},
+        conformance::{
+            Fresh, TestTime,
+            histories::{few_cases, timelines},
+        },
         sharded::shards::tests::{shards, stores},
     };
 
@@ -227,6 +228,24 @@ mod tests {
         let stores = stores(5);
         let settled = Placement::settled(shards(&stores[..3]));
         settled.begin(shards(&stores[2..])).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(few_cases())]
+
+        #[test]
+        fn settled_shards_answer_as_one_store_does(history in timelines::histories()) {
+            let store = Arc::new(ShardedTimelines::new(Placement::settled(shards(&stores(5)))));
+            let played = timelines::play(&history, async || Arc::clone(&store));
+            played.now_or_never().unwrap();
+        }
+
+        #[test]
+        fn shards_on_the_move_answer_as_one_store_does(history in timelines::histories()) {
+            let store = Arc::new(ShardedTimelines::new(begun()));
+            let played = timelines::play(&history, async || Arc::clone(&store));
+            played.now_or_never().unwrap();
+        }
     }
 
     mod sharded {

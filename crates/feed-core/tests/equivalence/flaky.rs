@@ -3,7 +3,10 @@
 use std::{
     fmt,
     future::{Future, pending},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -53,6 +56,7 @@ pub(crate) enum Strike {
 #[derive(Default)]
 pub(crate) struct Faults {
     armed: Mutex<Option<(u32, Strike)>>,
+    refused: AtomicU32,
 }
 
 impl fmt::Debug for Faults {
@@ -71,13 +75,22 @@ impl Faults {
         *self.armed.lock() = None;
     }
 
+    /// How many calls outages refused.
+    #[allow(dead_code, reason = "not all who share this file count")]
+    pub(crate) fn refused(&self) -> u32 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     fn strike(&self, called: &'static str) -> Option<Fault> {
         let struck = {
             let mut armed = self.armed.lock();
             match &mut *armed {
                 Some((0, Strike::Outage { store })) => {
-                    let struck = store.is_none_or(|store| store == called);
-                    return struck.then_some(Fault::FailBefore);
+                    if store.is_some_and(|store| store != called) {
+                        return None;
+                    }
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    return Some(Fault::FailBefore);
                 }
                 Some((0, _)) => armed.take(),
                 Some((calls, _)) => {
@@ -163,7 +176,7 @@ flaky!(
         fn push_many(owners: &[UserId], entry: Entry) -> Result<PushReport>;
         fn remove_many(owners: &[UserId], post: PostId) -> Result<()>;
         fn merge(owner: UserId, entries: &[Entry]) -> Result<TimelineState>;
-        fn purge(owner: UserId, author: UserId) -> Result<usize>;
+        fn purge_many(owners: &[UserId], author: UserId) -> Result<usize>;
         fn window(owner: UserId, seek: Seek, limit: usize) -> Result<Window>;
         fn begin_build(owner: UserId, now: Timestamp, stale: Timestamp) -> Result<BuildStart>;
         fn commit_build(ticket: BuildTicket, entries: &[Entry], floor: PostId) -> Result<bool>;
@@ -211,6 +224,8 @@ flaky!(Actions, Error::bare(ErrorKind::Unavailable, "actions"), {
     fn record(actions: &[Action]) -> Result<Vec<Recorded>>;
     fn withdraw(actions: &[Action]) -> Result<Vec<bool>>;
     fn acted(actor: UserId, kind: ActionKind, posts: &[PostId]) -> Result<Vec<Option<PostId>>>;
+    fn withdraw_items(actor: UserId, items: &[PostId]) -> Result<Vec<Action>>;
+    fn forget(posts: &[PostId], limit: usize) -> Result<usize>;
     fn erase(actor: UserId, limit: usize) -> Result<usize>;
 });
 

@@ -2,7 +2,7 @@
 
 use std::{num::NonZero, sync::Arc, time::Duration};
 
-use backplane::{MemoryQueue, queue::QueueOptions, rate::Quota};
+use backplane::{memory::MemoryQueue, queue::QueueOptions, rate::Quota};
 use feed_core::{FeedOptions, MemorySharedCache, MemorySharedCacheOptions};
 use feed_server::{MAX_REQUEST_BODY, MAX_TEXT, Reason};
 use hyper::Method;

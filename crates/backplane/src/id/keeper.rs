@@ -1,0 +1,95 @@
+//! What both keepers of a node have in common.
+
+use std::{future::Future, time::Duration};
+
+use super::SnowflakeOptions;
+use crate::{Clock, Error, Result};
+
+/// How a [`MarkKeeper`] or a [`LeaseKeeper`](super::LeaseKeeper) behaves.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KeeperOptions {
+    /// The generator's own options.
+    pub generator: SnowflakeOptions,
+    /// How much time each move of the mark covers beyond what may be issued now. Two seconds
+    /// unless set.
+    ///
+    /// It is how long the store may be away, and how long a node that crashed and came back at once
+    /// may wait for the clock to pass its mark. The mark is moved twice in it.
+    pub reserve: Duration,
+    /// How long a node lease lasts unless renewed. Ten seconds unless set; renewed three times
+    /// in it.
+    pub ttl: Duration,
+}
+
+impl Default for KeeperOptions {
+    fn default() -> Self {
+        Self {
+            generator: SnowflakeOptions::default(),
+            reserve: Duration::from_secs(2),
+            ttl: Duration::from_secs(10),
+        }
+    }
+}
+
+impl KeeperOptions {
+    /// Sets [`generator`](Self::generator).
+    #[must_use]
+    pub const fn with_generator(mut self, generator: SnowflakeOptions) -> Self {
+        self.generator = generator;
+        self
+    }
+
+    /// Sets [`reserve`](Self::reserve).
+    #[must_use]
+    pub const fn with_reserve(mut self, reserve: Duration) -> Self {
+        self.reserve = reserve;
+        self
+    }
+
+    /// Sets [`ttl`](Self::ttl).
+    #[must_use]
+    pub const fn with_ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
+        self
+    }
+}
+
+/// Whether a keeper still holds its node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "held or not")]
+pub enum Held {
+    /// The generator goes on.
+    Yes,
+    /// Another holder has the node; the generator is closed.
+    Lost,
+}
+
+/// Calls `extend` once a `period` until the node is lost; sooner after a failure, which is told to
+/// `report`.
+pub(super) async fn keep<C, F>(
+    clock: &C,
+    period: Duration,
+    extend: impl Fn() -> F,
+    mut report: impl FnMut(&Error),
+) where
+    C: Clock,
+    F: Future<Output = Result<Held>>,
+{
+    let period = period.max(SHORTEST_PAUSE);
+    let mut pause = period;
+    loop {
+        clock.sleep(pause).await;
+        pause = match extend().await {
+            Ok(Held::Yes) => period,
+            Ok(Held::Lost) => return,
+            Err(error) => {
+                report(&error);
+                (period / 4).max(SHORTEST_PAUSE)
+            }
+        };
+    }
+}
+
+/// Between two calls of a keeper on its store, however short its reserve.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
