@@ -289,6 +289,21 @@ async fn operators_see_health_and_figures() {
 }
 
 #[tokio::test]
+async fn what_strangers_make_up_is_no_label() {
+    let house = House::new().await;
+    let made_up = Method::from_bytes(b"MADE-UP-METHOD").unwrap();
+    for path in ["/v1/me", "/made-up-path"] {
+        house.stranger().send(made_up.clone(), path, &[], "").await;
+    }
+    let metrics = house.stranger().get("/metrics").await;
+    let text = String::from_utf8(metrics.body.to_vec())
+        .unwrap()
+        .to_lowercase();
+    assert!(text.contains("http_requests_total{method=\"other\",route=\"/v1/me\",status=\"405\"}"));
+    assert!(!text.contains("made-up"), "{text}");
+}
+
+#[tokio::test]
 async fn the_page_runs_only_what_the_server_sends() {
     let house = House::new().await;
     let page = house.stranger().get("/").await;
