@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use feed_core::{Cursor, NewPost, Page, PageSize, PostId, Published, UserId};
+use feed_core::{Cursor, IdempotencyKey, NewPost, Page, PageSize, PostId, Published, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -45,13 +45,19 @@ pub(crate) async fn publish(
     key: Option<ClientKey>,
     Json(draft): Json<Draft>,
 ) -> Result<Response, Problem> {
+    let key = key.map(|ClientKey(key)| key);
+    if let Some(key) = &key
+        && let Some(first) = api.feed().parts().outbox.published(viewer, key).await?
+    {
+        return api.retry(viewer, key, first, &draft).await;
+    }
     let parent = match draft.reply_to {
         Some(post) => Some(api.parent(viewer, post).await?),
         None => None,
     };
     let body = Content::new(draft.body, parent)?.to_bytes()?;
     let mut post = NewPost::new(body);
-    post.key = key.map(|ClientKey(key)| key);
+    post.key = key;
     post.reply_to = parent.map(|parent| parent.post);
     let published = api.feed().publish(viewer, post).await?;
     if let Some(parent) = parent {
@@ -109,6 +115,32 @@ pub(crate) async fn mark(
 }
 
 impl Api {
+    /// Answers a draft under a key that has published `first`. What that answers may be out of reach
+    /// by now, and what was cut short behind the publication itself is done now.
+    async fn retry(
+        &self,
+        viewer: UserId,
+        key: &IdempotencyKey,
+        first: PostId,
+        draft: &Draft,
+    ) -> Result<Response, Problem> {
+        let mut posts = self.feed().parts().outbox.posts(&[first]).await?;
+        if let Some(post) = posts.pop().flatten() {
+            let content = Content::from_bytes(&post.body)?;
+            // Nobody knows any more with what text an edited post began.
+            if post.version == 1 && content.body != draft.body {
+                return Err(Problem::new(Reason::ReusedKey));
+            }
+            let mut again = NewPost::new(post.body).with_key(key.clone());
+            again.reply_to = content.reply_to.map(|parent| parent.post);
+            self.feed().publish(viewer, again).await?;
+            if let Some(parent) = content.reply_to {
+                self.announce(parent.post);
+            }
+        }
+        self.receipt(viewer, Published::Duplicate(first)).await
+    }
+
     /// What a publication is answered with. A retry under a known key is as good as the first.
     pub(crate) async fn receipt(
         &self,

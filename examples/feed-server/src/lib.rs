@@ -25,7 +25,7 @@
 //! |---|---|
 //! | `POST /v1/session` `{"name"}` | a token for the account of that name, which is made if missing |
 //! | `GET /v1/me` | the viewer's profile |
-//! | `POST /v1/me/feed` `{"body", "reply_to"?}` | 201 and the post; 200 and the earlier one, if the `Idempotency-Key` is known |
+//! | `POST /v1/me/feed` `{"body", "reply_to"?}` | 201 and the post; 200 and the earlier one, if the `Idempotency-Key` is known; 422 if that one was sent with another text |
 //! | `GET /v1/me/feed?cursor=&limit=` | a page of the home feed |
 //! | `GET /v1/me/feed/top?cursor=&limit=` | the same, what people react to first |
 //! | `GET /v1/me/feed/live` | the home feed as it changes, as server-sent events; resumes at `Last-Event-ID` |

@@ -59,6 +59,8 @@ pub enum Reason {
     EmptyPost,
     /// 422: not a name.
     InvalidName,
+    /// 422: the idempotency key was used for a post with another text.
+    ReusedKey,
     /// 422: nobody can follow, mute or block themselves.
     Oneself,
     /// 422: the viewer follows as many as may be.
@@ -247,6 +249,7 @@ reasons! {
     InvalidBody "invalid-body" UNPROCESSABLE_ENTITY "The body does not have the shape that is wanted here."
     EmptyPost "empty-post" UNPROCESSABLE_ENTITY "A post needs a text."
     InvalidName "invalid-name" UNPROCESSABLE_ENTITY "A name has 1 to 30 letters, digits and underscores."
+    ReusedKey "reused-key" UNPROCESSABLE_ENTITY "The idempotency key was used for another post."
     Oneself "oneself" UNPROCESSABLE_ENTITY "Nobody can do this to themselves."
     TooManyFollowees "too-many-followees" UNPROCESSABLE_ENTITY "You follow as many as may be."
     RateLimited "rate-limited" TOO_MANY_REQUESTS "That was too much for now."

@@ -192,6 +192,19 @@ async fn a_post_needs_a_body_in_json_and_in_bounds() {
 }
 
 #[tokio::test]
+async fn a_key_names_one_post() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let under_key = [JSON, ("idempotency-key", "once")];
+    let hello = r#"{"body":"hello"}"#;
+    let first = ann.send(POST, "/v1/me/feed", &under_key, hello).await;
+    assert_eq!(first.status, 201);
+    let other = post(r#"{"body":"goodbye"}"#, 422, "reused-key").under(&under_key);
+    assert_refused(&ann, [other]).await;
+    assert_eq!(ann.get("/v1/me/feed").await.bodies(), ["hello"]);
+}
+
+#[tokio::test]
 async fn nobody_acts_on_themselves_or_on_what_others_wrote() {
     let house = House::new().await;
     let (ann, bob) = (house.person("ann").await, house.person("bob").await);
