@@ -1,4 +1,11 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use backend_redb::{
@@ -27,7 +34,8 @@ pub struct Store {
     pub writer: Writer,
 }
 
-/// The one file in the data directory.
+/// The one file in the data directory. It holds the secret that tokens are signed with, so both are
+/// their owner's alone.
 const FILE: &str = "feed.redb";
 
 impl Store {
@@ -37,11 +45,15 @@ impl Store {
     ///
     /// If the directory cannot be made, another process has its database open, or it is damaged.
     pub async fn open(directory: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(directory)
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
             .with_context(|| format!("cannot make the directory {}", directory.display()))?;
         let path = directory.join(FILE);
-        let database = Database::create(&path)
-            .with_context(|| format!("cannot open the database {}", path.display()))?;
+        let cannot = || format!("cannot open the database {}", path.display());
+        let file = private(&path).with_context(cannot)?;
+        let database = Database::builder().create_file(file).with_context(cannot)?;
         Self::on(database).await
     }
 
@@ -71,6 +83,13 @@ impl Store {
             writer,
         })
     }
+}
+
+/// Opens the file, which is made if it is missing.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.mode(0o600).open(path)
 }
 
 /// About how long a disk takes to note how far ids have come.

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
@@ -44,7 +45,11 @@ async fn it_makes_its_directory_serves_and_ends_at_either_signal_though_a_stream
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("not/there/yet");
         let server = start(&data);
-        assert!(data.is_dir());
+        // It holds the secret that tokens are signed with.
+        for (path, mode) in [(&data, 0o700), (&data.join("feed.redb"), 0o600)] {
+            let permissions = fs::metadata(path).unwrap().permissions();
+            assert_eq!(permissions.mode() & 0o777, mode, "{}", path.display());
+        }
         assert_eq!(stranger(&server).get("/healthz").await.status, 200);
         assert_eq!(stranger(&server).get("/").await.status, 200);
         let ann = stranger(&server).sign_in("ann").await;
