@@ -72,8 +72,11 @@ impl Store {
         let accounts = Accounts::open(&writer).await?;
         let live = LiveFeeds::new(HubOptions::default());
         let clock = Arc::new(CoarseClock::new());
-        let mut parts = feed_parts(&writer, clock, RedbFeedOptions::default()).await?;
-        wait_for_ids(&parts).await?;
+        let options = RedbFeedOptions::default();
+        // What a crash leaves is shorter; a clock that was wrong may leave anything.
+        let patience = options.ids.reserve * 2;
+        let mut parts = feed_parts(&writer, clock, options).await?;
+        wait_for_ids(&parts, patience).await?;
         parts.events = Arc::new(live.clone());
         parts.users = Some(Arc::new(accounts.clone()));
         Ok(Self {
@@ -96,17 +99,25 @@ fn private(path: &Path) -> io::Result<File> {
 const FSYNC: Duration = Duration::from_millis(10);
 
 /// After a crash, ids go on only behind all that the process before may have issued: a moment ahead
-/// of the clock. Who posts should not meet that.
-async fn wait_for_ids(parts: &FeedParts) -> anyhow::Result<()> {
+/// of the clock. Who posts should not meet that; but rather that than no server, if they are further
+/// ahead than `patience`.
+async fn wait_for_ids(parts: &FeedParts, patience: Duration) -> anyhow::Result<()> {
+    let clock = &parts.clock;
+    let start = clock.monotonic();
     while let Err(error) = parts.ids.next_id() {
         let wait = match error {
-            IdError::AwaitingMark => Some(FSYNC),
-            error => error.retry_after(),
+            IdError::AwaitingMark => FSYNC,
+            error => match error.retry_after() {
+                Some(wait) => wait,
+                None => return Err(error).context("cannot make ids of posts"),
+            },
         };
-        match wait {
-            Some(wait) => parts.clock.sleep(wait).await,
-            None => return Err(error).context("cannot make ids of posts"),
+        let waited = clock.monotonic().saturating_sub(start);
+        if waited + wait > patience {
+            tracing::warn!(?wait, "ids are ahead of the clock, and nobody can post yet");
+            break;
         }
+        clock.sleep(wait).await;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The program: how it starts, stops, and comes back after it was killed.
 
 use std::{
-    fs,
+    fs::{self, File},
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use backplane::{Clock, SystemClock};
+use backend_redb::{RedbHighWater, Writer, WriterOptions, redb::Database};
+use backplane::{
+    Clock, SystemClock,
+    id::{HighWater, Mark, Replaced},
+};
 use engines::Demo;
 use futures::future::join_all;
 use hyper::Method;
@@ -75,6 +79,37 @@ fn what_keeps_it_from_starting_is_said_in_words() {
         let message = String::from_utf8(second.stderr).unwrap();
         assert!(message.contains(words), "{message}");
     }
+}
+
+/// As a clock that was an hour ahead leaves it.
+async fn leave_a_mark_ahead(data: &Path) {
+    let database = Database::create(data.join("feed.redb")).unwrap();
+    let writer = Writer::start(Arc::new(database), WriterOptions::default()).unwrap();
+    let marks = RedbHighWater::new(&writer, "feed.main");
+    let last = marks.load().await.unwrap();
+    let mark = Mark {
+        until: SystemClock::new()
+            .now()
+            .saturating_add(Duration::from_secs(3_600)),
+        holder: 1,
+    };
+    assert_eq!(marks.replace(last, mark).await.unwrap(), Replaced::Done);
+}
+
+#[tokio::test]
+async fn it_serves_though_ids_are_ahead_of_the_clock_and_says_when_posts_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    leave_a_mark_ahead(folder.path()).await;
+    let log = File::create(folder.path().join("log")).unwrap();
+    let server = Demo::start(command(folder.path()).stderr(log)).unwrap();
+    let ann = stranger(&server).sign_in("ann").await;
+    assert_eq!(ann.get("/v1/me/feed").await.bodies(), [""; 0]);
+    let refused = ann.post("/v1/me/feed", json!({ "body": "hello" })).await;
+    assert_eq!(refused.status, 503);
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((3_000..=3_600).contains(&wait), "{wait}");
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("ids are ahead of the clock"), "{log}");
 }
 
 /// What the server has acknowledged before it was killed.
