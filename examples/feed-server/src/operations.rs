@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
@@ -35,9 +35,11 @@ async fn metrics(feed: Feed) -> Response {
 }
 
 /// What the `type` of a problem says to a person.
-async fn explain(Path(slug): Path<String>) -> Result<String, Problem> {
+async fn explain(slug: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let unknown = || Problem::new(Reason::NotFound);
+    let Path(slug) = slug.map_err(|_| unknown())?;
     let reason = Reason::ALL.iter().find(|reason| reason.slug() == slug);
-    let reason = reason.ok_or(Problem::new(Reason::NotFound))?;
+    let reason = reason.ok_or_else(unknown)?;
     let status: StatusCode = reason.status();
     Ok(format!("{status}\n{}\n", reason.title()))
 }

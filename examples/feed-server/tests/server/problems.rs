@@ -310,6 +310,8 @@ async fn every_problem_explains_itself_where_its_type_points() {
         let text = String::from_utf8(text.body.to_vec()).unwrap();
         assert!(text.contains(reason.title()), "{text}");
     }
-    let unknown = house.stranger().get("/problems/none").await;
-    assert_problem(&unknown, 404, "not-found", "explain");
+    for unknown in ["/problems/none", "/problems/%FF"] {
+        let answer = house.stranger().get(unknown).await;
+        assert_problem(&answer, 404, "not-found", unknown);
+    }
 }
