@@ -73,17 +73,21 @@ impl Api {
         Ok(states.pop().and_then(|state| state.live()))
     }
 
-    /// The original that `post` shows.
-    pub(crate) async fn original(&self, post: PostId) -> Result<Entry, Problem> {
-        let unknown = || Problem::new(Reason::UnknownPost);
-        let entry = self.entry(post).await?.ok_or_else(unknown)?;
-        if entry.is_repost() {
-            return self.entry(entry.origin).await?.ok_or_else(unknown);
+    /// The original that `post` shows, if it is there.
+    pub(crate) async fn shown(&self, post: PostId) -> Result<Option<Entry>, Problem> {
+        match self.entry(post).await? {
+            Some(entry) if entry.is_repost() => self.entry(entry.origin).await,
+            entry => Ok(entry),
         }
-        Ok(entry)
     }
 
-    /// The same, unless one of author and viewer blocks the other.
+    /// The same, or a problem.
+    pub(crate) async fn original(&self, post: PostId) -> Result<Entry, Problem> {
+        let original = self.shown(post).await?;
+        original.ok_or(Problem::new(Reason::UnknownPost))
+    }
+
+    /// The same, of an author who does not block the viewer and is not blocked.
     pub(crate) async fn visible(&self, viewer: UserId, post: PostId) -> Result<Entry, Problem> {
         let original = self.original(post).await?;
         if self.circle(viewer).await?.blocks(original.author) {

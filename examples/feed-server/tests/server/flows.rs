@@ -237,6 +237,20 @@ async fn a_deleted_post_is_nowhere() {
 }
 
 #[tokio::test]
+async fn a_reaction_is_taken_back_though_the_post_has_gone() {
+    let house = House::new().await;
+    let (ann, bob) = two(&house).await;
+    let post = ann.publish("hello").await;
+    bob.put(&format!("/v1/posts/{post}/like")).await;
+    ann.delete(&format!("/v1/posts/{post}")).await;
+    for reaction in ["like", "repost"] {
+        let answer = bob.delete(&format!("/v1/posts/{post}/{reaction}")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["liked"], false);
+    }
+}
+
+#[tokio::test]
 async fn mute_and_block_hide_and_can_be_taken_back() {
     let house = House::new().await;
     let (ann, bob) = two(&house).await;
