@@ -45,8 +45,9 @@
 //!
 //! Not a log-in: `/v1/session` gives a token to whoever names an account. It stands where your own
 //! authentication goes, so that two people can try the page. Not for the open internet: there is no
-//! TLS, no limit on accounts that an address may make, and a browser that speaks HTTP/1.1 opens six
-//! connections to a host, of which each tab holds one: put a proxy with TLS and HTTP/2 before it.
+//! TLS, no limit on the accounts and connections of one address, nothing that bounds how slowly a
+//! client reads, and a browser that speaks HTTP/1.1 opens six connections to a host, of which each tab
+//! holds one: put a proxy with TLS and HTTP/2 before it.
 
 mod account;
 mod api;
@@ -62,6 +63,7 @@ mod post;
 mod problem;
 mod react;
 mod router;
+mod serve;
 mod server;
 mod session;
 mod stop;

@@ -45,6 +45,8 @@ pub enum Reason {
     UnknownPost,
     /// 405: the path knows other methods; see the `Allow` header.
     MethodNotAllowed,
+    /// 408: the request's body took too long to come.
+    SlowBody,
     /// 410: the cursor was good once. Start again from the first page.
     ExpiredCursor,
     /// 413: the request's body is too large.
@@ -242,6 +244,7 @@ reasons! {
     UnknownUser "unknown-user" NOT_FOUND "There is no such user."
     UnknownPost "unknown-post" NOT_FOUND "There is no such post."
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "The path does not know this method."
+    SlowBody "slow-body" REQUEST_TIMEOUT "The request's body took too long."
     ExpiredCursor "expired-cursor" GONE "The cursor has expired; start again from the first page."
     OversizedBody "oversized-body" PAYLOAD_TOO_LARGE "The request's body is too large."
     OversizedPost "oversized-post" PAYLOAD_TOO_LARGE "The post is too long."

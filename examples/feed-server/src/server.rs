@@ -10,7 +10,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{Api, Stop, Store, Trigger, operations, telemetry};
+use crate::{Api, Stop, Store, Trigger, operations, serve::serve, telemetry};
 
 /// The flags that every server of this kind takes.
 #[derive(Args, Clone, Debug)]
@@ -88,7 +88,11 @@ impl Server {
 
         let mut tasks = JoinSet::new();
         tasks.spawn(work(feed, self.stop.clone()));
-        tasks.spawn(serve(self.listener, site, self.stop));
+        // An event of a live stream is small, and must not wait for company.
+        let listener = self.listener.tap_io(|connection| {
+            let _ = connection.set_nodelay(true);
+        });
+        tasks.spawn(serve(listener, site, self.stop));
         let upkeep = tokio::spawn(telemetry::keep_up(Arc::clone(&clock)));
         let failed = tokio::select! {
             _ = terminate.recv() => false,
@@ -113,17 +117,6 @@ impl Server {
 #[expect(clippy::print_stdout, reason = "a promise to scripts")]
 fn announce(address: SocketAddr) {
     println!("listening on http://{address}");
-}
-
-async fn serve(listener: TcpListener, site: Router, stop: Stop) {
-    // An event of a live stream is small, and must not wait for company.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let served = axum::serve(listener, site).with_graceful_shutdown(stop.wait());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the server failed");
-    }
 }
 
 async fn work(feed: Feed, stop: Stop) {

@@ -2,11 +2,16 @@
 
 use std::{num::NonZero, sync::Arc, time::Duration};
 
-use backplane::{memory::MemoryQueue, queue::QueueOptions, rate::Quota};
+use backplane::{ManualClock, memory::MemoryQueue, queue::QueueOptions, rate::Quota};
 use feed_core::{FeedOptions, MemorySharedCache, MemorySharedCacheOptions};
 use feed_server::{MAX_REQUEST_BODY, MAX_TEXT, Reason};
 use hyper::Method;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::yield_now,
+};
 
 use crate::{
     client::{Answer, Client},
@@ -189,6 +194,30 @@ async fn a_post_needs_a_body_in_json_and_in_bounds() {
     ];
     assert_refused(&ann, requests).await;
     assert_eq!(ann.get("/v1/me/feed").await.bodies(), [""; 0]);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_body_without_end() {
+    let clock = ManualClock::default();
+    let house = House::with(|parts| parts.clock = Arc::new(clock.clone())).await;
+    let head = "POST /v1/session HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let mut slow = TcpStream::connect(house.address).await.unwrap();
+    let half = format!("{head}content-length: 100\r\n\r\n{{");
+    slow.write_all(half.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let answered = slow.read_to_string(&mut answer);
+    let time = async {
+        loop {
+            clock.advance(Duration::from_secs(1));
+            yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = answered => ended.unwrap(),
+        () = time => unreachable!(),
+    };
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("/problems/slow-body"), "{answer}");
 }
 
 #[tokio::test]
