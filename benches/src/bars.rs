@@ -6,6 +6,8 @@ use std::{
 
 use backplane::{Clock, SystemClock, Timestamp};
 
+use crate::Machine;
+
 /// The table that a bench closes with: what each row costs, the bar it is held to, and how the
 /// peers of the same run compare.
 ///
@@ -104,13 +106,16 @@ impl Bars {
         self.measured(&self.rows).is_empty() && self.measured(&self.peers).is_empty()
     }
 
-    /// Writes the table to standard output.
+    /// Writes the table to standard output, and how fast the machine is.
     ///
     /// # Errors
     ///
     /// If standard output does not take it.
     pub fn print(&self) -> io::Result<()> {
-        write!(io::stdout().lock(), "{self}")
+        if self.is_empty() {
+            return Ok(());
+        }
+        writeln!(io::stdout().lock(), "{self}{}", Machine::measure())
     }
 
     fn measured<'a>(&'a self, rows: &'a [Row]) -> Vec<Line<'a>> {

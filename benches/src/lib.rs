@@ -6,9 +6,11 @@
 mod bars;
 mod burst;
 mod cpu;
+mod machine;
 mod sustained;
 
 pub use bars::{Bars, Row};
 pub use burst::Bursts;
 pub use cpu::CpuTime;
+pub use machine::Machine;
 pub use sustained::Sustained;
