@@ -39,7 +39,8 @@
 //! | `GET`, `PATCH` `{"body"}`, `DELETE /v1/posts/{id}` | reads, edits, deletes a post |
 //! | `PUT`, `DELETE /v1/posts/{id}/like`, `/v1/posts/{id}/repost` | does it, takes it back |
 //!
-//! Every error is an `application/problem+json` body (RFC 9457); [`Reason`] lists them.
+//! Every error is an `application/problem+json` body (RFC 9457); [`Reason`] lists them. Only what is
+//! not HTTP, or has a head that is too large, gets a bare status.
 //!
 //! # What it is not
 //!

@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use axum::{Router, serve::ListenerExt};
 use clap::Args;
 use feed_core::Feed;
@@ -75,6 +75,9 @@ impl Server {
     /// request, ends the live streams, finishes what is under way, and returns once everything is on
     /// disk.
     ///
+    /// It ends in the same way, with the reason, when the database takes no more writes, as after the
+    /// disk was full: only a new process can write again, so let a supervisor start one.
+    ///
     /// # Errors
     ///
     /// If the system lets nobody wait for signals, a part of the server fails, or the last flush does.
@@ -83,7 +86,7 @@ impl Server {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let feed = self.api.feed().clone();
         let clock = Arc::clone(&feed.parts().clock);
-        let site = operations(site, &feed);
+        let site = operations(site, &self.api);
         announce(self.listener.local_addr()?);
 
         let mut tasks = JoinSet::new();
@@ -94,12 +97,20 @@ impl Server {
         });
         tasks.spawn(serve(listener, site, self.stop));
         let upkeep = tokio::spawn(telemetry::keep_up(Arc::clone(&clock)));
-        let failed = tokio::select! {
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
-            _ = tasks.join_next() => true,
+        let ended = tokio::select! {
+            // In this order, since the parts end when the writer does.
+            biased;
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            reason = self.store.writer.stopped() => {
+                Err(reason).context("the database takes no more writes")
+            }
+            _ = tasks.join_next() => Err(anyhow!("a part of the server ended by itself")),
         };
-        tracing::info!("stopping");
+        match &ended {
+            Ok(()) => tracing::info!("stopping"),
+            Err(reason) => tracing::error!(reason = format!("{reason:#}"), "stopping"),
+        }
         self.trigger.pull();
         tokio::select! {
             () = async { while tasks.join_next().await.is_some() {} } => {}
@@ -107,9 +118,7 @@ impl Server {
         }
         upkeep.abort();
         let flushed = self.store.writer.flush().await;
-        flushed.context("the last writes may be lost")?;
-        anyhow::ensure!(!failed, "a part of the server ended by itself");
-        Ok(())
+        ended.and(flushed.context("the last writes may be lost"))
     }
 }
 

@@ -313,6 +313,24 @@ async fn a_full_queue_stores_nothing_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_server_that_cannot_write_any_more_says_so_and_promises_nothing() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    ann.publish("one").await;
+    assert_eq!(ann.get("/healthz").await.status, 200);
+    let bug = house
+        .writer
+        .run(|_| -> Result<(), _> { panic!("on purpose") });
+    bug.await.unwrap_err();
+    let health = ann.get("/healthz").await;
+    assert_problem(&health, 503, "unavailable", "healthz");
+    let refused = ann.post("/v1/me/feed", json!({ "body": "two" })).await;
+    assert_problem(&refused, 503, "unavailable", "publish");
+    assert_eq!(refused.header("retry-after"), "");
+    assert_eq!(ann.get("/v1/me/feed").await.bodies(), ["one"]);
+}
+
+#[tokio::test]
 async fn a_cursor_whose_order_is_not_kept_has_expired() {
     let house = House::with(|parts| {
         let no_room = MemorySharedCacheOptions::default().with_max_bytes(0);

@@ -81,6 +81,55 @@ fn what_keeps_it_from_starting_is_said_in_words() {
     }
 }
 
+/// The same, which finds no room on disk behind about a megabyte.
+fn command_in_little_room(data: &Path) -> Command {
+    let inner = command(data);
+    let mut command = Command::new("sh");
+    let limits = "trap '' XFSZ; ulimit -f 3000; exec \"$0\" \"$@\"";
+    let command_line = [inner.get_program()].into_iter().chain(inner.get_args());
+    command.args(["-c", limits]).args(command_line);
+    command
+}
+
+#[tokio::test]
+async fn it_ends_when_the_disk_is_full_and_nothing_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = command_in_little_room(folder.path());
+    let server = Demo::start(command.stderr(File::create(&log).unwrap())).unwrap();
+    let mut acknowledged = Vec::new();
+    let draft = json!({ "body": "x".repeat(8_000) }).to_string();
+    let headers = [("content-type", "application/json")];
+    let mut people = 0..;
+    let mut person = stranger(&server).sign_in("ann").await;
+    loop {
+        let answer = person.try_send(Method::POST, "/v1/me/feed", &headers, &draft);
+        match answer.await {
+            Ok(answer) if answer.status == 201 => {
+                acknowledged.push(answer.header("location").to_owned())
+            }
+            Ok(answer) if answer.status == 429 => {
+                person = stranger(&server)
+                    .sign_in(&name(people.next().unwrap()))
+                    .await;
+            }
+            _ => break,
+        }
+    }
+    assert!(!acknowledged.is_empty());
+    let status = server.end().unwrap();
+    assert_eq!(status.code(), Some(1), "a supervisor starts it again");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("the database takes no more writes: "), "{log}");
+
+    let server = start(folder.path());
+    let ann = stranger(&server).sign_in("ann").await;
+    for post in acknowledged {
+        assert_eq!(ann.get(&post).await.status, 200);
+    }
+    ann.publish("there is room again").await;
+}
+
 /// As a clock that was an hour ahead leaves it.
 async fn leave_a_mark_ahead(data: &Path) {
     let database = Database::create(data.join("feed.redb")).unwrap();
