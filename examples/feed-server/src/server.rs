@@ -118,7 +118,8 @@ impl Server {
         }
         upkeep.abort();
         let flushed = self.store.writer.flush().await;
-        ended.and(flushed.context("the last writes may be lost"))
+        let flushed = flushed.context("the last writes may be lost");
+        ended.and(flushed)
     }
 }
 
