@@ -44,9 +44,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The account that the path names.
 #[derive(Clone, Debug)]
-pub(crate) struct Named(pub(crate) Account);
+pub(crate) struct PathUser(pub(crate) Account);
 
-impl FromRequestParts<Api> for Named {
+impl FromRequestParts<Api> for PathUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
