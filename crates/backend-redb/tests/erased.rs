@@ -56,20 +56,20 @@ fn tables_with(path: &Path, number: u64) -> BTreeSet<String> {
 fn rows(txn: &ReadTransaction, name: &str) -> Vec<Vec<u8>> {
     let (kind, part) = name.rsplit_once('.').unwrap();
     match (kind, part) {
-        ("backplane.queue.feed", "main") => all::<u64, &[u8]>(txn, name),
+        ("backplane.queue.feed", "main")
+        | ("feed.activity.main", "users")
+        | ("feed.actions.main", "counts")
+        | ("feed.graph.main", "degrees" | "routes")
+        | ("feed.outbox.main", "posts" | "bodies" | "pasts") => all::<u64, &[u8]>(txn, name),
         ("backplane", "queues") => all::<&str, u32>(txn, name),
         ("backplane", "marks") => all::<&str, &[u8]>(txn, name),
-        ("feed.activity.main", "users") => all::<u64, &[u8]>(txn, name),
         ("feed.actions.main", "done") => all::<(u64, u8, u64, u64), ()>(txn, name),
         ("feed.actions.main", "made") => all::<(u64, u64, u8, u64), ()>(txn, name),
         ("feed.actions.main", "drawn") => all::<(u64, u64, u64, u8, u64), ()>(txn, name),
-        ("feed.actions.main", "counts") => all::<u64, &[u8]>(txn, name),
         ("feed.graph.main", "edges" | "followers") => all::<(u64, u64), &[u8]>(txn, name),
-        ("feed.graph.main", "degrees" | "routes") => all::<u64, &[u8]>(txn, name),
         ("feed.graph.main", "hides" | "hidden_by") => all::<(u64, u8, u64), ()>(txn, name),
         ("feed.graph.main", "lists" | "listed_in") => all::<(u64, u64, u64), ()>(txn, name),
         ("feed.graph.main", "stamps") => all::<&str, u64>(txn, name),
-        ("feed.outbox.main", "posts" | "bodies" | "pasts") => all::<u64, &[u8]>(txn, name),
         ("feed.outbox.main", "lines") => all::<(u64, u64), u64>(txn, name),
         ("feed.outbox.main", "keys") => all::<(u64, &str), u64>(txn, name),
         ("feed.outbox.main", "key_order") => all::<(u64, u64), &str>(txn, name),

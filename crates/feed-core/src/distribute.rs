@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use backplane::{
+    id::IdError,
     queue::{Enqueued, NewTask},
     rate::Decision,
 };
@@ -85,9 +86,11 @@ impl Feed {
     pub(crate) fn next_post(&self) -> Result<Result<PostId, Duration>> {
         match self.parts.ids.next_id() {
             Ok(id) => Ok(Ok(PostId::from(id))),
-            Err(error) => match error.retry_after() {
-                Some(retry_after) => Ok(Err(retry_after)),
-                None => Err(Error::new(ErrorKind::Unavailable, "publish", error)),
+            Err(error) => match (error.retry_after(), error) {
+                (Some(retry_after), _) => Ok(Err(retry_after)),
+                // Whoever keeps the node tries again by itself.
+                (_, IdError::AwaitingMark | IdError::LeaseExpired) => Ok(Err(KEEPER)),
+                _ => Err(Error::new(ErrorKind::Closed, "publish", error)),
             },
         }
     }
@@ -101,3 +104,6 @@ impl Feed {
         }
     }
 }
+
+/// What a keeper of ids may need to renew what it holds.
+const KEEPER: Duration = Duration::from_millis(250);

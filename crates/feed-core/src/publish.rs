@@ -34,8 +34,9 @@ pub enum Content {
     /// [`FeedParts::ids`](crate::FeedParts::ids) and must be newer than what they show: take the ids
     /// of posts from there too, or give the feed a generator that goes on from yours.
     ///
-    /// Publishing the same id again is publishing it once. A publication that was cut short is
-    /// completed by the next, so publish again until there is an answer.
+    /// Publishing the same id again is publishing it once, and counts against no quota. A publication
+    /// that was cut short is completed by the next, so publish again until there is an answer, but not
+    /// beyond: each call is a fanout, and [`FeedEvents`](crate::FeedEvents) are told again.
     Elsewhere(PostId),
 }
 
@@ -171,14 +172,20 @@ impl Feed {
                 Err(retry_after) => return Ok(Published::Busy { retry_after }),
             },
         };
-        if let Some(refusal) = self.admit(author).await? {
+        let elsewhere = matches!(post.content, Content::Elsewhere(_));
+        let again = elsewhere && self.is_by(author, id).await?;
+        if !again && let Some(refusal) = self.admit(author).await? {
             return Ok(refusal);
         }
         let mut item = Publication::new(Entry::original(id, author), body);
         item.key.clone_from(&post.key);
-        let elsewhere = matches!(post.content, Content::Elsewhere(_));
         let published = self.distribute(item, elsewhere).await?;
         self.note_post(author, published).await;
         Ok(published)
+    }
+
+    async fn is_by(&self, author: UserId, post: PostId) -> Result<bool> {
+        let live = self.state(post).await?.live();
+        Ok(live.is_some_and(|live| live.author == author))
     }
 }

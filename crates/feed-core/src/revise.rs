@@ -11,12 +11,16 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyPost`] and [`ErrorKind::OversizedPost`] for the body,
+    /// [`ErrorKind::EmptyPost`] and [`ErrorKind::OversizedPost`] for the body, [`ErrorKind::Invalid`]
+    /// for a post that the application keeps, which is [touched](Self::touch) instead,
     /// [`ErrorKind::UnknownPost`], also for a repost, [`ErrorKind::NotAuthor`], and
     /// [`ErrorKind::Full`] if the queue is full: with these nothing changed. Otherwise fails if an
     /// engine does, and a retry stores the body once more.
     pub async fn edit(&self, author: UserId, post: PostId, body: Bytes) -> Result<u32> {
         self.check_body(&body, "edit")?;
+        if self.keeps_body(post).await? == Some(false) {
+            return Err(Error::bare(ErrorKind::Invalid, "edit"));
+        }
         self.revise_post(author, post, body, "edit").await
     }
 
@@ -27,8 +31,7 @@ impl Feed {
     /// As for [`edit`](Self::edit), but for those about the body; and [`ErrorKind::Invalid`] for a
     /// post whose body the feed keeps.
     pub async fn touch(&self, author: UserId, post: PostId) -> Result<u32> {
-        let posts = self.parts.outbox.posts(&[post]).await?;
-        if posts.iter().flatten().any(|post| !post.body.is_empty()) {
+        if self.keeps_body(post).await? == Some(true) {
             return Err(Error::bare(ErrorKind::Invalid, "touch"));
         }
         self.revise_post(author, post, Bytes::new(), "touch").await
@@ -58,6 +61,17 @@ impl Feed {
         let withdrawn = self.withdraw_item(author, post).await;
         telemetry::tolerate(withdrawn, "deleted post still counted");
         Ok(true)
+    }
+
+    /// Whether the body of an original is the feed's, which never keeps an empty one, or the
+    /// application's; `None` if there is no such post.
+    async fn keeps_body(&self, post: PostId) -> Result<Option<bool>> {
+        let posts = self.parts.outbox.posts(&[post]).await?;
+        let originals = posts
+            .iter()
+            .flatten()
+            .filter(|post| !post.entry.is_repost());
+        Ok(originals.map(|post| !post.body.is_empty()).next())
     }
 
     pub(crate) async fn retract(&self, entry: Entry, op: &'static str) -> Result<()> {

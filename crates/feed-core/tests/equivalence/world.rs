@@ -170,11 +170,7 @@ impl World {
         let feed = self.feed.clone();
         match *op {
             Op::Publish(author, elsewhere) => {
-                let post = if elsewhere {
-                    NewPost::elsewhere(self.next_id())
-                } else {
-                    self.keyed()
-                };
+                let post = self.new_post(elsewhere);
                 self.publish(author, &post, persistent)
             }
             Op::Repost(actor, nth) => self.repost(actor, nth, persistent),
@@ -193,7 +189,12 @@ impl World {
                 let entry = self.model.entries.get(&post);
                 if let Some(entry) = entry.filter(|entry| !entry.is_repost()) {
                     let author = entry.author;
-                    self.call(persistent, || feed.edit(author, post, "edited".into()));
+                    let kept = now(self.sound.outbox.posts(&[post]));
+                    if kept.iter().flatten().any(|post| post.body.is_empty()) {
+                        self.call(persistent, || feed.touch(author, post));
+                    } else {
+                        self.call(persistent, || feed.edit(author, post, "edited".into()));
+                    }
                 }
                 true
             }
@@ -239,6 +240,15 @@ impl World {
                 self.clock.advance(time);
                 true
             }
+        }
+    }
+
+    /// With an id of the feed's or of the application's.
+    fn new_post(&mut self, elsewhere: bool) -> NewPost {
+        if elsewhere {
+            NewPost::elsewhere(self.next_id())
+        } else {
+            self.keyed()
         }
     }
 
