@@ -106,7 +106,7 @@ async fn it_ends_when_the_disk_is_full_and_nothing_acknowledged_is_lost() {
         let answer = person.try_send(Method::POST, "/v1/me/feed", &headers, &draft);
         match answer.await {
             Ok(answer) if answer.status == 201 => {
-                acknowledged.push(answer.header("location").to_owned())
+                acknowledged.push(answer.header("location").to_owned());
             }
             Ok(answer) if answer.status == 429 => {
                 person = stranger(&server)
