@@ -99,7 +99,7 @@ mod tests {
     impl Server {
         fn start() -> Self {
             let slow = get(|| async {
-                sleep(PATIENCE * 10).await;
+                sleep(PATIENCE * 3).await;
                 "slow"
             });
             let site = Router::new()
@@ -141,7 +141,7 @@ mod tests {
             ("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n", "slow"),
         ] {
             let mut client = server.client(sends).await;
-            let answered = timeout(PATIENCE * 20, all(&mut client)).await.unwrap();
+            let answered = timeout(PATIENCE * 5, all(&mut client)).await.unwrap();
             assert!(answered.ends_with(answer), "{sends}: {answered}");
             assert_eq!(answered.is_empty(), answer.is_empty(), "{sends}");
         }
