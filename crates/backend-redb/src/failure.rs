@@ -28,6 +28,28 @@ impl Failure {
         }
     }
 
+    /// A piece of work panicked.
+    pub(crate) fn panic() -> Self {
+        Self {
+            kind: ErrorKind::Closed,
+            source: Some(Arc::from(Box::<dyn StdError + Send + Sync>::from(
+                "a piece of work panicked",
+            ))),
+        }
+    }
+
+    /// What all work is answered after this failure has stopped the writer: `Closed`, with this as
+    /// the cause.
+    pub(crate) fn closing(self) -> Self {
+        match self.kind {
+            ErrorKind::Closed => self,
+            _ => Self {
+                kind: ErrorKind::Closed,
+                source: Some(Arc::new(self)),
+            },
+        }
+    }
+
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -35,10 +35,10 @@ impl Scratch {
     }
 }
 
-/// Memory that fails every write while it is broken.
-#[derive(Debug)]
+/// Memory that fails every write while it is broken. Clones are the same disk.
+#[derive(Clone, Debug)]
 pub(crate) struct BreakingDisk {
-    memory: InMemoryBackend,
+    memory: Arc<InMemoryBackend>,
     broken: Arc<AtomicBool>,
 }
 
@@ -47,13 +47,13 @@ impl BreakingDisk {
     pub(crate) fn new() -> (Self, Arc<AtomicBool>) {
         let broken = Arc::new(AtomicBool::new(false));
         let disk = Self {
-            memory: InMemoryBackend::new(),
+            memory: Arc::new(InMemoryBackend::new()),
             broken: Arc::clone(&broken),
         };
         (disk, broken)
     }
 
-    /// Makes a database on it.
+    /// Opens the database on it, which is made if it is empty.
     pub(crate) fn writer(self) -> Writer {
         let database = Database::builder().create_with_backend(self);
         let database = Arc::new(database.expect("the disk is sound"));

@@ -12,7 +12,7 @@ use futures::channel::oneshot;
 use parking_lot::Mutex;
 use redb::{Database, WriteTransaction};
 
-use self::line::{Line, Work};
+use self::line::{Line, Work, WorkKind};
 use crate::Failure;
 
 mod line;
@@ -30,8 +30,19 @@ mod line;
 /// # Atomicity
 ///
 /// A piece of work is on disk as a whole or not at all. One that fails is undone and does not
-/// affect the others of its transaction, which are run again without it. A commit that fails stops
-/// the writer, because what is in memory beside the database may be ahead of it from then on.
+/// affect the others of its transaction, which are run again without it.
+///
+/// # When it stops
+///
+/// A commit that fails stops the writer for good, because what is in memory beside the database may
+/// be ahead of it from then on; so does work that panics. [`stopped`](Self::stopped) tells, and says
+/// why. Whoever waited for that commit learns that it is not known whether their work is on disk
+/// (`Unavailable`, as a rule). Everybody else is [`ErrorKind::Closed`], with the reason as its
+/// source: no retry on this writer, or on a store of it, can succeed.
+///
+/// That holds for a full disk too, also when there is room again: redb refuses all that comes after
+/// a write or `fsync` that failed, and no call takes that back. The way on is to drop the stores and
+/// the writer, and to open the file again, for which the process need not end.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -124,14 +135,15 @@ impl Writer {
     ///
     /// `work` runs on the writer's thread and must not block. It may run more than once, each time
     /// on a transaction without its earlier writes, so it must not change anything else; only the
-    /// last outcome counts. If it panics, the writer stops: this and all other work, now and later,
-    /// is [`ErrorKind::Closed`], and nothing of the transaction is on disk.
+    /// last outcome counts. If it panics, the writer stops, and nothing of the transaction is on
+    /// disk.
     ///
     /// # Errors
     ///
     /// What `work` returned; `Full` if too much waits, and `Closed` if the writer has stopped:
-    /// nothing was written. `Unavailable` if a commit failed, this or an earlier one: the writer
-    /// has stopped, and the database must be opened again to learn what is on disk.
+    /// nothing was written. If the commit of this work failed, what that failed with, `Unavailable`
+    /// as a rule: the writer has stopped, and the database must be opened again to learn whether the
+    /// work is on disk.
     ///
     /// # Cancel safety
     ///
@@ -141,7 +153,9 @@ impl Writer {
         &self,
         work: impl FnMut(&WriteTransaction) -> Result<T, Failure> + Send + 'static,
     ) -> impl Future<Output = Result<T, Failure>> + Send + 'static {
-        let answer = self.permit().map(|permit| permit.queue(true, work));
+        let answer = self
+            .permit()
+            .map(|permit| permit.queue(WorkKind::Write, work));
         async { wait(answer?).await }
     }
 
@@ -149,14 +163,61 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// `Full`, `Closed` and `Unavailable`, as for [`run`](Self::run).
+    /// As for [`run`](Self::run).
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing back.
     pub fn flush(&self) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
-        let answer = self.permit().map(|permit| permit.queue(false, |_| Ok(())));
+        let answer = self.permit();
+        let answer = answer.map(|permit| permit.queue(WorkKind::Flush, |_| Ok(())));
         async { wait(answer?).await }
+    }
+
+    /// Completes when the writer has stopped for good, with the reason; at once if it has. The
+    /// reason is [`ErrorKind::Closed`], and its source says what happened: the disk failed or is
+    /// full, or work panicked. There is no source if the last clone of the writer was dropped.
+    ///
+    /// A process that has nothing to do without its file ends here, or opens the file again as
+    /// [said above](Self#when-it-stops). The future does not keep the writer from being dropped,
+    /// and runs under any executor.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use backend_redb::{Writer, WriterOptions, redb::Database};
+    /// # use backplane::ErrorKind;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("data.redb");
+    /// let writer = Writer::start(Arc::new(Database::create(path)?), WriterOptions::default())?;
+    /// let stopped = writer.stopped(); // in a server: select! on it beside the signals
+    /// drop(writer);
+    /// assert_eq!(stopped.await.kind(), ErrorKind::Closed);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing.
+    pub fn stopped(&self) -> impl Future<Output = Failure> + Send + use<> {
+        let line = Arc::clone(&self.thread.line);
+        async move { line.closed().await }
+    }
+
+    /// Whether work is still taken: for a store that answers from memory, which is ahead of the file
+    /// once the writer has stopped.
+    ///
+    /// # Errors
+    ///
+    /// The reason, as [`stopped`](Self::stopped) tells it, if the writer has stopped.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.thread
+            .line
+            .state
+            .lock()
+            .closed
+            .clone()
+            .map_or(Ok(()), Err)
     }
 
     /// Claims `table`, if nobody has it: for a store that keeps in memory what lies there, and so
@@ -175,7 +236,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// `Full` if too much waits; `Closed` or `Unavailable` if the writer has stopped.
+    /// `Full` if too much waits, and `Closed` if the writer has stopped.
     pub fn permit(&self) -> Result<Permit<'_>, Failure> {
         let line = &*self.thread.line;
         let mut state = line.state.lock();
@@ -207,7 +268,20 @@ impl Permit<'_> {
         self,
         work: impl FnMut(&WriteTransaction) -> Result<T, Failure> + Send + 'static,
     ) -> impl Future<Output = Result<T, Failure>> + Send + 'static {
-        wait(self.queue(true, work))
+        wait(self.queue(WorkKind::Write, work))
+    }
+
+    /// As [`run`](Self::run), for work that writes what the caller holds in memory already, and on
+    /// which later work builds. If it fails, memory is ahead of the file, so the writer stops.
+    ///
+    /// # Errors
+    ///
+    /// As stated there; if `work` fails, `Closed` with that failure as its source.
+    pub fn catch_up<T: Send + 'static>(
+        self,
+        work: impl FnMut(&WriteTransaction) -> Result<T, Failure> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Failure>> + Send + 'static {
+        wait(self.queue(WorkKind::CatchUp, work))
     }
 
     /// See [`Writer::flush`], which cannot be `Full` any more.
@@ -216,18 +290,18 @@ impl Permit<'_> {
     ///
     /// As stated there.
     pub fn flush(self) -> impl Future<Output = Result<(), Failure>> + Send + 'static {
-        wait(self.queue(false, |_| Ok(())))
+        wait(self.queue(WorkKind::Flush, |_| Ok(())))
     }
 
     fn queue<T: Send + 'static>(
         self,
-        writes: bool,
+        kind: WorkKind,
         work: impl FnMut(&WriteTransaction) -> Result<T, Failure> + Send + 'static,
     ) -> oneshot::Receiver<Result<T, Failure>> {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(Work {
+            kind,
             run: work,
-            writes,
             outcome: None,
             answer,
         });
@@ -283,12 +357,18 @@ impl Drop for WriterThread {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
+    use std::{
+        error::Error as _,
+        pin::pin,
+        sync::{atomic::Ordering, mpsc},
+        task::Poll,
+    };
 
-    use futures::future::join_all;
+    use futures::{future::join_all, poll};
     use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
     use super::*;
+    use crate::scratch::BreakingDisk;
 
     const NUMBERS: TableDefinition<'_, u64, u64> = TableDefinition::new("numbers");
 
@@ -396,7 +476,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_closes_the_writer_and_leaves_nothing() {
+    async fn a_panic_stops_the_writer_and_leaves_nothing() {
         let writer = writer(WriterOptions::default());
         put(&writer, 1).await.unwrap();
         let release = block(&writer);
@@ -408,6 +488,99 @@ mod tests {
         let later = put(&writer, 3).await.unwrap_err();
         assert_eq!(later.kind(), ErrorKind::Closed);
         assert_eq!(stored(&writer), [1]);
+        let reason = writer.check().unwrap_err();
+        assert_eq!(cause(&reason), "a piece of work panicked");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_stop_learns_the_reason() {
+        let writer = writer(WriterOptions::default());
+        let mut stopped = pin!(writer.stopped());
+        assert!(poll!(&mut stopped).is_pending());
+        writer.check().unwrap();
+        let panics = writer.run(|_| -> Result<(), _> { panic!("on purpose") });
+        assert_eq!(panics.await.unwrap_err().kind(), ErrorKind::Closed);
+        let Poll::Ready(reason) = poll!(&mut stopped) else {
+            panic!("it has stopped before anybody learns of the panic");
+        };
+        for reason in [reason, writer.stopped().await] {
+            assert_eq!(reason.kind(), ErrorKind::Closed);
+            assert_eq!(cause(&reason), "a piece of work panicked");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_writer_has_stopped_for_no_other_reason() {
+        let writer = writer(WriterOptions::default());
+        let stopped = writer.stopped();
+        drop(writer);
+        let reason = stopped.await;
+        assert_eq!(reason.kind(), ErrorKind::Closed);
+        assert!(reason.source().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_failed_commit_is_in_doubt_and_closes_to_all_others() {
+        let (disk, broken) = BreakingDisk::new();
+        let writer = disk.writer();
+        put(&writer, 1).await.unwrap();
+        let stopped = writer.stopped();
+        broken.store(true, Ordering::Relaxed);
+        let in_doubt = put(&writer, 2).await.unwrap_err();
+        assert_eq!(in_doubt.kind(), ErrorKind::Unavailable);
+        broken.store(false, Ordering::Relaxed);
+        let later = put(&writer, 3).await.unwrap_err();
+        for failure in [later, stopped.await, writer.check().unwrap_err()] {
+            assert_eq!(failure.kind(), ErrorKind::Closed);
+            assert!(!failure.of("put").is_retryable());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_waits_while_a_commit_fails_is_not_done() {
+        let (disk, broken) = BreakingDisk::new();
+        let writer = disk.writer();
+        let release = block(&writer);
+        let queued = put(&writer, 1);
+        broken.store(true, Ordering::Relaxed);
+        drop(release);
+        assert_eq!(queued.await.unwrap_err().kind(), ErrorKind::Closed);
+    }
+
+    #[tokio::test]
+    async fn a_disk_with_room_again_is_opened_again_in_the_same_process() {
+        let (disk, broken) = BreakingDisk::new();
+        let same_disk = disk.clone();
+        let writer = disk.writer();
+        put(&writer, 1).await.unwrap();
+        broken.store(true, Ordering::Relaxed);
+        put(&writer, 2).await.unwrap_err();
+        drop(writer);
+        broken.store(false, Ordering::Relaxed);
+        let writer = same_disk.writer();
+        put(&writer, 3).await.unwrap();
+        assert_eq!(stored(&writer), [1, 3]);
+    }
+
+    #[tokio::test]
+    async fn memory_that_the_file_cannot_catch_up_with_stops_the_writer() {
+        let writer = writer(WriterOptions::default());
+        put(&writer, 1).await.unwrap();
+        let release = block(&writer);
+        let together = put(&writer, 2);
+        let permit = writer.permit().unwrap();
+        let fails = permit.catch_up(|_| Err::<(), _>(Failure::corrupt("on purpose")));
+        drop(release);
+        for failure in [fails.await.unwrap_err(), together.await.unwrap_err()] {
+            assert_eq!(failure.kind(), ErrorKind::Closed);
+            assert_eq!(cause(&failure), "stored data corrupt");
+        }
+        assert_eq!(stored(&writer), [1]);
+        writer.check().unwrap_err();
+    }
+
+    fn cause(failure: &Failure) -> String {
+        failure.source().expect("it has a cause").to_string()
     }
 
     #[tokio::test]

@@ -1,10 +1,4 @@
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use ::backplane::{
     Clock, Error, ErrorKind, Result, Signal,
@@ -14,7 +8,7 @@ use ::backplane::{
     },
 };
 use async_trait::async_trait;
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, FutureExt, select};
 use parking_lot::{Mutex, MutexGuard};
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
@@ -41,8 +35,9 @@ use crate::{Claim, Failure, Permit, Writer};
 ///
 /// # Failures
 ///
-/// Once a write failed, the queue and the file may differ, so every later call is `Unavailable`:
-/// open the database and the queue again.
+/// The queue ends with its [`Writer`], whatever stopped that: who [waits](TaskQueue::ready) is
+/// woken, and every call is `Closed` from then on, also one that needs no disk, because the queue may
+/// be ahead of the file. Open the database and the queue again.
 #[derive(Debug)]
 pub struct RedbQueue {
     writer: Writer,
@@ -51,8 +46,6 @@ pub struct RedbQueue {
     /// What `clock` read when the queue was opened.
     opened: Moment,
     ledger: Mutex<Ledger>,
-    /// A write failed, also if nobody waited for it.
-    failed: Arc<AtomicBool>,
     stirred: Signal,
     _claim: Claim,
 }
@@ -87,7 +80,6 @@ impl RedbQueue {
             clock,
             opened,
             ledger: Mutex::new(ledger),
-            failed: Arc::default(),
             stirred: Signal::default(),
             _claim: claim,
         })
@@ -135,12 +127,8 @@ impl RedbQueue {
         }
         let encoded = |(task, record): (TaskId, Option<_>)| (task, record.as_ref().map(encode));
         let changes: Vec<_> = changes.into_iter().map(encoded).collect();
-        let (table, failed) = (Arc::clone(&self.table), Arc::clone(&self.failed));
-        let store = permit.run(move |txn| {
-            let stored = store(txn, &table, &changes);
-            failed.fetch_or(stored.is_err(), Ordering::Relaxed);
-            stored
-        });
+        let table = Arc::clone(&self.table);
+        let store = permit.catch_up(move |txn| store(txn, &table, &changes));
         store.boxed()
     }
 
@@ -152,9 +140,7 @@ impl RedbQueue {
     }
 
     fn lock(&self, op: &'static str) -> Result<MutexGuard<'_, Ledger>> {
-        if self.failed.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Unavailable, op, "a write failed"));
-        }
+        self.writer.check().map_err(|failure| failure.of(op))?;
         Ok(self.ledger.lock())
     }
 }
@@ -206,13 +192,14 @@ impl TaskQueue for RedbQueue {
     }
 
     async fn ready(&self) -> Result<()> {
+        let mut stopped = pin!(self.writer.stopped());
         loop {
             let stirred = self.stirred.listen();
             let wait = self.look("ready", Ledger::next_due)?;
             if wait == Some(Duration::ZERO) {
                 return Ok(());
             }
-            stirred.or_after(wait, &*self.clock).await;
+            select(pin!(stirred.or_after(wait, &*self.clock)), &mut stopped).await;
         }
     }
 }
@@ -263,17 +250,21 @@ fn since_epoch(opened: Moment, clock: &dyn Clock) -> Moment {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::{path::Path, sync::atomic::Ordering};
 
     use ::backplane::{
         ManualClock,
         conformance::{Fresh, TestTime, queue::options},
         queue::Priority,
     };
+    use futures::poll;
     use redb::Database;
 
     use super::*;
-    use crate::{WriterOptions, scratch::BreakingDisk};
+    use crate::{
+        WriterOptions,
+        scratch::{BreakingDisk, Scratch},
+    };
 
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -373,13 +364,37 @@ mod tests {
         let queue = open(&writer, &ManualClock::default()).await.unwrap();
         queue.enqueue(&[NewTask::new("a")]).await.unwrap();
         broken.store(true, Ordering::Relaxed);
-        for _ in 0..2 {
-            let failed = queue.enqueue(&[NewTask::new("b")]).await.unwrap_err();
-            assert_eq!(failed.kind(), ErrorKind::Unavailable);
-        }
+        let failed = queue.enqueue(&[NewTask::new("b")]).await.unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Unavailable, "b may be on disk");
         broken.store(false, Ordering::Relaxed);
-        let failed = queue.lease(1, MINUTE).await.unwrap_err();
-        assert_eq!(failed.kind(), ErrorKind::Unavailable, "b is not on disk");
+        let enqueued = queue.enqueue(&[NewTask::new("b")]).await;
+        assert_eq!(enqueued.unwrap_err().kind(), ErrorKind::Closed);
+        let leased = queue.lease(1, MINUTE).await;
+        assert_eq!(leased.unwrap_err().kind(), ErrorKind::Closed);
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_the_work_of_another_store_ends_the_queue() {
+        let writer = Scratch::new().writer();
+        let queue = open(&writer, &ManualClock::default()).await.unwrap();
+        queue.enqueue(&[NewTask::new("a")]).await.unwrap();
+        let lease = queue.lease(1, MINUTE).await.unwrap().remove(0);
+        let mut ready = queue.ready();
+        assert!(poll!(&mut ready).is_pending());
+
+        let panics = writer.run(|_| -> Result<(), _> { panic!("on purpose") });
+        panics.await.unwrap_err();
+        let errors = [
+            ready.await.unwrap_err(),
+            queue.extend(&[lease.key], MINUTE).await.unwrap_err(),
+            queue.stats().await.unwrap_err(),
+            queue.dead_letters(None, 1).await.unwrap_err(),
+            queue.enqueue(&[NewTask::new("b")]).await.unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::Closed);
+            assert!(!error.is_retryable());
+        }
     }
 
     #[tokio::test]

@@ -1,14 +1,7 @@
 mod record;
 mod unsaved;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use ::backplane::{Clock, Timestamp};
 use async_trait::async_trait;
@@ -41,8 +34,9 @@ use crate::{
 ///
 /// # Failures
 ///
-/// Once a write failed, what was read before and the file may differ, so every later call is
-/// `Unavailable`: open the database and the store again.
+/// The store ends with its [`Writer`], whatever stopped that: every call is `Closed` from then on,
+/// also one that needs no disk, because what was read before may be ahead of the file. Open the
+/// database and the store again.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -65,8 +59,6 @@ pub struct RedbActivity {
     clock: Arc<dyn Clock>,
     options: RedbActivityOptions,
     state: Mutex<State>,
-    /// A write failed, also if nobody waited for it.
-    failed: Arc<AtomicBool>,
     _claim: Claim,
 }
 
@@ -121,7 +113,6 @@ impl RedbActivity {
             clock,
             options,
             state: Mutex::new(state),
-            failed: Arc::default(),
             _claim: claim,
         })
     }
@@ -131,7 +122,7 @@ impl RedbActivity {
         loop {
             let (number, saved) = {
                 let mut state = self.lock(op)?;
-                self.settle(&mut state.unsaved);
+                state.unsaved.settle();
                 if state.unsaved.len() < self.options.max_unsaved {
                     return Ok(());
                 }
@@ -233,26 +224,9 @@ impl RedbActivity {
         number: u64,
         saved: BoxFuture<'static, Result<(), Failure>>,
     ) -> Result<()> {
-        let saved = saved.await;
-        self.failed.fetch_or(saved.is_err(), Ordering::Relaxed);
-        saved.map_err(|failure| failure.of(op))?;
+        saved.await.map_err(|failure| failure.of(op))?;
         self.lock(op)?.unsaved.forget(number);
         Ok(())
-    }
-
-    /// Looks whether what nobody waits for is on disk by now.
-    fn settle(&self, unsaved: &mut Unsaved) {
-        let Some((number, saved)) = &mut unsaved.saving else {
-            return;
-        };
-        let number = *number;
-        if let Some(saved) = saved.now_or_never() {
-            unsaved.saving = None;
-            self.failed.fetch_or(saved.is_err(), Ordering::Relaxed);
-            if saved.is_ok() {
-                unsaved.forget(number);
-            }
-        }
     }
 
     /// Hands all that the writer does not have to it, and says up to which change that is.
@@ -268,29 +242,24 @@ impl RedbActivity {
         if records.is_empty() {
             return (number, permit.flush().boxed());
         }
-        let (tables, failed) = (Arc::clone(self.store.tables()), Arc::clone(&self.failed));
-        let saved = permit.run(move |txn| {
-            let write = || {
-                let mut users = tables.users.write(txn)?;
-                for (user, record) in &records {
-                    if record.is_known {
-                        users.insert(user.get(), &*record.encode())?;
-                    } else {
-                        users.remove(user.get())?;
-                    }
+        let tables = Arc::clone(self.store.tables());
+        let saved = permit.catch_up(move |txn| {
+            let mut users = tables.users.write(txn)?;
+            for (user, record) in &records {
+                if record.is_known {
+                    users.insert(user.get(), &*record.encode())?;
+                } else {
+                    users.remove(user.get())?;
                 }
-                Ok(())
-            };
-            let written = write();
-            failed.fetch_or(written.is_err(), Ordering::Relaxed);
-            written
+            }
+            Ok(())
         });
         (number, saved.boxed())
     }
 
     /// Hands notes to the writer if they have waited long enough and it is done with earlier ones.
     fn save_if_due(&self, state: &mut State) -> Result<(), Failure> {
-        self.settle(&mut state.unsaved);
+        state.unsaved.settle();
         let waited = self.clock.monotonic().saturating_sub(state.saved_at);
         if waited < self.options.lag || !state.unsaved.has_new() || state.unsaved.saving.is_some() {
             return Ok(());
@@ -305,9 +274,8 @@ impl RedbActivity {
     }
 
     fn lock(&self, op: &'static str) -> Result<MutexGuard<'_, State>> {
-        if self.failed.load(Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Unavailable, op, "a write failed"));
-        }
+        let open = self.store.writer().check();
+        open.map_err(|failure| failure.of(op))?;
         Ok(self.state.lock())
     }
 }

@@ -1,8 +1,12 @@
 //! The work that waits, and how it is done together.
 
-use std::{collections::VecDeque, fmt};
+use std::{
+    collections::VecDeque,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-use ::backplane::ErrorKind;
+use ::backplane::{ErrorKind, Signal};
 use futures::channel::oneshot;
 use parking_lot::{Condvar, Mutex};
 use redb::{Database, WriteTransaction};
@@ -15,6 +19,7 @@ use crate::Failure;
 pub(super) struct Line {
     pub(super) state: Mutex<LineState>,
     filled: Condvar,
+    closes: Signal,
     pub(super) options: WriterOptions,
 }
 
@@ -22,7 +27,7 @@ pub(super) struct Line {
 pub(super) struct LineState {
     pub(super) jobs: VecDeque<Box<dyn Job>>,
     pub(super) reserved: usize,
-    /// Why no more work is taken.
+    /// Why no more work is taken, for good. Nothing else says so.
     pub(super) closed: Option<Failure>,
 }
 
@@ -41,35 +46,47 @@ impl Line {
         Self {
             state: Mutex::default(),
             filled: Condvar::new(),
+            closes: Signal::default(),
             options,
         }
     }
 
-    /// Adds a job to the end, unless the line is closed: then nobody answers it.
+    /// Adds a job to the end, unless the line is closed: then it is answered so.
     pub(super) fn push(&self, job: Box<dyn Job>) {
         let mut state = self.state.lock();
-        if state.closed.is_none() {
-            state.jobs.push_back(job);
-            self.filled.notify_one();
+        match state.closed.clone() {
+            None => {
+                state.jobs.push_back(job);
+                self.filled.notify_one();
+            }
+            Some(reason) => {
+                drop(state);
+                job.answer(Some(reason));
+            }
         }
     }
 
-    /// Does the work that comes until the line is closed and empty, or a commit fails.
+    /// Does the work that comes until the line is closed and empty, or until it must stop.
     pub(super) fn serve(&self, database: &Database) {
         let _closes = CloseWhenDone(self);
         while let Some(jobs) = self.next_group() {
-            let (jobs, failure) = commit(database, jobs);
-            let has_failed = failure.is_some();
-            if let Some(failure) = failure.clone() {
-                // Before anybody learns of it, so that nobody goes on as though nothing happened.
-                self.close(failure);
-            }
+            let (jobs, stop) = commit(database, jobs);
+            let Some(stop) = stop else {
+                for job in jobs {
+                    job.answer(None);
+                }
+                continue;
+            };
+            // Before anybody learns of it, so that nobody goes on as though nothing happened.
+            let reason = self.close(stop.reason());
+            let answer = match stop {
+                Stop::Undone(_) => reason,
+                Stop::InDoubt(failure) => failure,
+            };
             for job in jobs {
-                job.answer(failure.clone());
+                job.answer(Some(answer.clone()));
             }
-            if has_failed {
-                return;
-            }
+            return;
         }
     }
 
@@ -86,9 +103,24 @@ impl Line {
         Some(state.jobs.drain(..size).collect())
     }
 
-    pub(super) fn close(&self, reason: Failure) {
-        self.state.lock().closed.get_or_insert(reason);
+    /// Closes the line for good, unless it is, and says why it was closed.
+    pub(super) fn close(&self, reason: Failure) -> Failure {
+        let reason = self.state.lock().closed.get_or_insert(reason).clone();
         self.filled.notify_one();
+        self.closes.raise();
+        reason
+    }
+
+    /// Waits until the line is closed, and says why it was.
+    pub(super) async fn closed(&self) -> Failure {
+        loop {
+            let closes = self.closes.listen();
+            let reason = self.state.lock().closed.clone();
+            if let Some(reason) = reason {
+                return reason;
+            }
+            closes.await;
+        }
     }
 }
 
@@ -97,24 +129,21 @@ struct CloseWhenDone<'a>(&'a Line);
 
 impl Drop for CloseWhenDone<'_> {
     fn drop(&mut self) {
-        self.0.close(Failure::bare(ErrorKind::Closed));
-        let mut state = self.0.state.lock();
-        let unanswered = std::mem::take(&mut state.jobs);
-        drop(state);
-        drop(unanswered);
+        let reason = self.0.close(Failure::bare(ErrorKind::Closed));
+        let unanswered = std::mem::take(&mut self.0.state.lock().jobs);
+        for job in unanswered {
+            job.answer(Some(reason.clone()));
+        }
     }
 }
 
 /// Commits in one transaction all jobs that do not fail, and answers those that do. Returns the
-/// others, and why the transaction failed, if it did.
-fn commit(
-    database: &Database,
-    mut jobs: Vec<Box<dyn Job>>,
-) -> (Vec<Box<dyn Job>>, Option<Failure>) {
+/// others, and why no more can be done, if so.
+fn commit(database: &Database, mut jobs: Vec<Box<dyn Job>>) -> (Vec<Box<dyn Job>>, Option<Stop>) {
     loop {
         match attempt(database, &mut jobs) {
             Attempt::Committed => return (jobs, None),
-            Attempt::Failed(failure) => return (jobs, Some(failure)),
+            Attempt::Stopped(stop) => return (jobs, Some(stop)),
             Attempt::FailedAt(index, failure) => jobs.remove(index).answer(Some(failure)),
         }
     }
@@ -124,8 +153,23 @@ enum Attempt {
     Committed,
     /// One job failed; nothing is on disk.
     FailedAt(usize, Failure),
-    /// The transaction failed.
-    Failed(Failure),
+    Stopped(Stop),
+}
+
+/// Why no more work can be done.
+enum Stop {
+    /// Nothing of the transaction is on disk.
+    Undone(Failure),
+    /// All of the transaction is on disk, or nothing.
+    InDoubt(Failure),
+}
+
+impl Stop {
+    /// What all later work is answered.
+    fn reason(&self) -> Failure {
+        let (Self::Undone(failure) | Self::InDoubt(failure)) = self;
+        failure.clone().closing()
+    }
 }
 
 fn attempt(database: &Database, jobs: &mut [Box<dyn Job>]) -> Attempt {
@@ -134,28 +178,30 @@ fn attempt(database: &Database, jobs: &mut [Box<dyn Job>]) -> Attempt {
     }
     let transaction = match database.begin_write() {
         Ok(transaction) => transaction,
-        Err(error) => return Attempt::Failed(error.into()),
+        Err(error) => return Attempt::Stopped(Stop::Undone(error.into())),
     };
     for (index, job) in jobs.iter_mut().enumerate() {
-        if let Err(failure) = job.run(&transaction) {
-            return match transaction.abort() {
-                Ok(()) => Attempt::FailedAt(index, failure),
-                Err(error) => Attempt::Failed(error.into()),
-            };
-        }
+        let Err(failed) = job.run(&transaction) else {
+            continue;
+        };
+        return match (transaction.abort(), failed) {
+            (_, Failed::Stops(failure)) => Attempt::Stopped(Stop::Undone(failure)),
+            (Err(error), _) => Attempt::Stopped(Stop::Undone(error.into())),
+            (Ok(()), Failed::Alone(failure)) => Attempt::FailedAt(index, failure),
+        };
     }
     if !jobs.iter().any(|job| job.writes()) {
         return Attempt::Committed;
     }
     match transaction.commit() {
         Ok(()) => Attempt::Committed,
-        Err(error) => Attempt::Failed(error.into()),
+        Err(error) => Attempt::Stopped(Stop::InDoubt(error.into())),
     }
 }
 
 /// One caller's work.
 pub(super) trait Job: Send {
-    fn run(&mut self, transaction: &WriteTransaction) -> Result<(), Failure>;
+    fn run(&mut self, transaction: &WriteTransaction) -> Result<(), Failed>;
 
     /// Whether a run may have changed the transaction.
     fn writes(&self) -> bool;
@@ -164,11 +210,29 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, failure: Option<Failure>);
 }
 
+/// How a job failed.
+pub(super) enum Failed {
+    /// It is undone, and the others go on.
+    Alone(Failure),
+    /// Memory beside the file is ahead of it now, so nothing may go on.
+    Stops(Failure),
+}
+
 pub(super) struct Work<T, F> {
+    pub(super) kind: WorkKind,
     pub(super) run: F,
-    pub(super) writes: bool,
     pub(super) outcome: Option<T>,
     pub(super) answer: oneshot::Sender<Result<T, Failure>>,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum WorkKind {
+    /// Changes nothing.
+    Flush,
+    /// Decides by what is on disk.
+    Write,
+    /// Writes what memory holds already.
+    CatchUp,
 }
 
 impl<T, F> Job for Work<T, F>
@@ -176,13 +240,21 @@ where
     T: Send,
     F: FnMut(&WriteTransaction) -> Result<T, Failure> + Send,
 {
-    fn run(&mut self, transaction: &WriteTransaction) -> Result<(), Failure> {
-        self.outcome = Some((self.run)(transaction)?);
-        Ok(())
+    fn run(&mut self, transaction: &WriteTransaction) -> Result<(), Failed> {
+        // Nobody sees again what a panic left behind: the writer stops.
+        match catch_unwind(AssertUnwindSafe(|| (self.run)(transaction))) {
+            Ok(Ok(outcome)) => {
+                self.outcome = Some(outcome);
+                Ok(())
+            }
+            Ok(Err(failure)) if self.kind == WorkKind::CatchUp => Err(Failed::Stops(failure)),
+            Ok(Err(failure)) => Err(Failed::Alone(failure)),
+            Err(_) => Err(Failed::Stops(Failure::panic())),
+        }
     }
 
     fn writes(&self) -> bool {
-        self.writes
+        self.kind != WorkKind::Flush
     }
 
     fn answer(self: Box<Self>, failure: Option<Failure>) {

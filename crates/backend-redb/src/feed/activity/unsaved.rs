@@ -1,7 +1,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use feed_core::UserId;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 
 use super::record::Record;
 use crate::Failure;
@@ -55,6 +55,20 @@ impl Unsaved {
         let records = records.collect();
         self.taken = self.last;
         (self.last, records)
+    }
+
+    /// Looks whether what nobody waits for is on disk by now. If that failed, the writer has stopped.
+    pub(super) fn settle(&mut self) {
+        let Some((number, saved)) = &mut self.saving else {
+            return;
+        };
+        let number = *number;
+        if let Some(saved) = saved.now_or_never() {
+            self.saving = None;
+            if saved.is_ok() {
+                self.forget(number);
+            }
+        }
     }
 
     /// Forgets what is on disk: all changes up to this one.
