@@ -184,20 +184,7 @@ impl World {
                 true
             }
             Op::Reply(author, nth) => self.reply(UserId::new(author), nth, persistent),
-            Op::Edit(nth) => {
-                let post = self.pick(nth);
-                let entry = self.model.entries.get(&post);
-                if let Some(entry) = entry.filter(|entry| !entry.is_repost()) {
-                    let author = entry.author;
-                    let kept = now(self.sound.outbox.posts(&[post]));
-                    if kept.iter().flatten().any(|post| post.body.is_empty()) {
-                        self.call(persistent, || feed.touch(author, post));
-                    } else {
-                        self.call(persistent, || feed.edit(author, post, "edited".into()));
-                    }
-                }
-                true
-            }
+            Op::Edit(nth) => self.edit(nth, persistent),
             Op::Delete(nth) => self.delete(nth, persistent),
             Op::Follow(viewer, author, hide_reposts) => {
                 let settings = EdgeSettings::default().with_hide_reposts(hide_reposts);
@@ -302,6 +289,24 @@ impl World {
             });
         }
         done.is_some()
+    }
+
+    fn edit(&self, nth: usize, persistent: bool) -> bool {
+        let (feed, post) = (&self.feed, self.pick(nth));
+        let entry = self.model.entries.get(&post);
+        let Some(author) = entry
+            .filter(|entry| !entry.is_repost())
+            .map(|entry| entry.author)
+        else {
+            return true;
+        };
+        let kept = now(self.sound.outbox.posts(&[post]));
+        if kept.iter().flatten().any(|post| post.body.is_empty()) {
+            self.call(persistent, || feed.touch(author, post));
+        } else {
+            self.call(persistent, || feed.edit(author, post, "edited".into()));
+        }
+        true
     }
 
     fn delete(&mut self, nth: usize, persistent: bool) -> bool {
