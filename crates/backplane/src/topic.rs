@@ -37,6 +37,12 @@ impl Topic {
     pub const fn hash64(&self) -> u64 {
         self.hash
     }
+
+    /// Whether one is a clone of the other, so that equality need not read the text.
+    #[inline]
+    pub(crate) fn shares_text(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.name, &other.name)
+    }
 }
 
 impl FromStr for Topic {
@@ -61,8 +67,7 @@ impl FromStr for Topic {
 
 impl PartialEq for Topic {
     fn eq(&self, other: &Self) -> bool {
-        // Clones share the text, which then need not be read.
-        self.hash == other.hash && (Arc::ptr_eq(&self.name, &other.name) || self.name == other.name)
+        self.hash == other.hash && (self.shares_text(other) || self.name == other.name)
     }
 }
 

@@ -44,11 +44,11 @@ fn subscribe(connection: &Connection, topic: &Topic) {
     subscribed.expect("room");
 }
 
-/// What is allocated anew and stays, in bytes a subscription.
-fn bytes_each(subscriptions: usize, subscribe: impl FnOnce()) -> f64 {
-    let kept = measure(subscribe).bytes_current;
+/// What `add` allocates and keeps, in bytes for each of `count`.
+fn bytes_each(count: usize, add: impl FnOnce()) -> f64 {
+    let kept = measure(add).bytes_current;
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let each = kept as f64 / subscriptions as f64;
+    let each = kept as f64 / count as f64;
     each
 }
 
@@ -82,6 +82,19 @@ fn a_broadcast_allocates_nothing() {
     // Queues grow to what a round needs, and the history to its bound.
     broadcast(20);
     assert_eq!(measure(|| broadcast(100)).count_total, 0);
+}
+
+#[test]
+fn a_connection_costs_at_most_256_bytes() {
+    const COUNT: usize = 100_000;
+    let hub = Hub::new(HubOptions::inline());
+    let mut everybody = Vec::new();
+    let each = bytes_each(COUNT, || {
+        for _ in 0..100 {
+            everybody.extend(connections(&hub, COUNT / 100));
+        }
+    });
+    assert!(each <= 256.0, "{each} bytes");
 }
 
 #[test]

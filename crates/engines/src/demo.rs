@@ -59,12 +59,21 @@ impl Demo {
     /// # Errors
     ///
     /// If the signal cannot be sent, or the server still runs after a minute.
-    pub fn end_by(mut self, signal: &str) -> io::Result<ExitStatus> {
+    pub fn end_by(self, signal: &str) -> io::Result<ExitStatus> {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &id]).status()?;
         if !sent.success() {
             return Err(io::Error::other(format!("cannot send {signal}")));
         }
+        self.end()
+    }
+
+    /// Waits for a server to end by itself.
+    ///
+    /// # Errors
+    ///
+    /// If it still runs after a minute.
+    pub fn end(mut self) -> io::Result<ExitStatus> {
         for _ in 0..PATIENCE.as_millis() / INTERVAL.as_millis() {
             if let Some(status) = self.process.try_wait()? {
                 return Ok(status);
@@ -72,9 +81,7 @@ impl Demo {
             thread::sleep(INTERVAL);
         }
         let seconds = PATIENCE.as_secs();
-        Err(io::Error::other(format!(
-            "still runs {seconds} s after {signal}"
-        )))
+        Err(io::Error::other(format!("still runs after {seconds} s")))
     }
 }
 

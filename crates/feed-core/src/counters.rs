@@ -2,12 +2,14 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{PostId, Result, UserId};
+use crate::{Entry, PostId, Result, UserId};
 
 /// Who liked, replied to and reposted what: sets, so that a retry counts once and nothing falls
 /// below zero.
 ///
 /// A user likes or reposts a post at most once at a time, and may reply to it any number of times.
+/// An action is told from others by its kind, actor, post and item. The author is what it goes by when
+/// they are erased, and that of the first action on a post counts for all of them.
 ///
 /// # Cancel safety
 ///
@@ -29,6 +31,14 @@ pub trait Actions: fmt::Debug + Send + Sync {
     /// Fails if the engine does; retrying is safe.
     async fn withdraw(&self, actions: &[Action]) -> Result<Vec<bool>>;
 
+    /// Takes back what `actor` did by these replies and reposts, and says what that was, in the order
+    /// of the items, then of kind and post. A like has no item of its own.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; a retry does not answer again what was taken back already.
+    async fn withdraw_items(&self, actor: UserId, items: &[PostId]) -> Result<Vec<Action>>;
+
     /// The item by which `actor` did this to each post, in the order asked; of several replies, the
     /// oldest.
     ///
@@ -42,13 +52,22 @@ pub trait Actions: fmt::Debug + Send + Sync {
         posts: &[PostId],
     ) -> Result<Vec<Option<PostId>>>;
 
-    /// Forgets up to `limit` actions of `actor` and says how many there were; zero means that nothing
-    /// is left.
+    /// Forgets up to `limit` actions on any of `posts`, whoever did them, and says how many there
+    /// were; zero means that nothing is left. An action that comes later counts again: that nobody
+    /// acts on a post that is gone is for the caller to see to.
     ///
     /// # Errors
     ///
     /// Fails if the engine does; retrying is safe.
-    async fn erase(&self, actor: UserId, limit: usize) -> Result<usize>;
+    async fn forget(&self, posts: &[PostId], limit: usize) -> Result<usize>;
+
+    /// Forgets up to `limit` actions by `user`, or by anybody on posts of theirs, and says how many
+    /// there were; zero means that nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn erase(&self, user: UserId, limit: usize) -> Result<usize>;
 }
 
 /// How often posts were liked, replied to and reposted.
@@ -90,41 +109,38 @@ pub struct Action {
     pub actor: UserId,
     /// To which post.
     pub post: PostId,
+    /// Whose post it is.
+    pub author: UserId,
     /// The reply or the repost; for a like, the post itself.
     pub item: PostId,
 }
 
 impl Action {
-    /// `actor` likes `post`.
+    /// `actor` likes an original.
     #[must_use]
-    pub const fn like(actor: UserId, post: PostId) -> Self {
-        Self {
-            kind: ActionKind::Like,
-            actor,
-            post,
-            item: post,
-        }
+    pub const fn like(actor: UserId, original: Entry) -> Self {
+        Self::new(ActionKind::Like, actor, original, original.post)
     }
 
-    /// `actor` answers `post` with `reply`.
+    /// `actor` answers an original with `reply`.
     #[must_use]
-    pub const fn reply(actor: UserId, post: PostId, reply: PostId) -> Self {
-        Self {
-            kind: ActionKind::Reply,
-            actor,
-            post,
-            item: reply,
-        }
+    pub const fn reply(actor: UserId, original: Entry, reply: PostId) -> Self {
+        Self::new(ActionKind::Reply, actor, original, reply)
     }
 
-    /// `actor` reposts `post` as `repost`.
+    /// `actor` reposts an original as `repost`.
     #[must_use]
-    pub const fn repost(actor: UserId, post: PostId, repost: PostId) -> Self {
+    pub const fn repost(actor: UserId, original: Entry, repost: PostId) -> Self {
+        Self::new(ActionKind::Repost, actor, original, repost)
+    }
+
+    const fn new(kind: ActionKind, actor: UserId, original: Entry, item: PostId) -> Self {
         Self {
-            kind: ActionKind::Repost,
+            kind,
             actor,
-            post,
-            item: repost,
+            post: original.post,
+            author: original.author,
+            item,
         }
     }
 }

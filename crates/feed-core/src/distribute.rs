@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use backplane::{queue::Enqueued, rate::Decision};
+use backplane::{
+    id::IdError,
+    queue::{Enqueued, NewTask},
+    rate::Decision,
+};
 
 use crate::{
     Appended, Error, ErrorKind, Feed, Habit, PostId, Publication, Published, Result, UserId,
@@ -55,7 +59,11 @@ impl Feed {
             return Ok(());
         }
         let queued: Vec<_> = tasks.iter().map(FanoutTask::queued).collect();
-        match self.parts.queue.enqueue(&queued).await? {
+        self.enqueue(&queued, op).await
+    }
+
+    pub(crate) async fn enqueue(&self, tasks: &[NewTask], op: &'static str) -> Result<()> {
+        match self.parts.queue.enqueue(tasks).await? {
             Enqueued::Full { .. } => Err(Error::bare(ErrorKind::Full, op)),
             Enqueued::Accepted(_) => Ok(()),
         }
@@ -78,9 +86,11 @@ impl Feed {
     pub(crate) fn next_post(&self) -> Result<Result<PostId, Duration>> {
         match self.parts.ids.next_id() {
             Ok(id) => Ok(Ok(PostId::from(id))),
-            Err(error) => match error.retry_after() {
-                Some(retry_after) => Ok(Err(retry_after)),
-                None => Err(Error::new(ErrorKind::Unavailable, "publish", error)),
+            Err(error) => match (error.retry_after(), error) {
+                (Some(retry_after), _) => Ok(Err(retry_after)),
+                // Whoever keeps the node tries again by itself.
+                (_, IdError::AwaitingMark | IdError::LeaseExpired) => Ok(Err(KEEPER)),
+                _ => Err(Error::new(ErrorKind::Closed, "publish", error)),
             },
         }
     }
@@ -94,3 +104,6 @@ impl Feed {
         }
     }
 }
+
+/// What a keeper of ids may need to renew what it holds.
+const KEEPER: Duration = Duration::from_millis(250);

@@ -4,13 +4,15 @@ use crate::{Feed, FeedEvent, Result, UserId};
 
 impl Feed {
     /// Forgets a user: posts, reposts and their place in timelines, follows in both directions,
-    /// blocks, mutes and lists, likes and replies, activity, and the work that is left of their
-    /// fanout, dead letters included.
+    /// blocks, mutes and lists, likes and replies, those of others to their posts, activity, and the
+    /// work that is left of their fanout, dead letters included.
     ///
     /// Reposts of their posts are hidden from then on. A worker that is in the middle of a chunk of
     /// theirs may still write an id into some timelines, where no page shows it.
     ///
-    /// A ranked order that was frozen before keeps ids of theirs until it expires.
+    /// A ranked order that was frozen before keeps ids of theirs until it expires. What counts against
+    /// their post quota passes with its time. A fanout of somebody else's that has come as far as this
+    /// follower has their id for its place until it goes on.
     ///
     /// What the application keeps is the application's to erase: its own posts and profiles, and what
     /// a [`Hydrator`](crate::Hydrator) has cached of them
@@ -31,6 +33,7 @@ impl Feed {
         while parts.outbox.erase(user, CHUNK).await? > 0 {}
         self.purge_followers(user).await?;
         parts.timelines.drop_many(&[user]).await?;
+        // After the posts: who likes one of them from here on finds it gone.
         while parts.actions.erase(user, CHUNK).await? > 0 {}
         parts.activity.erase(user).await?;
         // Last: the followers are how a call that comes again finds the timelines.
@@ -43,13 +46,12 @@ impl Feed {
         let mut after = None;
         loop {
             let page = self.parts.graph.followers(author, after, CHUNK).await?;
-            for follower in &page {
-                self.parts.timelines.purge(follower.viewer, author).await?;
-            }
-            match page.last() {
-                Some(last) => after = Some(last.viewer),
-                None => return Ok(()),
-            }
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.viewer);
+            let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
+            self.parts.timelines.purge_many(&viewers, author).await?;
         }
     }
 }

@@ -8,11 +8,12 @@ pub enum ErrorKind {
     Unavailable,
     /// An engine refused for lack of room. The write did not happen.
     Full,
-    /// What would be used is closed, or about to close. Nothing happened.
+    /// What would be used is closed, or about to close, and will not open again by itself. Nothing
+    /// happened.
     Closed,
-    /// Stored data does not decode.
+    /// Stored data does not decode, or a source answered something else than it was asked.
     Corrupt,
-    /// The post has no body, or only white space. Nothing was stored.
+    /// The post has no body, or only ASCII white space. Nothing was stored.
     EmptyPost,
     /// The post's body is longer than the feed's options allow.
     OversizedPost,

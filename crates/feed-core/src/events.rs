@@ -54,7 +54,7 @@ pub enum FeedEvent {
     },
     /// A user liked, answered or reposted a post.
     Acted(Action),
-    /// A user took a like or a repost back.
+    /// A user took a like back, or deleted what they had answered or reposted with.
     Withdrawn(Action),
 }
 

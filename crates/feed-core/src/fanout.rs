@@ -102,6 +102,9 @@ impl Feed {
         if self.state(entry.post).await?.live().is_some() {
             return Ok(self.await_write(lease).unwrap_or(Settlement::Ack));
         }
+        if task.stage == Stage::Forget {
+            return self.forget_actions(task).await;
+        }
         let timelines = &self.parts.timelines;
         if task.stage == Stage::Start {
             timelines.remove_many(&[entry.author], entry.post).await?;
@@ -112,12 +115,41 @@ impl Feed {
         self.tell_author(task, Change::Retracted).await?;
         let settlement = self.onward(task, &page);
         self.tell_followers(entry, Change::Retracted, page).await?;
-        Ok(settlement)
+        Ok(match settlement {
+            Settlement::Ack => Settlement::Continue {
+                payload: task.forgetting().encode(),
+                delay: self.before_forgetting(entry),
+            },
+            onward => onward,
+        })
+    }
+
+    /// How long to wait for calls that may have found the post there, and record what they do to it.
+    /// Nothing is done to reposts: all goes to what they show.
+    pub(crate) fn before_forgetting(&self, entry: Entry) -> Duration {
+        if entry.is_repost() {
+            return Duration::ZERO;
+        }
+        self.parts.options.orphan_after
+    }
+
+    /// Forgets some of what was done to a deleted post, and what the post itself counted for.
+    async fn forget_actions(&self, task: &FanoutTask) -> Result<Settlement> {
+        let Entry { post, author, .. } = task.entry;
+        self.withdraw_item(author, post).await?;
+        let some = self.parts.options.chunk;
+        Ok(match self.parts.actions.forget(&[post], some).await? {
+            0 => Settlement::Ack,
+            _ => Settlement::Continue {
+                payload: task.encode(),
+                delay: Duration::ZERO,
+            },
+        })
     }
 
     async fn followers(&self, task: &FanoutTask) -> Result<Vec<Follower>> {
         let after = match task.stage {
-            Stage::Start => None,
+            Stage::Start | Stage::Forget => None,
             Stage::After(follower) => Some(follower),
         };
         let chunk = self.parts.options.chunk;

@@ -101,15 +101,18 @@ impl<'a> Filter<'a> {
         if entry.author == circle.viewer() {
             return true;
         }
-        let settings = || circle.settings(entry.author);
         let listed = match self.scope {
             Scope::Home => {
-                (candidate.pulled || settings().is_some()) && !circle.mutes(entry.author)
+                (candidate.pulled || circle.follows(entry.author)) && !circle.mutes(entry.author)
             }
             Scope::List => !circle.mutes(entry.author),
             Scope::Author(_) => true,
         };
-        let unwanted = entry.is_repost() && settings().is_some_and(|edge| edge.hide_reposts);
+        let hides_reposts = || {
+            let settings = circle.settings(entry.author);
+            settings.is_some_and(|edge| edge.hide_reposts)
+        };
+        let unwanted = entry.is_repost() && hides_reposts();
         listed && !unwanted && !circle.blocks(entry.author)
     }
 

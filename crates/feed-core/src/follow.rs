@@ -168,7 +168,11 @@ impl Feed {
         let Some(source) = &self.parts.users else {
             return Ok(());
         };
-        if source.users(users).await?.contains(&None) {
+        let known = source.users(users).await?;
+        if known.len() != users.len() {
+            return Err(Error::bare(ErrorKind::Corrupt, op));
+        }
+        if known.contains(&None) {
             return Err(Error::bare(ErrorKind::UnknownUser, op));
         }
         Ok(())

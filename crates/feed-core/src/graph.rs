@@ -1,7 +1,7 @@
 use std::{cmp::Reverse, fmt, sync::Arc};
 
 use async_trait::async_trait;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
 use crate::{ListId, PostId, Result, UserId};
 
@@ -295,15 +295,20 @@ pub enum Hide {
 }
 
 /// All that reading needs to know about a viewer, at one instant.
+///
+/// Most reads find it in no cache of the processor, so it is small: ten bytes for each author who is
+/// followed, and eight more for one whose posts are pulled.
 #[derive(Clone, Debug)]
 pub struct Circle {
     viewer: UserId,
-    followees: HashMap<UserId, EdgeSettings>,
-    sources: Vec<UserId>,
-    /// Those whose posts readers must pull the longest come first.
-    pulled: Vec<UserId>,
-    /// Up to which post, for each of `pulled`.
-    pulled_until: Vec<PostId>,
+    /// The viewer and everybody they follow, ascending.
+    sources: Box<[UserId]>,
+    /// The viewer's wishes for each of `sources` whom they follow.
+    settings: Box<[Option<EdgeSettings>]>,
+    /// First those all of whose posts must be pulled, then those who must be pulled the longest.
+    pulled: Box<[UserId]>,
+    /// Up to which post, for the last of `pulled`.
+    pulled_until: Box<[PostId]>,
     blocked: HashSet<UserId>,
     muted: HashSet<UserId>,
 }
@@ -317,31 +322,36 @@ impl Circle {
         blocked: impl IntoIterator<Item = UserId>,
         muted: impl IntoIterator<Item = UserId>,
     ) -> Self {
-        let mut circle = Self {
-            viewer,
-            followees: HashMap::new(),
-            sources: vec![viewer],
-            pulled: Vec::new(),
-            pulled_until: Vec::new(),
-            blocked: blocked.into_iter().collect(),
-            muted: muted.into_iter().collect(),
-        };
+        let mut sources = vec![(viewer, None)];
         let mut pulled = Vec::new();
         for edge in edges {
-            circle.followees.insert(edge.author, edge.settings);
-            circle.sources.push(edge.author);
-            let until = [edge.route, edge.author_route]
-                .map(pulled_until)
-                .into_iter()
-                .max();
-            if let Some(until) = until.flatten() {
+            sources.push((edge.author, Some(edge.settings)));
+            let routes = [edge.route, edge.author_route];
+            if let Some(until) = routes.map(pulled_until).into_iter().max().flatten() {
                 pulled.push((edge.author, until));
             }
         }
-        circle.sources.sort_unstable();
+        // Stable: an edge from the viewer to themselves comes after the viewer.
+        sources.sort_by_key(|&(source, _)| source);
+        sources.dedup_by(|next, first| {
+            let is_same = next.0 == first.0;
+            if is_same {
+                first.1 = next.1;
+            }
+            is_same
+        });
         pulled.sort_by_key(|&(_, until)| Reverse(until));
-        (circle.pulled, circle.pulled_until) = pulled.into_iter().unzip();
-        circle
+        let always = pulled.partition_point(|&(_, until)| until == PostId::MAX);
+        let (sources, settings): (Vec<_>, Vec<_>) = sources.into_iter().unzip();
+        Self {
+            viewer,
+            sources: sources.into(),
+            settings: settings.into(),
+            pulled_until: pulled[always..].iter().map(|&(_, until)| until).collect(),
+            pulled: pulled.into_iter().map(|(author, _)| author).collect(),
+            blocked: blocked.into_iter().collect(),
+            muted: muted.into_iter().collect(),
+        }
     }
 
     /// Whose circle it is.
@@ -353,13 +363,15 @@ impl Circle {
     /// Whether the viewer follows `author`.
     #[must_use]
     pub fn follows(&self, author: UserId) -> bool {
-        self.followees.contains_key(&author)
+        let place = self.sources.binary_search(&author);
+        place.is_ok_and(|at| author != self.viewer || self.settings[at].is_some())
     }
 
     /// The viewer's wishes for `author`, if they follow them.
     #[must_use]
     pub fn settings(&self, author: UserId) -> Option<EdgeSettings> {
-        self.followees.get(&author).copied()
+        let place = self.sources.binary_search(&author).ok()?;
+        self.settings[place]
     }
 
     /// Whether `other` is blocked, in either direction.
@@ -384,8 +396,9 @@ impl Circle {
     /// The followees some of whose posts at or above `floor` may be missing in the timeline.
     #[must_use]
     pub fn pulled_from(&self, floor: PostId) -> &[UserId] {
+        let always = self.pulled.len() - self.pulled_until.len();
         let count = self.pulled_until.partition_point(|until| *until >= floor);
-        &self.pulled[..count]
+        &self.pulled[..always + count]
     }
 }
 
@@ -411,4 +424,59 @@ pub struct CircleEdge {
     pub route: Route,
     /// The author's route for all followers.
     pub author_route: Route,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edge(author: u64, route: Route, author_route: Route) -> CircleEdge {
+        CircleEdge {
+            author: UserId::new(author),
+            settings: EdgeSettings::default().with_notify(author.is_multiple_of(2)),
+            route,
+            author_route,
+        }
+    }
+
+    fn circle(edges: impl IntoIterator<Item = CircleEdge>) -> Circle {
+        Circle::new(UserId::new(5), edges, [], [])
+    }
+
+    #[test]
+    fn those_who_are_pulled_the_longest_come_first() {
+        let until = |post| Route::Push {
+            pulled_until: Some(PostId::new(post)),
+        };
+        let circle = circle([
+            edge(1, until(10), Route::PUSH),
+            edge(2, Route::PUSH, Route::PUSH),
+            edge(3, until(10), until(30)),
+            edge(4, Route::PUSH, Route::Pull),
+        ]);
+        let order = [4, 3, 1].map(UserId::new);
+        for (floor, count) in [(0, 3), (10, 3), (11, 2), (30, 2), (31, 1), (u64::MAX, 1)] {
+            assert_eq!(circle.pulled_from(PostId::new(floor)), &order[..count]);
+        }
+    }
+
+    #[test]
+    fn a_viewer_is_a_source_and_follows_themselves_by_an_edge_alone() {
+        for edges in [&[1, 9][..], &[1, 5, 9]] {
+            let circle = circle(
+                edges
+                    .iter()
+                    .map(|&author| edge(author, Route::PUSH, Route::PUSH)),
+            );
+            assert_eq!(circle.sources(), [1, 5, 9].map(UserId::new));
+            for author in 0..10 {
+                let settings = edges
+                    .contains(&author)
+                    .then(|| EdgeSettings::default().with_notify(author.is_multiple_of(2)));
+                let author = UserId::new(author);
+                assert_eq!(circle.settings(author), settings);
+                assert_eq!(circle.follows(author), settings.is_some());
+            }
+        }
+    }
 }

@@ -30,6 +30,18 @@
 //! What a viewer may see is decided when a page is read, by the [`Graph`] and the outbox as they are
 //! then: who follows, blocks and mutes whom, and what was deleted.
 //!
+//! # What is promised
+//!
+//! - **Order.** Pages are ordered by post id, newest first, so ids must grow with time.
+//! - **Durability** is that of the stores: what has returned is stored. Timelines may be lost at any
+//!   time.
+//! - **Completeness.** A post of an author who is pulled is on every follower's page when
+//!   [`publish`](Feed::publish) returns; one that is pushed when a worker has come to it. None is
+//!   missed and none is shown twice, whatever fails or dies in between.
+//! - **Events** about posts are told at least once, to the audience that [`Audience`] says.
+//! - **Cancellation.** A future that is dropped leaves what a failure leaves: the operation is done or
+//!   not, and a retry finds out.
+//!
 //! # Around it
 //!
 //! - [`Hydrator`] turns entries into posts and users out of two levels of cache.

@@ -42,6 +42,10 @@ pub struct FeedOptions {
     pub attempts: u32,
     /// After what time a task whose post never arrived gives up on it. 5 minutes by default. A
     /// publication that takes longer fails.
+    ///
+    /// So long after a post was deleted it is forgotten who liked, answered and reposted it. Meanwhile
+    /// a task waits in the queue and counts against its capacity: a queue of 100,000 has room for 333
+    /// deletes a second and nothing else.
     pub orphan_after: Duration,
 }
 

@@ -8,6 +8,10 @@ use crate::{Degree, Rhythm};
 /// chunk of an author's followers, and, where it [judges pairs](Self::judges_pairs), once per
 /// follower.
 pub trait FanoutPolicy: fmt::Debug + Send + Sync {
+    /// Whether it may answer [`Delivery::Push`] to anything. Where it does not, timelines that are cold
+    /// stay so, since nothing would be written into them.
+    fn ever_pushes(&self) -> bool;
+
     /// How the posts of an author travel to all followers, given how they travel now.
     fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery;
 
@@ -60,6 +64,10 @@ impl From<Degree> for AuthorStats {
 pub struct PushAll;
 
 impl FanoutPolicy for PushAll {
+    fn ever_pushes(&self) -> bool {
+        true
+    }
+
     fn author(&self, _: &AuthorStats, _: Delivery) -> Delivery {
         Delivery::Push
     }
@@ -78,6 +86,10 @@ impl FanoutPolicy for PushAll {
 pub struct PullAll;
 
 impl FanoutPolicy for PullAll {
+    fn ever_pushes(&self) -> bool {
+        false
+    }
+
     fn author(&self, _: &AuthorStats, _: Delivery) -> Delivery {
         Delivery::Pull
     }
@@ -135,6 +147,10 @@ impl Default for Hybrid {
 }
 
 impl FanoutPolicy for Hybrid {
+    fn ever_pushes(&self) -> bool {
+        true
+    }
+
     fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery {
         match now {
             Delivery::Push if author.followers > self.pull_above => Delivery::Pull,
@@ -176,6 +192,10 @@ impl PairRate {
 }
 
 impl FanoutPolicy for PairRate {
+    fn ever_pushes(&self) -> bool {
+        true
+    }
+
     fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery {
         self.authors.author(author, now)
     }

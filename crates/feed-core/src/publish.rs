@@ -34,8 +34,9 @@ pub enum Content {
     /// [`FeedParts::ids`](crate::FeedParts::ids) and must be newer than what they show: take the ids
     /// of posts from there too, or give the feed a generator that goes on from yours.
     ///
-    /// Publishing the same id again is publishing it once. A publication that was cut short is
-    /// completed by the next, so publish again until there is an answer.
+    /// Publishing the same id again is publishing it once, and counts against no quota. A publication
+    /// that was cut short is completed by the next, so publish again until there is an answer, but not
+    /// beyond: each call is a fanout, and [`FeedEvents`](crate::FeedEvents) are told again.
     Elsewhere(PostId),
 }
 
@@ -90,8 +91,10 @@ pub enum Published {
         retry_after: Duration,
     },
     /// The queue of fanout is full, ids have run out for the moment, or the clock was set back by
-    /// more than ids may run ahead of it. Nothing was stored, but the attempt counts against the
-    /// quota.
+    /// more than ids may run ahead of it. Nothing was stored.
+    ///
+    /// An attempt that met a full queue counts against the quota. Only a quota that is taken before the
+    /// work bounds what authors ask of a queue that is full, and what they post at the same time.
     Busy {
         /// When to try again.
         retry_after: Duration,
@@ -131,22 +134,12 @@ impl Feed {
         if let (Published::Accepted(id) | Published::Duplicate(id), Some(parent)) =
             (published, post.reply_to)
             && self.state(id).await?.live().is_some()
+            && let Some(original) = self.original(parent).await?
         {
-            let parent = self.origin(parent).await?;
-            self.act(Action::reply(author, parent, id)).await?;
+            self.act(Action::reply(author, original, id)).await?;
         }
         telemetry::published(&published);
         Ok(published)
-    }
-
-    /// Takes back that `reply` answers `post`, as when the reply is deleted, and says whether it did.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an engine does; retrying is safe.
-    pub async fn unreply(&self, author: UserId, post: PostId, reply: PostId) -> Result<bool> {
-        let parent = self.origin(post).await?;
-        self.withdraw(Action::reply(author, parent, reply)).await
     }
 
     pub(crate) fn check_body(&self, body: &[u8], op: &'static str) -> Result<()> {
@@ -169,11 +162,9 @@ impl Feed {
     async fn publish_new(&self, author: UserId, post: &NewPost) -> Result<Published> {
         self.check_users(&[author], "publish").await?;
         if let Some(parent) = post.reply_to {
-            self.reach_origin(author, parent, "publish").await?;
+            self.reach_original(author, parent, "publish").await?;
         }
-        if let Some(refusal) = self.admit(author).await? {
-            return Ok(refusal);
-        }
+        // An attempt for which there is no id costs the author nothing.
         let (id, body) = match &post.content {
             Content::Elsewhere(id) => (*id, Bytes::new()),
             Content::Body(body) => match self.next_post()? {
@@ -181,11 +172,20 @@ impl Feed {
                 Err(retry_after) => return Ok(Published::Busy { retry_after }),
             },
         };
+        let elsewhere = matches!(post.content, Content::Elsewhere(_));
+        let again = elsewhere && self.is_by(author, id).await?;
+        if !again && let Some(refusal) = self.admit(author).await? {
+            return Ok(refusal);
+        }
         let mut item = Publication::new(Entry::original(id, author), body);
         item.key.clone_from(&post.key);
-        let elsewhere = matches!(post.content, Content::Elsewhere(_));
         let published = self.distribute(item, elsewhere).await?;
         self.note_post(author, published).await;
         Ok(published)
+    }
+
+    async fn is_by(&self, author: UserId, post: PostId) -> Result<bool> {
+        let live = self.state(post).await?.live();
+        Ok(live.is_some_and(|live| live.author == author))
     }
 }

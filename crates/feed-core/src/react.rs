@@ -1,54 +1,84 @@
-use crate::{Action, Feed, FeedEvent, PostId, Recorded, Result, UserId, telemetry};
+use crate::{
+    Action, ActionKind, Error, ErrorKind, Feed, FeedEvent, PostId, Recorded, Result, UserId,
+    telemetry,
+};
 
 impl Feed {
     /// Likes a post and says whether that is new.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnknownPost`](crate::ErrorKind::UnknownPost) if the post is not there, or is by somebody who blocks the actor or
-    /// is blocked; otherwise fails if an engine does, and
-    /// retrying is safe.
+    /// [`ErrorKind::UnknownPost`] if the post is not there, or is by somebody who blocks the actor or
+    /// is blocked; otherwise fails if an engine does, and retrying is safe.
     pub async fn like(&self, actor: UserId, post: PostId) -> Result<bool> {
-        let origin = self.reach_origin(actor, post, "like").await?;
-        self.act(Action::like(actor, origin)).await
+        let original = self.reach_original(actor, post, "like").await?;
+        match self.act(Action::like(actor, original)).await? {
+            Some(recorded) => Ok(recorded == Recorded::New),
+            None => Err(Error::bare(ErrorKind::UnknownPost, "like")),
+        }
     }
 
-    /// Takes a like back and says whether there was one.
+    /// Takes a like back and says whether there was one. The likes of a deleted post went with it.
     ///
     /// # Errors
     ///
     /// Fails if an engine does; retrying is safe.
     pub async fn unlike(&self, actor: UserId, post: PostId) -> Result<bool> {
-        let origin = self.origin(post).await?;
-        self.withdraw(Action::like(actor, origin)).await
-    }
-
-    /// Takes an action back, tells of it if it was there, and says so.
-    pub(crate) async fn withdraw(&self, action: Action) -> Result<bool> {
-        let withdrawn = self.parts.actions.withdraw(&[action]).await?;
+        let Some(original) = self.original(post).await? else {
+            return Ok(false);
+        };
+        let like = Action::like(actor, original);
+        let withdrawn = self.parts.actions.withdraw(&[like]).await?;
         let was_there = withdrawn.contains(&true);
         if was_there {
-            self.mention(FeedEvent::Withdrawn(action)).await;
+            self.mention(FeedEvent::Withdrawn(like)).await;
         }
         Ok(was_there)
     }
 
-    /// Records an action, tells of it if it is new, and says so.
-    pub(crate) async fn act(&self, action: Action) -> Result<bool> {
-        let new = self.record(action).await? == Recorded::New;
-        if new {
+    /// Records an action and tells of it if it is new.
+    pub(crate) async fn act(&self, action: Action) -> Result<Option<Recorded>> {
+        let recorded = self.record(action).await?;
+        if recorded == Some(Recorded::New) {
             self.mention(FeedEvent::Acted(action)).await;
         }
-        Ok(new)
+        Ok(recorded)
+    }
+
+    /// Records an action, but answers `None`, and leaves nothing recorded, if its post is gone by then.
+    ///
+    /// Whoever deletes a post forgets what was done to it before. What is recorded after that was begun
+    /// before the post was deleted, so that it is gone for certain when this looks again. Should this
+    /// process die between the two, the action is still forgotten if it was no later than
+    /// [`FeedOptions::orphan_after`](crate::FeedOptions::orphan_after).
+    pub(crate) async fn record(&self, action: Action) -> Result<Option<Recorded>> {
+        let parts = &self.parts;
+        let recorded = parts.actions.record(&[action]).await?;
+        let of_reply = [action.post, action.item];
+        let needed = match action.kind {
+            ActionKind::Reply => &of_reply[..],
+            // A repost is published after it has been recorded.
+            ActionKind::Like | ActionKind::Repost => &of_reply[..1],
+        };
+        let states = parts.outbox.lookup(needed).await?;
+        if states.iter().any(|state| state.live().is_none()) {
+            parts.actions.withdraw(&[action]).await?;
+            return Ok(None);
+        }
+        Ok(recorded.into_iter().next())
+    }
+
+    /// Takes back the reply or repost that `item` was, tells of it, and says whether it was one.
+    pub(crate) async fn withdraw_item(&self, actor: UserId, item: PostId) -> Result<bool> {
+        let withdrawn = self.parts.actions.withdraw_items(actor, &[item]).await?;
+        for &action in &withdrawn {
+            self.mention(FeedEvent::Withdrawn(action)).await;
+        }
+        Ok(!withdrawn.is_empty())
     }
 
     /// Tells of what has happened already and would not be told by a retry.
     pub(crate) async fn mention(&self, event: FeedEvent) {
         telemetry::tolerate(self.parts.events.emit(&[event]).await, "event not told");
-    }
-
-    pub(crate) async fn record(&self, action: Action) -> Result<Recorded> {
-        let recorded = self.parts.actions.record(&[action]).await?;
-        Ok(recorded.into_iter().next().unwrap_or(Recorded::New))
     }
 }

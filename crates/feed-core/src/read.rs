@@ -11,8 +11,8 @@ impl Feed {
     /// A page of what `viewer` and the authors they follow have posted and reposted.
     ///
     /// A viewer whose timeline is cold gets a page out of the outboxes, and the timeline is built
-    /// before this returns, unless another call is building it or an engine fails. What the page
-    /// shows is the same.
+    /// before this returns, unless another call is building it, an engine fails, or the policy
+    /// [never pushes](crate::FanoutPolicy::ever_pushes). What the page shows is the same.
     ///
     /// # Errors
     ///
@@ -110,6 +110,9 @@ impl Feed {
     /// What a read of a home feed ends with: if the timeline was cold, the next finds it warm. One
     /// that is being built may be so for ever, if its builder has died.
     pub(crate) async fn prepare(&self, viewer: UserId, found: Option<TimelineState>) {
+        if !self.parts.policy.ever_pushes() {
+            return;
+        }
         if let Some(TimelineState::Cold | TimelineState::Building) = found {
             telemetry::tolerate(self.build(viewer).await, "timeline not built");
         }

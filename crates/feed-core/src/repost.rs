@@ -3,8 +3,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Action, ActionKind, Entry, Feed, FeedEvent, PostId, PostState, Publication, Published,
-    Recorded, Result, UserId, telemetry,
+    Action, ActionKind, Entry, Error, ErrorKind, Feed, FeedEvent, PostId, PostState, Publication,
+    Published, Recorded, Result, UserId, telemetry,
 };
 
 impl Feed {
@@ -25,14 +25,12 @@ impl Feed {
     }
 
     async fn repost_new(&self, actor: UserId, post: PostId) -> Result<Published> {
-        let origin = self.reach_origin(actor, post, "repost").await?;
+        let original = self.reach_original(actor, post, "repost").await?;
+        let origin = original.post;
         if let Some(earlier) = self.reposted(actor, origin).await?
             && let Some(published) = self.repost_again(actor, origin, earlier).await?
         {
             return Ok(published);
-        }
-        if let Some(refusal) = self.admit(actor).await? {
-            return Ok(refusal);
         }
         let id = match self.next_post()? {
             Ok(id) if id > origin => id,
@@ -44,9 +42,14 @@ impl Feed {
             }
             Err(retry_after) => return Ok(Published::Busy { retry_after }),
         };
-        let action = Action::repost(actor, origin, id);
-        if let Recorded::Existing(earlier) = self.record(action).await? {
-            return Ok(Published::Duplicate(earlier));
+        if let Some(refusal) = self.admit(actor).await? {
+            return Ok(refusal);
+        }
+        let action = Action::repost(actor, original, id);
+        match self.record(action).await? {
+            Some(Recorded::New) => {}
+            Some(Recorded::Existing(earlier)) => return Ok(Published::Duplicate(earlier)),
+            None => return Err(Error::bare(ErrorKind::UnknownPost, "repost")),
         }
         let item = Publication::new(Entry::repost(id, actor, origin), Bytes::new());
         let published = self.distribute(item, false).await?;
@@ -60,7 +63,8 @@ impl Feed {
         Ok(published)
     }
 
-    /// Takes a repost of `post` back and says whether there was one.
+    /// Takes a repost of `post` back and says whether there was one. The reposts of a deleted post went
+    /// with it.
     ///
     /// # Errors
     ///
@@ -73,7 +77,7 @@ impl Feed {
         // The action goes last: a retry finds by it what is left to do.
         self.retract(Entry::repost(repost, actor, origin), "unrepost")
             .await?;
-        self.withdraw(Action::repost(actor, origin, repost)).await
+        self.withdraw_item(actor, repost).await
     }
 }
 
@@ -97,8 +101,8 @@ impl Feed {
                 self.distribute(item, false).await.map(Some)
             }
             PostState::Retracted => {
-                let action = Action::repost(actor, origin, earlier);
-                self.parts.actions.withdraw(&[action]).await?;
+                let actions = &self.parts.actions;
+                actions.withdraw_items(actor, &[earlier]).await?;
                 Ok(None)
             }
         }

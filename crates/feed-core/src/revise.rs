@@ -1,8 +1,9 @@
 use bytes::Bytes;
 
 use crate::{
-    Action, Entry, Error, ErrorKind, Feed, PostId, PostState, Result, Retracted, Revised, UserId,
+    Entry, Error, ErrorKind, Feed, PostId, PostState, Result, Retracted, Revised, UserId,
     task::{Errand, FanoutTask},
+    telemetry,
 };
 
 impl Feed {
@@ -10,12 +11,16 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::EmptyPost`] and [`ErrorKind::OversizedPost`] for the body,
+    /// [`ErrorKind::EmptyPost`] and [`ErrorKind::OversizedPost`] for the body, [`ErrorKind::Invalid`]
+    /// for a post that the application keeps, which is [touched](Self::touch) instead,
     /// [`ErrorKind::UnknownPost`], also for a repost, [`ErrorKind::NotAuthor`], and
     /// [`ErrorKind::Full`] if the queue is full: with these nothing changed. Otherwise fails if an
     /// engine does, and a retry stores the body once more.
     pub async fn edit(&self, author: UserId, post: PostId, body: Bytes) -> Result<u32> {
         self.check_body(&body, "edit")?;
+        if self.keeps_body(post).await? == Some(false) {
+            return Err(Error::bare(ErrorKind::Invalid, "edit"));
+        }
         self.revise_post(author, post, body, "edit").await
     }
 
@@ -26,8 +31,7 @@ impl Feed {
     /// As for [`edit`](Self::edit), but for those about the body; and [`ErrorKind::Invalid`] for a
     /// post whose body the feed keeps.
     pub async fn touch(&self, author: UserId, post: PostId) -> Result<u32> {
-        let posts = self.parts.outbox.posts(&[post]).await?;
-        if posts.iter().flatten().any(|post| !post.body.is_empty()) {
+        if self.keeps_body(post).await? == Some(true) {
             return Err(Error::bare(ErrorKind::Invalid, "touch"));
         }
         self.revise_post(author, post, Bytes::new(), "touch").await
@@ -36,7 +40,10 @@ impl Feed {
     /// Deletes a post or repost: no page shows it, or a repost of it, once this returns. Answers
     /// whether it was there.
     ///
-    /// The post that a deleted reply answered still counts it, until [`unreply`](Self::unreply).
+    /// A post that was answered or reposted by it counts it no more. Where that is cut short by a
+    /// failure, it is done with what follows: [`FeedOptions::orphan_after`](crate::FeedOptions::orphan_after)
+    /// later a worker forgets who liked, answered and reposted the post. By then every call that may
+    /// still have found it there has come to its end.
     ///
     /// # Errors
     ///
@@ -50,13 +57,21 @@ impl Feed {
         if entry.author != author {
             return Err(Error::bare(ErrorKind::NotAuthor, "delete"));
         }
-        if entry.is_repost() {
-            // The action goes first: once the post is gone, a retry could not find it.
-            self.withdraw(Action::repost(author, entry.origin, post))
-                .await?;
-        }
         self.retract(entry, "delete").await?;
+        let withdrawn = self.withdraw_item(author, post).await;
+        telemetry::tolerate(withdrawn, "deleted post still counted");
         Ok(true)
+    }
+
+    /// Whether the body of an original is the feed's, which never keeps an empty one, or the
+    /// application's; `None` if there is no such post.
+    async fn keeps_body(&self, post: PostId) -> Result<Option<bool>> {
+        let posts = self.parts.outbox.posts(&[post]).await?;
+        let originals = posts
+            .iter()
+            .flatten()
+            .filter(|post| !post.entry.is_repost());
+        Ok(originals.map(|post| !post.body.is_empty()).next())
     }
 
     pub(crate) async fn retract(&self, entry: Entry, op: &'static str) -> Result<()> {

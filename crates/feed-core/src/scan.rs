@@ -155,7 +155,7 @@ impl<'a> Scan<'a> {
             let window_end = window_end.unwrap_or(floor);
             Some(pulled_end.map_or(window_end, |end| end.max(window_end)))
         };
-        let merged = merge(window, pulled, ascending, edge);
+        let merged = merge(&window, &pulled, ascending, edge);
         match edge {
             Some(edge) if ascending => self.seek = Seek::After(edge),
             Some(edge) if edge > PostId::MIN => self.seek = Seek::Before(edge),
@@ -186,22 +186,30 @@ fn reaches(seek: Seek, floor: PostId) -> bool {
 
 /// The union of two runs in the same direction, up to and including `edge`.
 fn merge(
-    window: Vec<Entry>,
-    pulled: Vec<Entry>,
+    window: &[Entry],
+    pulled: &[Entry],
     ascending: bool,
     edge: Option<PostId>,
 ) -> Vec<Candidate> {
     let before = |a: PostId, b: PostId| if ascending { a < b } else { a > b };
     let within = |entry: &Entry| edge.is_none_or(|edge| !before(edge, entry.post));
+    let mut window = &window[..window.partition_point(within)];
+    let mut pulled = &pulled[..pulled.partition_point(within)];
     let mut merged = Vec::with_capacity(window.len() + pulled.len());
-    let mut window = window.into_iter().filter(within).peekable();
-    for entry in pulled.into_iter().take_while(within) {
-        while let Some(nearer) = window.next_if(|other| before(other.post, entry.post)) {
-            merged.push(Candidate::kept(nearer));
+    loop {
+        let kept = window.first();
+        let next = pulled.first();
+        let is_kept_nearer = |kept: &&Entry| next.is_none_or(|next| before(kept.post, next.post));
+        if let Some(nearer) = kept.filter(is_kept_nearer) {
+            merged.push(Candidate::kept(*nearer));
+            window = &window[1..];
+        } else if let Some(next) = next {
+            merged.push(Candidate::pulled(*next));
+            let is_both = kept.is_some_and(|kept| kept.post == next.post);
+            window = &window[usize::from(is_both)..];
+            pulled = &pulled[1..];
+        } else {
+            return merged;
         }
-        window.next_if(|other| other.post == entry.post);
-        merged.push(Candidate::pulled(entry));
     }
-    merged.extend(window.map(Candidate::kept));
-    merged
 }

@@ -37,6 +37,8 @@ pub(crate) enum Stage {
     Start,
     /// The author, and followers up to this one, are served.
     After(UserId),
+    /// All are rid of a post, and what was done to it remains to be forgotten.
+    Forget,
 }
 
 /// Why bytes are no task.
@@ -65,6 +67,11 @@ impl FanoutTask {
         self
     }
 
+    pub(crate) const fn forgetting(mut self) -> Self {
+        self.stage = Stage::Forget;
+        self
+    }
+
     /// The task for the queue, in the lane of its author: lanes are served in turn, so an author with
     /// very many followers delays nobody else.
     pub(crate) fn queued(&self) -> NewTask {
@@ -82,6 +89,7 @@ impl FanoutTask {
         let (stage, follower) = match self.stage {
             Stage::Start => (0, 0),
             Stage::After(follower) => (1, follower.get()),
+            Stage::Forget => (2, 0),
         };
         let mut bytes = BytesMut::with_capacity(LEN);
         bytes.put_u8(VERSION);
@@ -117,6 +125,7 @@ impl FanoutTask {
         let stage = match (bytes[30], long(31)?) {
             (0, 0) => Stage::Start,
             (1, follower) => Stage::After(UserId::new(follower)),
+            (2, 0) => Stage::Forget,
             _ => return None,
         };
         let entry = Entry {
@@ -148,14 +157,15 @@ mod tests {
                 Just(Errand::Drop),
             ],
             ids in any::<[u64; 3]>(),
-            after in any::<Option<u64>>(),
+            stage in prop_oneof![
+                Just(Stage::Start),
+                any::<u64>().prop_map(|follower| Stage::After(UserId::new(follower))),
+                Just(Stage::Forget),
+            ],
         ) {
             let [post, author, origin] = ids;
             let entry = Entry::repost(PostId::new(post), UserId::new(author), PostId::new(origin));
-            let mut task = FanoutTask::new(errand, entry);
-            if let Some(follower) = after {
-                task = task.after(UserId::new(follower));
-            }
+            let task = FanoutTask { stage, ..FanoutTask::new(errand, entry) };
             prop_assert_eq!(FanoutTask::decode(&task.encode()), Ok(task));
         }
 

@@ -61,13 +61,14 @@ pub trait TimelineStore: fmt::Debug + Send + Sync {
     /// Fails if the engine does; retrying is safe.
     async fn merge(&self, owner: UserId, entries: &[Entry]) -> Result<TimelineState>;
 
-    /// Takes every entry of `author` out of one timeline, as after an unfollow, and says how many
-    /// there were. The floor stays.
+    /// Takes every entry of `author` out of the timeline of every owner, as when the author is erased,
+    /// and says how many there were. Floors stay.
     ///
     /// # Errors
     ///
-    /// Fails if the engine does; retrying is safe.
-    async fn purge(&self, owner: UserId, author: UserId) -> Result<usize>;
+    /// As for [`push_many`](Self::push_many), but that it fails if it does for some of the owners;
+    /// retrying is safe.
+    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<usize>;
 
     /// Up to `limit` entries from `seek` on, at or above the floor, with the timeline's state at the
     /// same instant. A timeline that is not warm answers no entries.

@@ -6,7 +6,7 @@ use futures::future::{Either, select};
 
 use crate::{
     Error, Feed, PostState, Result,
-    task::{Errand, FanoutTask, Unreadable},
+    task::{Errand, FanoutTask, Stage, Unreadable},
     telemetry,
 };
 
@@ -148,7 +148,8 @@ impl Feed {
     /// What is done instead of a piece that has failed too often.
     ///
     /// Readers find a post that was not delivered by pulling it, and know of revisions and
-    /// retractions by themselves. A timeline that misses a post must not stay.
+    /// retractions by themselves. A timeline that misses a post must not stay, nor what was done to a
+    /// post that is gone.
     async fn give_up(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
         let reason = match task.errand {
             Errand::Deliver { .. } => {
@@ -170,7 +171,15 @@ impl Feed {
                 return Ok(Settlement::Ack);
             }
             Errand::Revise { .. } => "followers not told of a revision",
-            Errand::Retract => "timelines not rid of a post",
+            Errand::Retract if task.stage == Stage::Forget => {
+                return self.withdraw_from_timelines(task, lease).await;
+            }
+            Errand::Retract => {
+                let delay = self.before_forgetting(task.entry);
+                let forget = task.forgetting().queued().with_delay(delay);
+                self.enqueue(&[forget], "fanout").await?;
+                "timelines not rid of a post"
+            }
         };
         Ok(bury(reason))
     }

@@ -14,8 +14,9 @@ use std::{
 
 use async_trait::async_trait;
 use feed_core::{
-    ActionKind, Entry, ErrorKind, FeedOptions, Habit, NewPost, PageRequest, PageSize, PageSource,
-    PostId, PostState, PullAll, PushAll, Ranker, Result, TimelineState, UserId,
+    ActionKind, Entry, ErrorKind, FeedOptions, Habit, MemoryTimelines, NewPost, PageRequest,
+    PageSize, PageSource, PostId, PostState, PullAll, PushAll, Ranker, Result, TimelineState,
+    UserId,
 };
 use parking_lot::Mutex;
 
@@ -310,6 +311,26 @@ async fn a_visit_makes_a_timeline_warm_and_absence_cold() {
     house.post(ANN).await;
     house.work().await;
     assert_eq!(state().await, TimelineState::Cold);
+}
+
+#[tokio::test]
+async fn where_nothing_is_pushed_no_timeline_is_built() {
+    let timelines = Arc::new(MemoryTimelines::default());
+    let house = House::with(|parts| {
+        parts.policy = Arc::new(PullAll);
+        parts.timelines = Arc::clone(&timelines) as _;
+    });
+    house.follow(BOB, ANN).await;
+    let mut posts = house.posts(ANN, 3).await;
+    house.work().await;
+    posts.reverse();
+    for _ in 0..2 {
+        let page = house.page(BOB, 20).await;
+        assert_eq!(page.source, PageSource::Outboxes);
+        assert_eq!(house.walk(BOB, 2).await, posts);
+        house.page(ANN, 20).await;
+    }
+    assert_eq!(timelines.bytes(), 0);
 }
 
 #[tokio::test]

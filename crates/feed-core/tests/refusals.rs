@@ -2,10 +2,22 @@
 
 mod house;
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use backplane::{memory::MemoryQueue, queue::QueueOptions, rate::Quota};
+use backplane::{
+    id::{Id, IdError, IdGenerator},
+    memory::MemoryQueue,
+    queue::QueueOptions,
+    rate::Quota,
+};
 use feed_core::{
     Cursor, EdgeSettings, ErrorKind, FeedOptions, IdempotencyKey, ListId, NewPost, PageRequest,
     PageSize, PostId, Published, Ranker, Result, User, UserId, UserSource,
@@ -37,6 +49,26 @@ async fn unknown_users_neither_post_nor_follow() {
     }
     house.follow(ANN, BOB).await;
     house.post(BOB).await;
+}
+
+#[derive(Debug)]
+struct Terse;
+
+#[async_trait]
+impl UserSource for Terse {
+    async fn users(&self, _: &[UserId]) -> Result<Vec<Option<User>>> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_says_too_little_vouches_for_nobody() {
+    let house = House::with(|parts| parts.users = Some(Arc::new(Terse)));
+    let feed = &house.feed;
+    let posted = feed.publish(ANN, NewPost::new("hello")).await;
+    assert_eq!(posted.unwrap_err().kind(), ErrorKind::Corrupt);
+    let followed = feed.follow(ANN, BOB, EdgeSettings::default()).await;
+    assert_eq!(followed.unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
 #[tokio::test]
@@ -263,9 +295,11 @@ async fn an_id_of_the_applications_belongs_to_one_author_and_to_one_life() {
 }
 
 #[tokio::test]
-async fn only_posts_that_the_application_keeps_are_touched() {
+async fn a_post_is_edited_or_touched_by_who_keeps_its_body() {
     let house = House::new();
     house.post_as(ANN, PostId::new(7)).await;
+    let edited = house.feed.edit(ANN, PostId::new(7), "mine".into()).await;
+    assert_eq!(edited.unwrap_err().kind(), ErrorKind::Invalid);
     let version = house.feed.touch(ANN, PostId::new(7)).await.unwrap();
     assert_eq!(
         house.feed.touch(ANN, PostId::new(7)).await.unwrap(),
@@ -274,6 +308,77 @@ async fn only_posts_that_the_application_keeps_are_touched() {
     let kept = house.post(ANN).await;
     let touched = house.feed.touch(ANN, kept).await;
     assert_eq!(touched.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn publishing_an_id_again_costs_no_quota() {
+    let house = House::with(|parts| {
+        let quota = Quota::new(2, Duration::from_secs(10)).unwrap();
+        parts.options = FeedOptions::default().with_post_quota(Some(quota));
+    });
+    let publish = |author, post| {
+        let post = NewPost::elsewhere(PostId::new(post));
+        house.feed.publish(author, post)
+    };
+    for _ in 0..5 {
+        publish(ANN, 7).await.unwrap();
+    }
+    let another = publish(ANN, 8).await.unwrap();
+    assert_eq!(another, Published::Accepted(PostId::new(8)));
+    let third = publish(ANN, 9).await.unwrap();
+    assert!(matches!(third, Published::RateLimited { .. }));
+    let kinds =
+        [publish(BOB, 7).await, publish(BOB, 8).await].map(|taken| taken.unwrap_err().kind());
+    assert_eq!(kinds, [ErrorKind::NotAuthor; 2]);
+    let limited = publish(BOB, 7).await.unwrap();
+    assert!(
+        matches!(limited, Published::RateLimited { .. }),
+        "an id of somebody else is no second try"
+    );
+}
+
+/// Has no identifier to give for the first so many calls.
+#[derive(Debug)]
+struct Exhausted {
+    calls: AtomicUsize,
+    why: IdError,
+    inner: Arc<dyn IdGenerator>,
+}
+
+impl IdGenerator for Exhausted {
+    fn next_id(&self) -> std::result::Result<Id, IdError> {
+        let less = |calls: usize| calls.checked_sub(1);
+        let refused = self
+            .calls
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        match refused {
+            Ok(_) => Err(self.why),
+            Err(_) => self.inner.next_id(),
+        }
+    }
+
+    fn fill(&self, ids: &mut [Id]) -> std::result::Result<(), IdError> {
+        self.inner.fill(ids)
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_for_which_there_is_no_id_costs_no_quota() {
+    let house = House::with(|parts| {
+        let quota = Quota::new(1, Duration::from_secs(10)).unwrap();
+        parts.options = FeedOptions::default().with_post_quota(Some(quota));
+        let (calls, inner) = (AtomicUsize::new(2), Arc::clone(&parts.ids));
+        let why = IdError::AwaitingMark;
+        parts.ids = Arc::new(Exhausted { calls, why, inner });
+    });
+    house.post_as(BOB, PostId::new(7)).await;
+    let reposted = house.feed.repost(ANN, PostId::new(7)).await.unwrap();
+    assert!(matches!(reposted, Published::Busy { .. }));
+    let publish = || house.feed.publish(ANN, NewPost::new("at last"));
+    assert!(matches!(publish().await.unwrap(), Published::Busy { .. }));
+    assert!(matches!(publish().await.unwrap(), Published::Accepted(_)));
+    let more = publish().await.unwrap();
+    assert!(matches!(more, Published::RateLimited { .. }));
 }
 
 #[tokio::test]
@@ -293,4 +398,18 @@ async fn an_author_posts_no_more_often_than_the_quota_says() {
     house.post(BOB).await;
     house.clock.advance(retry_after);
     assert!(matches!(publish().await.unwrap(), Published::Accepted(_)));
+}
+
+#[tokio::test]
+async fn a_generator_that_never_issues_again_is_closed() {
+    for why in [IdError::Closed, IdError::TimeOverflow] {
+        let house = House::with(|parts| {
+            let (calls, inner) = (AtomicUsize::new(1), Arc::clone(&parts.ids));
+            parts.ids = Arc::new(Exhausted { calls, why, inner });
+        });
+        let refused = house.feed.publish(ANN, NewPost::new("x")).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Closed);
+        assert!(!refused.is_retryable());
+    }
 }

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use backend_redb::Writer;
 use backplane::Timestamp;
 use feed_core::{Circle, Feed, Hydrator, HydratorParts, LiveFeeds, UserId};
 
@@ -12,6 +13,7 @@ pub struct Api {
     live: LiveFeeds,
     hydrator: Hydrator,
     accounts: Accounts,
+    writer: Writer,
     connections: Arc<Connections>,
     stop: Stop,
 }
@@ -31,6 +33,7 @@ impl Api {
             live: store.live.clone(),
             hydrator: Hydrator::new(hydrator),
             accounts: store.accounts.clone(),
+            writer: store.writer.clone(),
             connections: Arc::default(),
             stop,
         }
@@ -46,6 +49,12 @@ impl Api {
     #[must_use]
     pub const fn accounts(&self) -> &Accounts {
         &self.accounts
+    }
+
+    /// What writes the database.
+    #[must_use]
+    pub const fn writer(&self) -> &Writer {
+        &self.writer
     }
 
     pub(crate) const fn live(&self) -> &LiveFeeds {

@@ -1,5 +1,7 @@
 //! What handlers take out of a request, and the problems of requests that do not have it.
 
+use std::{pin::pin, time::Duration};
+
 use axum::{
     extract::{
         FromRequest, FromRequestParts, OptionalFromRequestParts, Path, Query, Request,
@@ -8,6 +10,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use feed_core::{Cursor, IdempotencyKey, PageRequest, PageSize, PostId, UserId};
+use futures::future::{Either, select};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{Account, Api, Name, Problem, Reason};
@@ -41,9 +44,9 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The account that the path names.
 #[derive(Clone, Debug)]
-pub(crate) struct Named(pub(crate) Account);
+pub(crate) struct PathUser(pub(crate) Account);
 
-impl FromRequestParts<Api> for Named {
+impl FromRequestParts<Api> for PathUser {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
@@ -121,6 +124,9 @@ impl OptionalFromRequestParts<Api> for ClientKey {
     }
 }
 
+/// How long a body may take to come.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// A JSON body.
 #[derive(Clone, Debug)]
 pub(crate) struct Json<T>(pub(crate) T);
@@ -129,8 +135,12 @@ impl<T: DeserializeOwned> FromRequest<Api> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
-        let body = axum::Json::from_request(request, api).await;
-        body.map(|axum::Json(body)| Self(body)).map_err(refused)
+        let body = pin!(axum::Json::from_request(request, api));
+        let late = api.feed().parts().clock.sleep(PATIENCE);
+        match select(body, late).await {
+            Either::Left((body, _)) => body.map(|axum::Json(body)| Self(body)).map_err(refused),
+            Either::Right(_) => Err(Problem::new(Reason::SlowBody)),
+        }
     }
 }
 

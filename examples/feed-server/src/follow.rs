@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     Account, Api, Problem,
-    extract::{Named, Viewer},
+    extract::{PathUser, Viewer},
     user::Profile,
 };
 
@@ -41,7 +41,7 @@ pub(crate) async fn list(
 pub(crate) async fn follow(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
-    Named(author): Named,
+    PathUser(author): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     let settings = EdgeSettings::default();
     api.feed().follow(viewer, author.id, settings).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn follow(
 pub(crate) async fn unfollow(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
-    Named(author): Named,
+    PathUser(author): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().unfollow(viewer, author.id).await?;
     api.profile(viewer, author).await.map(Answer)
@@ -60,7 +60,7 @@ pub(crate) async fn unfollow(
 pub(crate) async fn mute(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
-    Named(other): Named,
+    PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().mute(viewer, other.id, true).await?;
     api.profile(viewer, other).await.map(Answer)
@@ -69,7 +69,7 @@ pub(crate) async fn mute(
 pub(crate) async fn unmute(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
-    Named(other): Named,
+    PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().mute(viewer, other.id, false).await?;
     api.profile(viewer, other).await.map(Answer)
@@ -78,7 +78,7 @@ pub(crate) async fn unmute(
 pub(crate) async fn block(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
-    Named(other): Named,
+    PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().block(viewer, other.id, true).await?;
     api.profile(viewer, other).await.map(Answer)
@@ -87,7 +87,7 @@ pub(crate) async fn block(
 pub(crate) async fn unblock(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
-    Named(other): Named,
+    PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().block(viewer, other.id, false).await?;
     api.profile(viewer, other).await.map(Answer)

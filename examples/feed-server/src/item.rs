@@ -40,7 +40,7 @@ struct ReplyTo {
 }
 
 /// What people did to a post.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Reactions {
     likes: u64,
     replies: u64,

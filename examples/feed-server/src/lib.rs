@@ -25,7 +25,7 @@
 //! |---|---|
 //! | `POST /v1/session` `{"name"}` | a token for the account of that name, which is made if missing |
 //! | `GET /v1/me` | the viewer's profile |
-//! | `POST /v1/me/feed` `{"body", "reply_to"?}` | 201 and the post; 200 and the earlier one, if the `Idempotency-Key` is known |
+//! | `POST /v1/me/feed` `{"body", "reply_to"?}` | 201 and the post; 200 and the earlier one, if the `Idempotency-Key` is known; 422 if that one was sent with another text |
 //! | `GET /v1/me/feed?cursor=&limit=` | a page of the home feed |
 //! | `GET /v1/me/feed/top?cursor=&limit=` | the same, what people react to first |
 //! | `GET /v1/me/feed/live` | the home feed as it changes, as server-sent events; resumes at `Last-Event-ID` |
@@ -39,20 +39,21 @@
 //! | `GET`, `PATCH` `{"body"}`, `DELETE /v1/posts/{id}` | reads, edits, deletes a post |
 //! | `PUT`, `DELETE /v1/posts/{id}/like`, `/v1/posts/{id}/repost` | does it, takes it back |
 //!
-//! Every error is an `application/problem+json` body (RFC 9457); [`Reason`] lists them.
+//! Every error is an `application/problem+json` body (RFC 9457); [`Reason`] lists them. Only what is
+//! not HTTP, or has a head that is too large, gets a bare status.
 //!
 //! # What it is not
 //!
 //! Not a log-in: `/v1/session` gives a token to whoever names an account. It stands where your own
 //! authentication goes, so that two people can try the page. Not for the open internet: there is no
-//! TLS, no limit on accounts that an address may make, and a browser that speaks HTTP/1.1 opens six
-//! connections to a host, of which each tab holds one: put a proxy with TLS and HTTP/2 before it.
+//! TLS, no limit on the accounts and connections of one address, nothing that bounds how slowly a
+//! client reads, and a browser that speaks HTTP/1.1 opens six connections to a host, of which each tab
+//! holds one: put a proxy with TLS and HTTP/2 before it.
 
 mod account;
 mod api;
 mod content;
 mod extract;
-mod feed;
 mod follow;
 mod item;
 mod live;
@@ -62,11 +63,13 @@ mod post;
 mod problem;
 mod react;
 mod router;
+mod serve;
 mod server;
 mod session;
 mod stop;
 mod store;
 mod telemetry;
+mod timeline;
 mod token;
 mod top;
 mod user;

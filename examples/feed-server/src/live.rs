@@ -71,6 +71,13 @@ enum Wake {
     End,
 }
 
+/// What the client sees of it.
+enum Step {
+    Tell(Event),
+    Nothing,
+    End,
+}
+
 #[derive(Serialize)]
 struct Removed {
     id: PostId,
@@ -89,9 +96,9 @@ impl Screen {
     async fn next(mut self) -> Option<(Event, Self)> {
         loop {
             match self.advance().await {
-                Ok(Some(Some(event))) => return Some((event, self)),
-                Ok(Some(None)) => {}
-                Ok(None) => return None,
+                Ok(Step::Tell(event)) => return Some((event, self)),
+                Ok(Step::Nothing) => {}
+                Ok(Step::End) => return None,
                 Err(problem) => {
                     tracing::warn!(reason = problem.reason().slug(), "a live stream ends early");
                     return None;
@@ -100,13 +107,14 @@ impl Screen {
         }
     }
 
-    /// Waits for something to happen. `None`: the stream ends. `Some(None)`: there is nothing to tell.
-    async fn advance(&mut self) -> Result<Option<Option<Event>>, Problem> {
-        match self.wake().await? {
-            Wake::Feed(event) => self.tell(event).await.map(Some),
-            Wake::Reactions(post) => self.tell_reactions(post).await.map(Some),
-            Wake::End => Ok(None),
-        }
+    /// Waits for something to happen.
+    async fn advance(&mut self) -> Result<Step, Problem> {
+        let told = match self.wake().await? {
+            Wake::Feed(event) => self.tell(event).await?,
+            Wake::Reactions(post) => self.tell_reactions(post).await?,
+            Wake::End => return Ok(Step::End),
+        };
+        Ok(told.map_or(Step::Nothing, Step::Tell))
     }
 
     async fn wake(&mut self) -> Result<Wake, Problem> {

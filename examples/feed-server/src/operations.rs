@@ -4,28 +4,37 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, rejection::PathRejection},
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
+use backend_redb::Writer;
 use feed_core::Feed;
 
-use crate::{Problem, Reason, telemetry};
+use crate::{Api, Problem, Reason, telemetry};
 
 /// The whole server: `site` with `/healthz`, `/metrics`, `/problems/{slug}` and a problem for every
 /// other path, all of it measured.
-pub fn operations(site: Router, feed: &Feed) -> Router {
-    let measured = feed.clone();
-    let clock = Arc::clone(&feed.parts().clock);
+pub fn operations(site: Router, api: &Api) -> Router {
+    let (measured, writer) = (api.feed().clone(), api.writer().clone());
+    let clock = Arc::clone(&measured.parts().clock);
     telemetry::recorder();
-    site.route("/healthz", get(|| async { "ok\n" }))
+    site.route("/healthz", get(move || async move { health(&writer) }))
         .route("/metrics", get(move || metrics(measured.clone())))
         .route("/problems/{slug}", get(explain))
         .fallback(|| async { Problem::new(Reason::NotFound) })
         .method_not_allowed_fallback(|| async { Problem::new(Reason::MethodNotAllowed) })
         .layer(middleware::from_fn_with_state(clock, telemetry::measured))
+}
+
+/// Whether writes are taken. Once they are not, they never are again by this process.
+fn health(writer: &Writer) -> Result<&'static str, Problem> {
+    match writer.check() {
+        Ok(()) => Ok("ok\n"),
+        Err(_) => Err(Problem::new(Reason::Unavailable)),
+    }
 }
 
 async fn metrics(feed: Feed) -> Response {
@@ -35,9 +44,11 @@ async fn metrics(feed: Feed) -> Response {
 }
 
 /// What the `type` of a problem says to a person.
-async fn explain(Path(slug): Path<String>) -> Result<String, Problem> {
+async fn explain(slug: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let unknown = || Problem::new(Reason::NotFound);
+    let Path(slug) = slug.map_err(|_| unknown())?;
     let reason = Reason::ALL.iter().find(|reason| reason.slug() == slug);
-    let reason = reason.ok_or(Problem::new(Reason::NotFound))?;
+    let reason = reason.ok_or_else(unknown)?;
     let status: StatusCode = reason.status();
     Ok(format!("{status}\n{}\n", reason.title()))
 }

@@ -1,14 +1,61 @@
-//! `/v1/posts/{id}`: one post.
+//! One post: publishing it to `/v1/me/feed`, and `/v1/posts/{id}`.
 
-use axum::{Json as Answer, extract::State, http::StatusCode};
-use feed_core::{Entry, Post, PostId, UserId};
-use serde::Deserialize;
+use axum::{
+    Json as Answer,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use feed_core::{Entry, IdempotencyKey, NewPost, Post, PostId, Published, UserId};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     Api, Content, Problem, Reason,
-    extract::{Json, PathPost, Viewer},
+    content::Parent,
+    extract::{ClientKey, Json, PathPost, Viewer},
     item::PostView,
 };
+
+#[derive(Deserialize)]
+pub(crate) struct Draft {
+    body: String,
+    reply_to: Option<PostId>,
+}
+
+/// The answer to a publication.
+#[derive(Serialize)]
+struct Receipt {
+    id: PostId,
+    /// `null` if the earlier publication under this key is not there any more.
+    post: Option<PostView>,
+}
+
+pub(crate) async fn publish(
+    State(api): State<Api>,
+    Viewer(viewer): Viewer,
+    key: Option<ClientKey>,
+    Json(draft): Json<Draft>,
+) -> Result<Response, Problem> {
+    let key = key.map(|ClientKey(key)| key);
+    if let Some(key) = &key
+        && let Some(first) = api.feed().parts().outbox.published(viewer, key).await?
+    {
+        return api.retry(viewer, key, first, &draft).await;
+    }
+    let parent = match draft.reply_to {
+        Some(post) => Some(api.parent(viewer, post).await?),
+        None => None,
+    };
+    let body = Content::new(draft.body, parent)?.to_bytes()?;
+    let mut post = NewPost::new(body);
+    post.key = key;
+    post.reply_to = parent.map(|parent| parent.post);
+    let published = api.feed().publish(viewer, post).await?;
+    if let Some(parent) = parent {
+        api.announce(parent.post);
+    }
+    api.receipt(viewer, published).await
+}
 
 pub(crate) async fn read(
     State(api): State<Api>,
@@ -50,18 +97,61 @@ pub(crate) async fn delete(
     Viewer(viewer): Viewer,
     PathPost(post): PathPost,
 ) -> Result<StatusCode, Problem> {
-    let own = api.own(viewer, post).await?;
-    if !own.entry.is_repost()
-        && let Some(parent) = Content::from_bytes(&own.body)?.reply_to
-    {
-        // First, because a retry still finds whose reply it was.
-        api.feed().unreply(viewer, parent.post, post).await?;
-    }
+    api.own(viewer, post).await?;
     api.feed().delete(viewer, post).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 impl Api {
+    /// Answers a draft under a key that has published `first`. What that answers may be out of reach
+    /// by now, and what was cut short behind the publication itself is done now.
+    async fn retry(
+        &self,
+        viewer: UserId,
+        key: &IdempotencyKey,
+        first: PostId,
+        draft: &Draft,
+    ) -> Result<Response, Problem> {
+        let mut posts = self.feed().parts().outbox.posts(&[first]).await?;
+        if let Some(post) = posts.pop().flatten() {
+            let content = Content::from_bytes(&post.body)?;
+            // Nobody knows any more with what text an edited post began.
+            if post.version == 1 && content.body != draft.body {
+                return Err(Problem::new(Reason::ReusedKey));
+            }
+            let mut again = NewPost::new(post.body).with_key(key.clone());
+            again.reply_to = content.reply_to.map(|parent| parent.post);
+            self.feed().publish(viewer, again).await?;
+            if let Some(parent) = content.reply_to {
+                self.announce(parent.post);
+            }
+        }
+        self.receipt(viewer, Published::Duplicate(first)).await
+    }
+
+    /// What a publication is answered with. A retry under a known key is as good as the first.
+    pub(crate) async fn receipt(
+        &self,
+        viewer: UserId,
+        published: Published,
+    ) -> Result<Response, Problem> {
+        let (id, status) = match published {
+            Published::Accepted(id) => (id, StatusCode::CREATED),
+            Published::Duplicate(id) => (id, StatusCode::OK),
+            refused => return Err(refusal(refused)),
+        };
+        let item = match self.entry(id).await? {
+            Some(entry) => self.item(viewer, entry).await?,
+            None => None,
+        };
+        let post = item.map(|item| item.post);
+        let mut response = (status, Answer(Receipt { id, post })).into_response();
+        if let Ok(location) = HeaderValue::try_from(format!("/v1/posts/{id}")) {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        Ok(response)
+    }
+
     /// A post of the viewer's own.
     async fn own(&self, viewer: UserId, post: PostId) -> Result<Post, Problem> {
         let mut posts = self.feed().parts().outbox.posts(&[post]).await?;
@@ -79,22 +169,45 @@ impl Api {
         Ok(states.pop().and_then(|state| state.live()))
     }
 
-    /// The original that `post` shows.
-    pub(crate) async fn original(&self, post: PostId) -> Result<Entry, Problem> {
-        let unknown = || Problem::new(Reason::UnknownPost);
-        let entry = self.entry(post).await?.ok_or_else(unknown)?;
-        if entry.is_repost() {
-            return self.entry(entry.origin).await?.ok_or_else(unknown);
+    /// The original that `post` shows, if it is there.
+    pub(crate) async fn shown(&self, post: PostId) -> Result<Option<Entry>, Problem> {
+        match self.entry(post).await? {
+            Some(entry) if entry.is_repost() => self.entry(entry.origin).await,
+            entry => Ok(entry),
         }
-        Ok(entry)
     }
 
-    /// The same, unless one of author and viewer blocks the other.
+    /// The same, or a problem.
+    pub(crate) async fn original(&self, post: PostId) -> Result<Entry, Problem> {
+        let original = self.shown(post).await?;
+        original.ok_or(Problem::new(Reason::UnknownPost))
+    }
+
+    /// The same, of an author who does not block the viewer and is not blocked.
     pub(crate) async fn visible(&self, viewer: UserId, post: PostId) -> Result<Entry, Problem> {
         let original = self.original(post).await?;
         if self.circle(viewer).await?.blocks(original.author) {
             return Err(Problem::new(Reason::UnknownPost));
         }
         Ok(original)
+    }
+
+    /// The post that a reply to `post` answers: the original, if that is a repost.
+    async fn parent(&self, viewer: UserId, post: PostId) -> Result<Parent, Problem> {
+        let original = self.visible(viewer, post).await?;
+        Ok(Parent {
+            post: original.post,
+            author: original.author,
+        })
+    }
+}
+
+fn refusal(published: Published) -> Problem {
+    match published {
+        Published::RateLimited { retry_after } => {
+            Problem::new(Reason::RateLimited).with_retry_after(retry_after)
+        }
+        Published::Busy { retry_after } => Problem::new(Reason::Busy).with_retry_after(retry_after),
+        _ => Problem::new(Reason::Internal),
     }
 }

@@ -45,6 +45,8 @@ pub enum Reason {
     UnknownPost,
     /// 405: the path knows other methods; see the `Allow` header.
     MethodNotAllowed,
+    /// 408: the request's body took too long to come.
+    SlowBody,
     /// 410: the cursor was good once. Start again from the first page.
     ExpiredCursor,
     /// 413: the request's body is too large.
@@ -59,6 +61,8 @@ pub enum Reason {
     EmptyPost,
     /// 422: not a name.
     InvalidName,
+    /// 422: the idempotency key was used for a post with another text.
+    ReusedKey,
     /// 422: nobody can follow, mute or block themselves.
     Oneself,
     /// 422: the viewer follows as many as may be.
@@ -240,6 +244,7 @@ reasons! {
     UnknownUser "unknown-user" NOT_FOUND "There is no such user."
     UnknownPost "unknown-post" NOT_FOUND "There is no such post."
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "The path does not know this method."
+    SlowBody "slow-body" REQUEST_TIMEOUT "The request's body took too long."
     ExpiredCursor "expired-cursor" GONE "The cursor has expired; start again from the first page."
     OversizedBody "oversized-body" PAYLOAD_TOO_LARGE "The request's body is too large."
     OversizedPost "oversized-post" PAYLOAD_TOO_LARGE "The post is too long."
@@ -247,6 +252,7 @@ reasons! {
     InvalidBody "invalid-body" UNPROCESSABLE_ENTITY "The body does not have the shape that is wanted here."
     EmptyPost "empty-post" UNPROCESSABLE_ENTITY "A post needs a text."
     InvalidName "invalid-name" UNPROCESSABLE_ENTITY "A name has 1 to 30 letters, digits and underscores."
+    ReusedKey "reused-key" UNPROCESSABLE_ENTITY "The idempotency key was used for another post."
     Oneself "oneself" UNPROCESSABLE_ENTITY "Nobody can do this to themselves."
     TooManyFollowees "too-many-followees" UNPROCESSABLE_ENTITY "You follow as many as may be."
     RateLimited "rate-limited" TOO_MANY_REQUESTS "That was too much for now."

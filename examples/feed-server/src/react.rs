@@ -19,14 +19,17 @@ pub(crate) async fn like(
     api.reactions_to(viewer, post).await
 }
 
+/// What was done to a post goes with it, so that there is nothing to take back of one that is gone.
 pub(crate) async fn unlike(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
     PathPost(post): PathPost,
 ) -> Result<Answer<Reactions>, Problem> {
-    let post = api.original(post).await?.post;
-    api.feed().unlike(viewer, post).await?;
-    api.reactions_to(viewer, post).await
+    let Some(original) = api.shown(post).await? else {
+        return Ok(Answer(Reactions::default()));
+    };
+    api.feed().unlike(viewer, original.post).await?;
+    api.reactions_to(viewer, original.post).await
 }
 
 pub(crate) async fn repost(
@@ -45,9 +48,11 @@ pub(crate) async fn unrepost(
     Viewer(viewer): Viewer,
     PathPost(post): PathPost,
 ) -> Result<Answer<Reactions>, Problem> {
-    let post = api.original(post).await?.post;
-    api.feed().unrepost(viewer, post).await?;
-    api.reactions_to(viewer, post).await
+    let Some(original) = api.shown(post).await? else {
+        return Ok(Answer(Reactions::default()));
+    };
+    api.feed().unrepost(viewer, original.post).await?;
+    api.reactions_to(viewer, original.post).await
 }
 
 impl Api {

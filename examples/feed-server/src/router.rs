@@ -5,7 +5,7 @@ use axum::{
 };
 
 use crate::{
-    Api, Problem, Reason, feed, follow, live, post as one_post, react, session, top, user,
+    Api, Problem, Reason, follow, live, post as one_post, react, session, timeline, top, user,
 };
 
 /// The largest body of a request, in bytes.
@@ -18,11 +18,11 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/session", post(session::sign_in))
         .route("/v1/me", get(user::me))
-        .route("/v1/me/feed", get(feed::home).post(feed::publish))
+        .route("/v1/me/feed", get(timeline::home).post(one_post::publish))
         .route("/v1/me/feed/top", get(top::read))
         .route("/v1/me/feed/live", get(live::stream))
-        .route("/v1/me/feed/unread", get(feed::unread))
-        .route("/v1/me/feed/marker", put(feed::mark))
+        .route("/v1/me/feed/unread", get(timeline::unread))
+        .route("/v1/me/feed/marker", put(timeline::mark))
         .route("/v1/me/following", get(follow::list))
         .route(
             "/v1/me/following/{name}",
@@ -37,7 +37,7 @@ pub fn router(api: Api) -> Router {
             put(follow::block).delete(follow::unblock),
         )
         .route("/v1/users/{name}", get(user::read))
-        .route("/v1/users/{name}/feed", get(feed::author))
+        .route("/v1/users/{name}/feed", get(timeline::author))
         .route(
             "/v1/posts/{id}",
             get(one_post::read)

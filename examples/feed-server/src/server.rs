@@ -1,6 +1,6 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use axum::{Router, serve::ListenerExt};
 use clap::Args;
 use feed_core::Feed;
@@ -10,7 +10,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{Api, Stop, Store, Trigger, operations, telemetry};
+use crate::{Api, Stop, Store, Trigger, operations, serve::serve, telemetry};
 
 /// The flags that every server of this kind takes.
 #[derive(Args, Clone, Debug)]
@@ -75,6 +75,9 @@ impl Server {
     /// request, ends the live streams, finishes what is under way, and returns once everything is on
     /// disk.
     ///
+    /// It ends in the same way, with the reason, when the database takes no more writes, as after the
+    /// disk was full: only a new process can write again, so let a supervisor start one.
+    ///
     /// # Errors
     ///
     /// If the system lets nobody wait for signals, a part of the server fails, or the last flush does.
@@ -83,19 +86,31 @@ impl Server {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let feed = self.api.feed().clone();
         let clock = Arc::clone(&feed.parts().clock);
-        let site = operations(site, &feed);
+        let site = operations(site, &self.api);
         announce(self.listener.local_addr()?);
 
         let mut tasks = JoinSet::new();
         tasks.spawn(work(feed, self.stop.clone()));
-        tasks.spawn(serve(self.listener, site, self.stop));
+        // An event of a live stream is small, and must not wait for company.
+        let listener = self.listener.tap_io(|connection| {
+            let _ = connection.set_nodelay(true);
+        });
+        tasks.spawn(serve(listener, site, self.stop));
         let upkeep = tokio::spawn(telemetry::keep_up(Arc::clone(&clock)));
-        let failed = tokio::select! {
-            _ = terminate.recv() => false,
-            _ = interrupt.recv() => false,
-            _ = tasks.join_next() => true,
+        let ended = tokio::select! {
+            // In this order, since the parts end when the writer does.
+            biased;
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            reason = self.store.writer.stopped() => {
+                Err(reason).context("the database takes no more writes")
+            }
+            _ = tasks.join_next() => Err(anyhow!("a part of the server ended by itself")),
         };
-        tracing::info!("stopping");
+        match &ended {
+            Ok(()) => tracing::info!("stopping"),
+            Err(reason) => tracing::error!(reason = format!("{reason:#}"), "stopping"),
+        }
         self.trigger.pull();
         tokio::select! {
             () = async { while tasks.join_next().await.is_some() {} } => {}
@@ -103,9 +118,8 @@ impl Server {
         }
         upkeep.abort();
         let flushed = self.store.writer.flush().await;
-        flushed.context("the last writes may be lost")?;
-        anyhow::ensure!(!failed, "a part of the server ended by itself");
-        Ok(())
+        let flushed = flushed.context("the last writes may be lost");
+        ended.and(flushed)
     }
 }
 
@@ -113,17 +127,6 @@ impl Server {
 #[expect(clippy::print_stdout, reason = "a promise to scripts")]
 fn announce(address: SocketAddr) {
     println!("listening on http://{address}");
-}
-
-async fn serve(listener: TcpListener, site: Router, stop: Stop) {
-    // An event of a live stream is small, and must not wait for company.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let served = axum::serve(listener, site).with_graceful_shutdown(stop.wait());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the server failed");
-    }
 }
 
 async fn work(feed: Feed, stop: Stop) {

@@ -1,4 +1,11 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::{DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use backend_redb::{
@@ -27,7 +34,8 @@ pub struct Store {
     pub writer: Writer,
 }
 
-/// The one file in the data directory.
+/// The one file in the data directory. It holds the secret that tokens are signed with, so both are
+/// their owner's alone.
 const FILE: &str = "feed.redb";
 
 impl Store {
@@ -37,11 +45,15 @@ impl Store {
     ///
     /// If the directory cannot be made, another process has its database open, or it is damaged.
     pub async fn open(directory: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(directory)
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
             .with_context(|| format!("cannot make the directory {}", directory.display()))?;
         let path = directory.join(FILE);
-        let database = Database::create(&path)
-            .with_context(|| format!("cannot open the database {}", path.display()))?;
+        let cannot = || format!("cannot open the database {}", path.display());
+        let file = private(&path).with_context(cannot)?;
+        let database = Database::builder().create_file(file).with_context(cannot)?;
         Self::on(database).await
     }
 
@@ -60,8 +72,11 @@ impl Store {
         let accounts = Accounts::open(&writer).await?;
         let live = LiveFeeds::new(HubOptions::default());
         let clock = Arc::new(CoarseClock::new());
-        let mut parts = feed_parts(&writer, clock, RedbFeedOptions::default()).await?;
-        wait_for_ids(&parts).await?;
+        let options = RedbFeedOptions::default();
+        // What a crash leaves is shorter; a clock that was wrong may leave anything.
+        let patience = options.ids.reserve * 2;
+        let mut parts = feed_parts(&writer, clock, options).await?;
+        wait_for_ids(&parts, patience).await?;
         parts.events = Arc::new(live.clone());
         parts.users = Some(Arc::new(accounts.clone()));
         Ok(Self {
@@ -73,21 +88,36 @@ impl Store {
     }
 }
 
+/// Opens the file, which is made if it is missing.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.mode(0o600).open(path)
+}
+
 /// About how long a disk takes to note how far ids have come.
 const FSYNC: Duration = Duration::from_millis(10);
 
 /// After a crash, ids go on only behind all that the process before may have issued: a moment ahead
-/// of the clock. Who posts should not meet that.
-async fn wait_for_ids(parts: &FeedParts) -> anyhow::Result<()> {
+/// of the clock. Who posts should not meet that; but rather that than no server, if they are further
+/// ahead than `patience`.
+async fn wait_for_ids(parts: &FeedParts, patience: Duration) -> anyhow::Result<()> {
+    let clock = &parts.clock;
+    let start = clock.monotonic();
     while let Err(error) = parts.ids.next_id() {
         let wait = match error {
-            IdError::AwaitingMark => Some(FSYNC),
-            error => error.retry_after(),
+            IdError::AwaitingMark => FSYNC,
+            error => match error.retry_after() {
+                Some(wait) => wait,
+                None => return Err(error).context("cannot make ids of posts"),
+            },
         };
-        match wait {
-            Some(wait) => parts.clock.sleep(wait).await,
-            None => return Err(error).context("cannot make ids of posts"),
+        let waited = clock.monotonic().saturating_sub(start);
+        if waited + wait > patience {
+            tracing::warn!(?wait, "ids are ahead of the clock, and nobody can post yet");
+            break;
         }
+        clock.sleep(wait).await;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::{
 
 use axum::{
     extract::{MatchedPath, Request, State},
+    http::Method,
     middleware::Next,
     response::Response,
 };
@@ -97,9 +98,9 @@ pub(crate) async fn measured(
     next: Next,
 ) -> Response {
     let start = clock.monotonic();
-    let method = request.method().as_str().to_owned();
+    // What a stranger can make up, a method or a path that is no route, must not become a label.
+    let method = label(request.method()).to_owned();
     let route = request.extensions().get::<MatchedPath>();
-    // A path that is no route is a stranger's choice, and must not become a label.
     let route = route.map_or_else(|| "none".to_owned(), |route| route.as_str().to_owned());
     let response = next.run(request).await;
     let took = clock.monotonic().saturating_sub(start);
@@ -109,4 +110,19 @@ pub(crate) async fn measured(
     let [(_, method), (_, route)] = labels;
     counter!(REQUESTS, "method" => method, "route" => route, "status" => status).increment(1);
     response
+}
+
+fn label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::CONNECT => "CONNECT",
+        Method::TRACE => "TRACE",
+        _ => "other",
+    }
 }

@@ -9,7 +9,7 @@ use feed_core::{Counters, Entry, Ranker, UserId};
 use crate::{
     Api, Problem,
     extract::{Paging, Viewer},
-    feed::FeedPage,
+    timeline::FeedPage,
 };
 
 pub(crate) async fn read(

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     Account, Api, Problem, Reason,
-    extract::{Named, Viewer},
+    extract::{PathUser, Viewer},
 };
 
 /// A user, as one viewer sees them.
@@ -36,7 +36,7 @@ pub(crate) async fn me(
 pub(crate) async fn read(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
-    Named(user): Named,
+    PathUser(user): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.profile(viewer, user).await.map(Answer)
 }

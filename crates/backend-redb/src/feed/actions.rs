@@ -1,3 +1,7 @@
+mod row;
+
+use std::ops::RangeInclusive;
+
 use async_trait::async_trait;
 use feed_core::{
     Action, ActionKind, Actions, Counters, Counts, Error, ErrorKind, PostId, Recorded, Result,
@@ -7,8 +11,12 @@ use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use crate::{
     Failure, Writer,
-    feed::store::{Named, Store, Tables},
-    row::Reader,
+    feed::{
+        actions::row::{
+            Count, Done, DoneKey, DrawnKey, LIKE, MadeKey, REPLY, decode, encode, number_of,
+        },
+        store::{Named, Store, Tables},
+    },
 };
 
 /// [`Actions`] and their [`Counters`] in a redb file.
@@ -20,15 +28,15 @@ use crate::{
 /// ```
 /// use std::sync::Arc;
 /// use backend_redb::{RedbActions, RedbActionsOptions, Writer, WriterOptions, redb::Database};
-/// use feed_core::{Action, Actions, Counters, PostId, UserId};
+/// use feed_core::{Action, Actions, Counters, Entry, PostId, UserId};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("feed.redb");
 /// let writer = Writer::start(Arc::new(Database::create(path)?), WriterOptions::default())?;
 /// let actions = RedbActions::open(&writer, "main", RedbActionsOptions::default()).await?;
-/// let (ann, post) = (UserId::new(1), PostId::new(10));
+/// let (ann, bob, post) = (UserId::new(1), UserId::new(2), PostId::new(10));
 /// for _ in 0..2 {
-///     actions.record(&[Action::like(ann, post)]).await?;
+///     actions.record(&[Action::like(ann, Entry::original(post, bob))]).await?;
 /// }
 /// assert_eq!(actions.counts(&[post]).await?[0].likes, 1);
 /// # Ok(()) }
@@ -64,14 +72,14 @@ impl RedbActions {
 impl Actions for RedbActions {
     async fn record(&self, actions: &[Action]) -> Result<Vec<Recorded>> {
         const OP: &str = "record";
-        let (max, done) = (self.options.max_actions, all_done(OP, actions)?);
+        let (max, new) = (self.options.max_actions, all_new(OP, actions)?);
         let record = self.store.write(OP, move |txn, tables| {
             let mut sets = Sets::open(txn, tables)?;
             // Looked at before anything is written, so that a refusal undoes nobody else's work.
-            if sets.done.len()?.saturating_add(sets.count_new(&done)?) > max {
+            if sets.done.len()?.saturating_add(sets.count_new(&new)?) > max {
                 return Ok(None);
             }
-            let recorded = done.iter().map(|&done| sets.record(done));
+            let recorded = new.iter().map(|&(done, author)| sets.record(done, author));
             recorded.collect::<Result<_, _>>().map(Some)
         });
         record
@@ -81,10 +89,27 @@ impl Actions for RedbActions {
 
     async fn withdraw(&self, actions: &[Action]) -> Result<Vec<bool>> {
         const OP: &str = "withdraw";
-        let done = all_done(OP, actions)?;
+        let done = all_new(OP, actions)?;
         let withdraw = self.store.write(OP, move |txn, tables| {
             let mut sets = Sets::open(txn, tables)?;
-            done.iter().map(|&done| sets.withdraw(done)).collect()
+            let withdrawn = done.iter().map(|&(done, _)| sets.withdraw(done));
+            withdrawn.map(|done| Ok(done?.is_some())).collect()
+        });
+        withdraw.await
+    }
+
+    async fn withdraw_items(&self, actor: UserId, items: &[PostId]) -> Result<Vec<Action>> {
+        let items = items.to_vec();
+        let withdraw = self.store.write("withdraw items", move |txn, tables| {
+            let mut sets = Sets::open(txn, tables)?;
+            let mut withdrawn = Vec::new();
+            for item in &items {
+                for done in sets.made_as(actor.get(), item.get())? {
+                    let author = sets.withdraw(done)?;
+                    withdrawn.extend(author.and_then(|author| done.action(author)));
+                }
+            }
+            Ok(withdrawn)
         });
         withdraw.await
     }
@@ -104,9 +129,22 @@ impl Actions for RedbActions {
         })
     }
 
-    async fn erase(&self, actor: UserId, limit: usize) -> Result<usize> {
+    async fn forget(&self, posts: &[PostId], limit: usize) -> Result<usize> {
+        let posts = posts.to_vec();
+        let forget = self.store.write("forget", move |txn, tables| {
+            let mut sets = Sets::open(txn, tables)?;
+            let mut left = limit;
+            for post in &posts {
+                left -= sets.forget(post.get(), left)?;
+            }
+            Ok(limit - left)
+        });
+        forget.await
+    }
+
+    async fn erase(&self, user: UserId, limit: usize) -> Result<usize> {
         let erase = self.store.write("erase", move |txn, tables| {
-            Sets::open(txn, tables)?.erase(actor, limit)
+            Sets::open(txn, tables)?.erase(user.get(), limit)
         });
         erase.await
     }
@@ -117,7 +155,10 @@ impl Counters for RedbActions {
     async fn counts(&self, posts: &[PostId]) -> Result<Vec<Counts>> {
         self.store.read("counts", |txn, tables| {
             let rows = tables.counts.read(txn)?;
-            let counts = |post: &PostId| tables.counts_of(&rows, post.get());
+            let counts = |post: &PostId| {
+                let count = tables.count_of(&rows, post.get())?;
+                Ok(count.map_or_else(Counts::default, |count| count.counts))
+            };
             posts.iter().map(counts).collect()
         })
     }
@@ -128,65 +169,55 @@ impl Counters for RedbActions {
 /// | table | key | row |
 /// |---|---|---|
 /// | done | actor, kind, post, item | nothing; kind is 0 for a like, 1 for a reply, 2 for a repost |
-/// | counts | post | version 1 `u8`, likes `u64`, replies `u64`, reposts `u64` |
+/// | made | actor, item, kind, post | nothing; the replies and reposts of `done` |
+/// | drawn | author, post, actor, kind, item | nothing; `done` by whom and what it was done to |
+/// | counts | post | version 2 `u8`, author `u64`, likes `u64`, replies `u64`, reposts `u64` |
 #[derive(Debug)]
 struct ActionTables {
-    done: Named<(u64, u8, u64, u64), ()>,
+    done: Named<DoneKey, ()>,
+    made: Named<MadeKey, ()>,
+    drawn: Named<DrawnKey, ()>,
     counts: Named<u64, &'static [u8]>,
 }
-
-/// An [`Action`] as its table has it.
-#[derive(Clone, Copy)]
-struct Done {
-    actor: u64,
-    kind: u8,
-    post: u64,
-    item: u64,
-}
-
-impl Done {
-    /// The order in which actions are looked for.
-    const fn key(self) -> (u64, u8, u64, u64) {
-        (self.actor, self.kind, self.post, self.item)
-    }
-}
-
-const LIKE: u8 = 0;
-const REPLY: u8 = 1;
-const REPOST: u8 = 2;
 
 impl ActionTables {
     fn new(store: &str) -> Self {
         const KIND: &str = "actions";
         Self {
             done: Named::new(KIND, store, "done"),
+            made: Named::new(KIND, store, "made"),
+            drawn: Named::new(KIND, store, "drawn"),
             counts: Named::new(KIND, store, "counts"),
         }
     }
 
-    fn counts_of(
+    fn count_of(
         &self,
         counts: &impl ReadableTable<u64, &'static [u8]>,
         post: u64,
-    ) -> Result<Counts, Failure> {
+    ) -> Result<Option<Count>, Failure> {
         let Some(row) = counts.get(post)? else {
-            return Ok(Counts::default());
+            return Ok(None);
         };
-        self.counts.intact(post, decode(row.value()))
+        self.counts.intact(post, decode(row.value())).map(Some)
     }
 }
 
 impl Tables for ActionTables {
     fn create(&self, txn: &WriteTransaction) -> Result<(), Failure> {
         self.done.create(txn)?;
+        self.made.create(txn)?;
+        self.drawn.create(txn)?;
         self.counts.create(txn)
     }
 }
 
-/// The tables in one transaction. A set and its count change together.
+/// The tables in one transaction. They change together.
 struct Sets<'txn> {
     tables: &'txn ActionTables,
-    done: Table<'txn, (u64, u8, u64, u64), ()>,
+    done: Table<'txn, DoneKey, ()>,
+    made: Table<'txn, MadeKey, ()>,
+    drawn: Table<'txn, DrawnKey, ()>,
     counts: Table<'txn, u64, &'static [u8]>,
 }
 
@@ -195,39 +226,58 @@ impl<'txn> Sets<'txn> {
         Ok(Self {
             tables,
             done: tables.done.write(txn)?,
+            made: tables.made.write(txn)?,
+            drawn: tables.drawn.write(txn)?,
             counts: tables.counts.write(txn)?,
         })
     }
 
     /// How many are not there, at most.
-    fn count_new(&self, done: &[Done]) -> Result<u64, Failure> {
-        let mut new = 0;
-        for &done in done {
-            new += u64::from(self.existing(done)?.is_none());
+    fn count_new(&self, new: &[(Done, u64)]) -> Result<u64, Failure> {
+        let mut count = 0;
+        for &(done, _) in new {
+            count += u64::from(self.existing(done)?.is_none());
         }
-        Ok(new)
+        Ok(count)
     }
 
-    fn record(&mut self, done: Done) -> Result<Recorded, Failure> {
+    fn record(&mut self, done: Done, author: u64) -> Result<Recorded, Failure> {
         if let Some(item) = self.existing(done)? {
             return Ok(Recorded::Existing(item));
         }
+        let author = self.count(done, author, u64::checked_add)?;
         self.done.insert(done.key(), ())?;
-        self.count(done, u64::checked_add)?;
+        self.drawn.insert(done.drawn(author), ())?;
+        if let Some(made) = done.made() {
+            self.made.insert(made, ())?;
+        }
         Ok(Recorded::New)
     }
 
-    fn withdraw(&mut self, done: Done) -> Result<bool, Failure> {
+    /// Answers whose post it was done to, if it was done.
+    fn withdraw(&mut self, done: Done) -> Result<Option<u64>, Failure> {
         if self.done.remove(done.key())?.is_none() {
-            return Ok(false);
+            return Ok(None);
         }
-        self.count(done, u64::checked_sub)?;
-        Ok(true)
+        let author = self.count(done, 0, u64::checked_sub)?;
+        self.drawn.remove(done.drawn(author))?;
+        if let Some(made) = done.made() {
+            self.made.remove(made)?;
+        }
+        Ok(Some(author))
     }
 
-    fn erase(&mut self, actor: UserId, limit: usize) -> Result<usize, Failure> {
-        let actor = actor.get();
-        let all = (actor, 0, 0, 0)..=(actor, u8::MAX, u64::MAX, u64::MAX);
+    fn forget(&mut self, post: u64, limit: usize) -> Result<usize, Failure> {
+        let Some(Count { author, .. }) = self.tables.count_of(&self.counts, post)? else {
+            return Ok(0);
+        };
+        let first = (author, post, 0, 0, 0);
+        let last = (author, post, u64::MAX, u8::MAX, u64::MAX);
+        self.withdraw_drawn(first..=last, limit)
+    }
+
+    fn erase(&mut self, user: u64, limit: usize) -> Result<usize, Failure> {
+        let all = (user, 0, 0, 0)..=(user, u8::MAX, u64::MAX, u64::MAX);
         let mut gone = Vec::new();
         for done in self.done.range(all)?.take(limit) {
             let (actor, kind, post, item) = done?.0.value();
@@ -241,7 +291,32 @@ impl<'txn> Sets<'txn> {
         for &done in &gone {
             self.withdraw(done)?;
         }
+        let last = (user, u64::MAX, u64::MAX, u8::MAX, u64::MAX);
+        let drawn = self.withdraw_drawn((user, 0, 0, 0, 0)..=last, limit - gone.len())?;
+        Ok(gone.len() + drawn)
+    }
+
+    fn withdraw_drawn(
+        &mut self,
+        range: RangeInclusive<DrawnKey>,
+        limit: usize,
+    ) -> Result<usize, Failure> {
+        let mut gone = Vec::new();
+        for drawn in self.drawn.range(range)?.take(limit) {
+            gone.push(Done::of_drawn(drawn?.0.value()));
+        }
+        for &done in &gone {
+            self.withdraw(done)?;
+        }
         Ok(gone.len())
+    }
+
+    /// The actions that `item` was made by.
+    fn made_as(&self, actor: u64, item: u64) -> Result<Vec<Done>, Failure> {
+        let all = (actor, item, 0, 0)..=(actor, item, u8::MAX, u64::MAX);
+        let made = self.made.range(all)?;
+        made.map(|made| Ok(Done::of_made(made?.0.value())))
+            .collect()
     }
 
     /// The item of an action that stands in the way of this one.
@@ -253,73 +328,56 @@ impl<'txn> Sets<'txn> {
         first_item(&self.done, (done.actor, done.kind, done.post))
     }
 
-    fn count(&mut self, done: Done, by_one: fn(u64, u64) -> Option<u64>) -> Result<(), Failure> {
+    /// Changes a count, and answers whose post it is: `author`'s, if nothing was done to it before.
+    fn count(
+        &mut self,
+        done: Done,
+        author: u64,
+        by_one: fn(u64, u64) -> Option<u64>,
+    ) -> Result<u64, Failure> {
         let Done { kind, post, .. } = done;
-        let mut counts = self.tables.counts_of(&self.counts, post)?;
-        let count = match kind {
-            LIKE => &mut counts.likes,
-            REPLY => &mut counts.replies,
-            _ => &mut counts.reposts,
+        let none = Count {
+            author,
+            counts: Counts::default(),
         };
-        *count = self.tables.counts.intact(post, by_one(*count, 1))?;
-        if counts == Counts::default() {
+        let mut count = self.tables.count_of(&self.counts, post)?.unwrap_or(none);
+        let counted = match kind {
+            LIKE => &mut count.counts.likes,
+            REPLY => &mut count.counts.replies,
+            _ => &mut count.counts.reposts,
+        };
+        *counted = self.tables.counts.intact(post, by_one(*counted, 1))?;
+        if count.counts == Counts::default() {
             self.counts.remove(post)?;
         } else {
-            self.counts.insert(post, &*encode(&counts))?;
+            self.counts.insert(post, &*encode(&count))?;
         }
-        Ok(())
+        Ok(count.author)
     }
 }
 
-fn all_done(op: &'static str, actions: &[Action]) -> Result<Vec<Done>> {
-    let done = |action: &Action| {
+/// Actions as their tables have them, each with its post's author.
+fn all_new(op: &'static str, actions: &[Action]) -> Result<Vec<(Done, u64)>> {
+    let new = |action: &Action| {
         let kind = number_of(action.kind).ok_or_else(|| Error::bare(ErrorKind::Invalid, op))?;
-        Ok(Done {
+        let done = Done {
             actor: action.actor.get(),
             kind,
             post: action.post.get(),
             item: action.item.get(),
-        })
+        };
+        Ok((done, action.author.get()))
     };
-    actions.iter().map(done).collect()
-}
-
-/// The number of a kind, if this version knows it.
-const fn number_of(kind: ActionKind) -> Option<u8> {
-    match kind {
-        ActionKind::Like => Some(LIKE),
-        ActionKind::Reply => Some(REPLY),
-        ActionKind::Repost => Some(REPOST),
-        _ => None,
-    }
+    actions.iter().map(new).collect()
 }
 
 fn first_item(
-    done: &impl ReadableTable<(u64, u8, u64, u64), ()>,
+    done: &impl ReadableTable<DoneKey, ()>,
     (actor, kind, post): (u64, u8, u64),
 ) -> Result<Option<PostId>, Failure> {
     let items = (actor, kind, post, 0)..=(actor, kind, post, u64::MAX);
     let first = done.range(items)?.next().transpose()?;
     Ok(first.map(|(done, _)| PostId::new(done.value().3)))
-}
-
-const VERSION: u8 = 1;
-
-fn encode(counts: &Counts) -> Vec<u8> {
-    let mut row = vec![VERSION];
-    for count in [counts.likes, counts.replies, counts.reposts] {
-        row.extend(count.to_le_bytes());
-    }
-    row
-}
-
-fn decode(row: &[u8]) -> Option<Counts> {
-    let mut row = Reader::of_version(VERSION, row)?;
-    let mut counts = Counts::default();
-    for count in [&mut counts.likes, &mut counts.replies, &mut counts.reposts] {
-        *count = row.long()?;
-    }
-    row.end(counts)
 }
 
 impl RedbActionsOptions {
@@ -344,13 +402,20 @@ mod tests {
     use std::sync::Arc;
 
     use backplane::ManualClock;
-    use feed_core::conformance::{Fresh, TestTime, actions::Subject};
+    use feed_core::{
+        Entry,
+        conformance::{Fresh, TestTime, actions::Subject},
+    };
 
     use super::*;
     use crate::{CorruptRow, scratch::Scratch};
 
     const ANN: UserId = UserId::new(1);
     const POST: PostId = PostId::new(10);
+
+    fn like(post: PostId) -> Action {
+        Action::like(ANN, Entry::original(post, UserId::new(2)))
+    }
 
     async fn open(writer: &Writer, options: RedbActionsOptions) -> RedbActions {
         RedbActions::open(writer, "test", options).await.unwrap()
@@ -374,13 +439,17 @@ mod tests {
     fn rows_lie_on_disk_as_they_always_have() {
         let mut counts = Counts::default();
         (counts.likes, counts.replies, counts.reposts) = (0x0102, 3, u64::MAX);
+        let count = Count {
+            author: 0x0405,
+            counts,
+        };
         let bytes = [
-            1, 2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255,
-            255,
+            2, 5, 4, 0, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 255, 255,
+            255, 255, 255, 255, 255, 255,
         ];
-        assert_eq!(encode(&counts), bytes);
-        assert_eq!(decode(&bytes), Some(counts));
-        assert_eq!(decode(&bytes[..24]), None);
+        assert_eq!(encode(&count), bytes);
+        assert_eq!(decode(&bytes), Some(count));
+        assert_eq!(decode(&bytes[..32]), None);
         assert_eq!(decode(&[&bytes[..], &[0]].concat()), None);
         let kinds = [ActionKind::Like, ActionKind::Reply, ActionKind::Repost];
         assert_eq!(kinds.map(number_of), [Some(0), Some(1), Some(2)]);
@@ -390,7 +459,7 @@ mod tests {
     async fn a_full_store_refuses_new_actions_and_no_retry() {
         let options = RedbActionsOptions::default().with_max_actions(1);
         let actions = open(&Scratch::new().writer(), options).await;
-        let likes = [1, 2].map(|raw| Action::like(ANN, PostId::new(raw)));
+        let likes = [1, 2].map(|raw| like(PostId::new(raw)));
         let refused = actions.record(&likes).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Full);
         assert_eq!(
@@ -415,10 +484,7 @@ mod tests {
         });
         garbage.await.unwrap();
         let read = actions.counts(&[POST]).await.unwrap_err();
-        let write = actions
-            .record(&[Action::like(ANN, POST)])
-            .await
-            .unwrap_err();
+        let write = actions.record(&[like(POST)]).await.unwrap_err();
         for error in [read, write] {
             assert_eq!(error.kind(), ErrorKind::Corrupt);
             let row = CorruptRow::behind(&error).expect("a row is the cause");

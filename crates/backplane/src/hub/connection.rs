@@ -234,7 +234,7 @@ impl Connection {
         let key = self.core.open(&mut stripe, topic, op)?;
         let entry = stripe.entry(key);
         let moved_in = entry.and_then(|entry| {
-            let slot = self.core.move_in(entry, self.seat.shard, &mut pending)?;
+            let slot = self.core.move_in(entry, &self.seat, &mut pending)?;
             Some((slot, entry))
         });
         let Some((slot, entry)) = moved_in else {

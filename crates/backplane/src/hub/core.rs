@@ -185,15 +185,17 @@ impl Core {
         Ok(key)
     }
 
-    /// Counts one more subscriber of an entry in `shard`. Returns the topic's slot there.
+    /// Counts `seat` as one more subscriber of an entry. Returns the topic's slot in its shard.
     pub(super) fn move_in(
         &self,
         entry: &mut Entry,
-        shard: u32,
+        seat: &Seat,
         pending: &mut Pending,
     ) -> Option<u32> {
+        let shard = seat.shard;
         if let Some(home) = entry.homes.find(shard) {
             home.subscribers += 1;
+            home.latest = seat.slot;
             self.subscriptions.fetch_add(1, Ordering::Relaxed);
             return Some(home.slot);
         }
@@ -211,6 +213,7 @@ impl Core {
             shard,
             slot,
             subscribers: 1,
+            latest: seat.slot,
         });
         Some(slot)
     }
@@ -319,6 +322,7 @@ fn sort_by_stripe(
     reason = "it lives on the stack, and the small variant is the common one"
 )]
 enum Doors<'a> {
+    None,
     One {
         inbox: &'a Inbox,
         pending: MutexGuard<'a, Pending>,
@@ -332,14 +336,15 @@ enum Doors<'a> {
 impl<'a> Doors<'a> {
     #[inline]
     fn open(shards: &'a [Shard], mask: u64) -> Self {
-        if mask.is_power_of_two() {
-            let inbox = &shards[mask.trailing_zeros() as usize].inbox;
-            return Self::One {
-                inbox,
-                pending: inbox.lock(),
-            };
+        match mask.count_ones() {
+            0 => Self::None,
+            1 => {
+                let inbox = &shards[mask.trailing_zeros() as usize].inbox;
+                let pending = inbox.lock();
+                Self::One { inbox, pending }
+            }
+            _ => Self::open_many(shards, mask),
         }
-        Self::open_many(shards, mask)
     }
 
     fn open_many(shards: &'a [Shard], mask: u64) -> Self {
@@ -369,12 +374,15 @@ impl<'a> Doors<'a> {
         if !homes.iter().all(|home| self.has_room(home, payload)) {
             return Published::Refused;
         }
+        let Some((last, others)) = homes.split_last() else {
+            if let Some(history) = history {
+                history.push(mem::take(payload));
+            }
+            return Published::Unheard { position };
+        };
         if let Some(history) = history {
             history.push(payload.clone());
         }
-        let Some((last, others)) = homes.split_last() else {
-            return Published::Unheard { position };
-        };
         for home in others {
             self.put(home, payload.clone(), position);
         }
@@ -384,6 +392,7 @@ impl<'a> Doors<'a> {
 
     fn has_room(&self, home: &Home, payload: &Bytes) -> bool {
         match self {
+            Self::None => false,
             Self::One { inbox, pending } => inbox.has_room(pending, payload),
             Self::Many { shards, pending } => {
                 let shard = home.shard as usize;
@@ -397,10 +406,12 @@ impl<'a> Doors<'a> {
     fn put(&mut self, home: &Home, payload: Bytes, position: Option<Position>) {
         let command = Command::Publish {
             topic: home.slot,
+            near: home.latest,
             payload,
             position,
         };
         match self {
+            Self::None => {}
             Self::One { inbox, pending } => inbox.put(pending, command),
             Self::Many { shards, pending } => {
                 let shard = home.shard as usize;

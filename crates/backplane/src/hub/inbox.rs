@@ -25,6 +25,8 @@ use crate::{
 pub(super) enum Command {
     Publish {
         topic: u32,
+        /// A connection that may subscribe to it, for a shard that warms the cache.
+        near: u32,
         payload: Bytes,
         position: Option<Position>,
     },
@@ -212,6 +214,7 @@ mod tests {
         assert!(inbox.has_room(&pending, &payload));
         let publish = Command::Publish {
             topic: 0,
+            near: 0,
             payload: payload.clone(),
             position: None,
         };

@@ -1,12 +1,17 @@
 //! What is queued for a connection whose sink keeps up.
 
-/// The frames queued for one connection since its sink last took them. One cache line.
+use super::tenant::Tenant;
+
+/// The frames queued for one connection since its sink last took them, and the way to that sink. One
+/// cache line, so that a delivery waits for this line and for the sink's, and for no other.
 ///
 /// It holds few frames, because a full one is flushed at once. What a sink does not take moves to a
 /// [`Backlog`](super::backlog::Backlog), and the outbox stays shut until that is gone.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(super) struct Outbox {
+    /// `None` if the connection is closed.
+    pub(super) tenant: Option<Box<Tenant>>,
     frames: [u32; Self::FRAMES],
     /// How many of `frames` are queued, or [`SHUT`](Self::SHUT).
     len: u32,
@@ -17,24 +22,33 @@ pub(super) struct Outbox {
 
 impl Outbox {
     /// What a cache line holds.
-    const FRAMES: usize = 13;
+    const FRAMES: usize = 9;
     const SHUT: u32 = u32::MAX;
 
-    pub(super) fn open(budget: u32) -> Self {
+    pub(super) fn open(tenant: Box<Tenant>, budget: u32) -> Self {
         Self {
-            frames: [0; Self::FRAMES],
+            tenant: Some(tenant),
             len: 0,
-            bytes: 0,
             budget,
+            ..Self::shut()
         }
     }
 
-    /// An outbox that takes nothing.
+    /// An outbox of nobody, which takes nothing.
     pub(super) fn shut() -> Self {
         Self {
+            tenant: None,
+            frames: [0; Self::FRAMES],
             len: Self::SHUT,
-            ..Self::open(0)
+            bytes: 0,
+            budget: 0,
         }
+    }
+
+    /// Whether a frame may pass straight to the sink: none waits before it, and the budget allows it.
+    #[inline]
+    pub(super) const fn may_pass(&self, cost: u32) -> bool {
+        self.len == 0 && cost <= self.budget
     }
 
     /// Queues `frame`, unless the outbox is full or shut or the budget would be exceeded.
@@ -65,9 +79,17 @@ impl Outbox {
         self.len == Self::SHUT
     }
 
+    #[inline]
     pub(super) fn frames(&self) -> &[u32] {
-        let queued = if self.is_shut() { 0 } else { self.len as usize };
-        &self.frames[..queued]
+        // Nothing, if the outbox is shut.
+        self.frames.get(..self.len as usize).unwrap_or_default()
+    }
+
+    /// Who takes the frames, and the frames.
+    #[inline]
+    pub(super) fn tenant_and_frames(&mut self) -> Option<(&mut Tenant, &[u32])> {
+        let queued = self.frames.get(..self.len as usize).unwrap_or_default();
+        Some((self.tenant.as_deref_mut()?, queued))
     }
 
     /// Empties the outbox.
@@ -95,6 +117,14 @@ impl Outbox {
 mod tests {
     use super::*;
 
+    fn with_budget(budget: u32) -> Outbox {
+        Outbox {
+            len: 0,
+            budget,
+            ..Outbox::shut()
+        }
+    }
+
     #[test]
     fn an_outbox_is_one_cache_line() {
         assert_eq!(size_of::<Outbox>(), 64);
@@ -102,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_budget_is_never_exceeded() {
-        let mut outbox = Outbox::open(100);
+        let mut outbox = with_budget(100);
         assert!(outbox.push(1, 60));
         assert!(!outbox.push(2, 41));
         assert!(!outbox.push(3, u32::MAX));
@@ -112,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_shut_outbox_takes_nothing() {
-        let mut outbox = Outbox::open(1 << 20);
+        let mut outbox = with_budget(1 << 20);
         outbox.shut_with(10);
         assert!(!outbox.push(1, 1));
         assert!(outbox.frames().is_empty());

@@ -42,7 +42,7 @@ impl Published {
 pub struct Outgoing {
     /// The topic.
     pub topic: Topic,
-    /// The payload. Moved out when the message is sent.
+    /// The payload. Moved out when the message is sent or kept.
     pub payload: Bytes,
     /// Where it stands in the topic's stream, if a bus has given it a position.
     pub position: Option<Position>,

@@ -12,7 +12,7 @@ use super::{
     outbox::Outbox,
     retention::Resumed,
     subscribers::Member,
-    tenant::Tenant,
+    tenant::{AHEAD, Tenant},
     topics::Topics,
 };
 use crate::{
@@ -35,9 +35,8 @@ pub(super) struct Shard {
 pub(super) struct Floor {
     pub(super) topics: Topics,
     pub(super) frames: Frames,
-    /// By connection; apart from the tenants, since a broadcast touches nothing else.
+    /// By connection.
     pub(super) outboxes: Vec<Outbox>,
-    pub(super) tenants: Vec<Option<Box<Tenant>>>,
     pub(super) detours: Detours,
     /// Connections with something in their outbox.
     pub(super) due: Vec<u32>,
@@ -124,19 +123,15 @@ impl Floor {
         obeyed
     }
 
-    /// Loads what the commands will touch, in passes whose loads do not depend on each other.
+    /// Loads what the messages will touch, with loads that do not depend on each other.
     fn warm(&self, window: &[Command]) {
-        let published = window.iter().filter_map(|command| match command {
-            Command::Publish { topic, .. } => self.topics.peek(*topic),
-            _ => None,
-        });
-        let mut first = [0; WINDOW];
-        for (connection, place) in published.zip(&mut first) {
-            *place = connection;
-        }
-        let sum = first.iter().fold(0, |sum: u32, &connection| {
-            let outbox = self.outboxes.get(connection as usize);
-            sum.wrapping_add(outbox.map_or(0, Outbox::bytes))
+        let sum = window.iter().fold(0, |sum: u32, command| {
+            let Command::Publish { topic, near, .. } = command else {
+                return sum;
+            };
+            let outbox = self.outboxes.get(*near as usize);
+            sum.wrapping_add(self.topics.glance(*topic))
+                .wrapping_add(outbox.map_or(0, Outbox::bytes))
         });
         hint::black_box(sum);
     }
@@ -147,6 +142,7 @@ impl Floor {
                 topic,
                 payload,
                 position,
+                ..
             } => self.broadcast(Frame::message(topic, payload, position)),
             Command::Lose { topic, missing } => self.broadcast(Frame::lost(topic, missing)),
             Command::Connect {
@@ -178,36 +174,60 @@ impl Floor {
 
     /// Queues a frame for every subscriber of its topic.
     fn broadcast(&mut self, frame: Frame) {
-        let (topic, cost) = (frame.topic, frame.cost);
+        let topic = frame.topic;
         let place = self.frames.insert(frame);
         self.topics.add_frame(topic);
         // Taken out, since what one subscriber does must not disturb the walk.
         let subscribers = mem::take(self.topics.subscribers(topic));
-        let mut holders = 0;
         for chunk in subscribers.chunks() {
-            for &member in chunk {
-                let connection = member.connection();
-                let outbox = &mut self.outboxes[connection as usize];
-                if !member.takes_detour() && outbox.push(place, cost) {
-                    holders += 1;
-                    if outbox.has_one() {
-                        self.due.push(connection);
-                    }
-                } else {
-                    // Queueing may flush, and a flush lets go of frames.
-                    self.frames.hold(place, mem::take(&mut holders));
-                    self.broadcast_slowly(member, place);
-                }
-            }
-            self.frames.hold(place, mem::take(&mut holders));
             if self.is_last {
-                // Nothing more joins these outboxes, and they are still in the cache.
-                self.flush_due();
+                self.hand_out(chunk, place);
+            } else {
+                self.post(chunk, place);
             }
         }
         *self.topics.subscribers(topic) = subscribers;
         self.straighten(topic);
         self.release(place);
+    }
+
+    /// Puts a frame into the outboxes of `members`.
+    fn post(&mut self, members: &[Member], place: u32) {
+        let cost = self.frames.get(place).cost;
+        let mut holders = 0;
+        for &member in members {
+            let connection = member.connection();
+            let outbox = &mut self.outboxes[connection as usize];
+            if !member.takes_detour() && outbox.push(place, cost) {
+                holders += 1;
+                if outbox.has_one() {
+                    self.due.push(connection);
+                }
+            } else {
+                // Queueing may flush, and a flush lets go of frames.
+                self.frames.hold(place, mem::take(&mut holders));
+                self.broadcast_slowly(member, place);
+            }
+        }
+        self.frames.hold(place, holders);
+    }
+
+    /// Has the sinks of `members` take a frame at once, with what waits before it: no frame follows
+    /// that they could take with it. It need not pass through an outbox where none waits.
+    fn hand_out(&mut self, members: &[Member], place: u32) {
+        let cost = self.frames.get(place).cost;
+        for some in members.chunks(AHEAD) {
+            self.warm_tenants(some.iter().map(|member| member.connection()));
+            for &member in some {
+                let connection = member.connection();
+                if !member.takes_detour() && self.outboxes[connection as usize].may_pass(cost) {
+                    self.offer_straight(connection, place);
+                } else {
+                    self.broadcast_slowly(member, place);
+                    self.flush_outbox(connection);
+                }
+            }
+        }
     }
 
     fn broadcast_slowly(&mut self, member: Member, place: u32) {
@@ -236,10 +256,8 @@ impl Floor {
         let slot = connection as usize;
         if self.outboxes.len() <= slot {
             self.outboxes.resize_with(slot + 1, Outbox::shut);
-            self.tenants.resize_with(slot + 1, || None);
         }
-        self.outboxes[slot] = Outbox::open(budget);
-        self.tenants[slot] = Some(tenant);
+        self.outboxes[slot] = Outbox::open(tenant, budget);
     }
 
     fn open(&mut self, topic: u32, name: Topic) {
@@ -295,6 +313,6 @@ impl Floor {
     }
 
     fn connections(&self) -> impl Iterator<Item = u32> + use<> {
-        0..u32::try_from(self.tenants.len()).unwrap_or(u32::MAX)
+        0..u32::try_from(self.outboxes.len()).unwrap_or(u32::MAX)
     }
 }

@@ -40,8 +40,9 @@ impl Stalled {
 }
 
 impl Floor {
+    #[inline]
     pub(super) fn is_stalled(&self, connection: u32) -> bool {
-        let tenant = self.tenants[connection as usize].as_ref();
+        let tenant = self.outboxes[connection as usize].tenant.as_ref();
         tenant.is_some_and(|tenant| tenant.stalled.is_some())
     }
 
@@ -49,17 +50,22 @@ impl Floor {
     #[cold]
     pub(super) fn queue_behind(&mut self, member: Member, place: u32) {
         let connection = member.connection();
-        let Some(tenant) = &mut self.tenants[connection as usize] else {
+        let outbox = &mut self.outboxes[connection as usize];
+        let budget = outbox.budget();
+        if outbox
+            .tenant
+            .as_ref()
+            .is_some_and(|tenant| tenant.stalled.is_none())
+        {
+            outbox.shut_with(0);
+        }
+        let Some(tenant) = &mut outbox.tenant else {
             return;
         };
-        let outbox = &mut self.outboxes[connection as usize];
-        let stalled = tenant.stalled.get_or_insert_with(|| {
-            outbox.shut_with(0);
-            Box::default()
-        });
+        let stalled = tenant.stalled.get_or_insert_default();
         let frame = self.frames.get(place);
         let offer = offer(place, frame, member.overflow());
-        let offered = stalled.take(offer, frame, outbox.budget(), &mut self.leaving);
+        let offered = stalled.take(offer, frame, budget, &mut self.leaving);
         let bytes = stalled.backlog.bytes();
         match offered {
             Offered::Queued => self.frames.hold(place, 1),
@@ -72,12 +78,12 @@ impl Floor {
     /// Moves what the sink did not take from the outbox to a backlog.
     #[cold]
     pub(super) fn stall(&mut self, connection: u32, taken: usize) {
-        let slot = connection as usize;
-        let Some(tenant) = &mut self.tenants[slot] else {
+        let outbox = &mut self.outboxes[connection as usize];
+        let Some((tenant, queued)) = outbox.tenant_and_frames() else {
             return;
         };
         let mut stalled = Box::<Stalled>::default();
-        let (gone, rest) = self.outboxes[slot].frames().split_at(taken);
+        let (gone, rest) = queued.split_at(taken);
         self.leaving.extend(gone);
         for &place in rest {
             let frame = self.frames.get(place);
@@ -89,15 +95,15 @@ impl Floor {
         }
         let bytes = stalled.backlog.bytes();
         tenant.stalled = Some(stalled);
-        self.outboxes[slot].shut_with(0);
+        outbox.shut_with(0);
         self.settle(connection, bytes);
     }
 
     /// Offers the backlog to the sink. The outbox opens again once the sink has taken all of it.
     #[cold]
     pub(super) fn flush_backlog(&mut self, connection: u32) {
-        let slot = connection as usize;
-        let Some(tenant) = &mut self.tenants[slot] else {
+        let outbox = &mut self.outboxes[connection as usize];
+        let Some(tenant) = &mut outbox.tenant else {
             return;
         };
         let Some(mut stalled) = tenant.stalled.take() else {
@@ -115,7 +121,7 @@ impl Floor {
         }
         self.settle(connection, bytes);
         if drained {
-            self.outboxes[slot].clear();
+            self.outboxes[connection as usize].clear();
         }
         if let Some(reason) = flow.err().or(leaves) {
             self.depart(connection, reason);
@@ -124,10 +130,14 @@ impl Floor {
 
     /// Drops what is queued of `topic`, where that is cheap: in a backlog.
     pub(super) fn forget_queued(&mut self, topic: u32, connection: u32) {
-        let Some(Some(tenant)) = self.tenants.get_mut(connection as usize) else {
+        let Some(outbox) = self.outboxes.get_mut(connection as usize) else {
             return;
         };
-        if let Some(stalled) = &mut tenant.stalled {
+        if !outbox.is_shut() {
+            return;
+        }
+        let tenant = outbox.tenant.as_mut();
+        if let Some(stalled) = tenant.and_then(|tenant| tenant.stalled.as_mut()) {
             stalled.backlog.forget(topic, &mut self.leaving);
             let bytes = stalled.backlog.bytes();
             self.settle(connection, bytes);
@@ -137,7 +147,8 @@ impl Floor {
     /// Closes a connection as soon as its sink has taken everything.
     pub(super) fn depart_when_empty(&mut self, connection: u32, reason: CloseReason) {
         self.flush(connection);
-        let Some(Some(tenant)) = self.tenants.get_mut(connection as usize) else {
+        let outbox = self.outboxes.get_mut(connection as usize);
+        let Some(tenant) = outbox.and_then(|outbox| outbox.tenant.as_mut()) else {
             return;
         };
         match &mut tenant.stalled {

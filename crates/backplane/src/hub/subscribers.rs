@@ -82,16 +82,6 @@ impl Subscribers {
         [flat].into_iter().chain(chunks.iter().map(Vec::as_slice))
     }
 
-    /// The first member, for a caller that warms the cache.
-    pub(super) fn first(&self) -> Option<Member> {
-        match self {
-            Self::None => None,
-            Self::One(member) => Some(*member),
-            Self::Few(members) => members.first().copied(),
-            Self::Crowd(chunks) => chunks.first().and_then(|chunk| chunk.first()).copied(),
-        }
-    }
-
     /// Adds `member`, or replaces the one of the same connection.
     pub(super) fn insert(&mut self, member: Member) {
         match self {

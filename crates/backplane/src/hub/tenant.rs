@@ -17,7 +17,7 @@ use super::{
 use crate::sync::Ordering;
 
 /// How many tenants are loaded ahead; a processor waits for fewer misses at a time.
-const AHEAD: usize = 32;
+pub(super) const AHEAD: usize = 32;
 
 /// A connection inside its shard. The sink lies beside what the hub knows of it, so that whoever
 /// looks at the one has the other in the cache.
@@ -84,7 +84,7 @@ impl Floor {
     pub(super) fn flush_due(&mut self) {
         let mut due = mem::take(&mut self.due);
         for some in due.chunks(AHEAD) {
-            self.warm_tenants(some);
+            self.warm_tenants(some.iter().copied());
             for &connection in some {
                 self.flush_outbox(connection);
             }
@@ -94,11 +94,9 @@ impl Floor {
     }
 
     /// Loads the tenants that are flushed next, with loads that do not depend on each other.
-    fn warm_tenants(&self, connections: &[u32]) {
-        let stalled = connections.iter().filter(|&&connection| {
-            let tenant = self.tenants[connection as usize].as_ref();
-            tenant.is_some_and(|tenant| tenant.stalled.is_some())
-        });
+    #[inline]
+    pub(super) fn warm_tenants(&self, connections: impl Iterator<Item = u32>) {
+        let stalled = connections.filter(|&connection| self.is_stalled(connection));
         hint::black_box(stalled.count());
     }
 
@@ -114,7 +112,8 @@ impl Floor {
     /// Offers everything queued to a sink that says it is ready. It is called even if there is
     /// nothing, since it may want to say that it is closed.
     pub(super) fn flush_ready(&mut self, connection: u32) {
-        let Some(Some(tenant)) = self.tenants.get_mut(connection as usize) else {
+        let outbox = self.outboxes.get(connection as usize);
+        let Some(tenant) = outbox.and_then(|outbox| outbox.tenant.as_ref()) else {
             return;
         };
         tenant.seat.announced.store(false, Ordering::Release);
@@ -128,7 +127,7 @@ impl Floor {
     /// Closes a connection, if it is not closed already, and drops what is queued for it.
     #[cold]
     pub(super) fn depart(&mut self, connection: u32, reason: CloseReason) {
-        let Some(mut tenant) = self.tenants[connection as usize].take() else {
+        let Some(mut tenant) = self.outboxes[connection as usize].tenant.take() else {
             return;
         };
         self.drop_queued(connection, tenant.stalled.take());
@@ -150,31 +149,54 @@ impl Floor {
     }
 
     #[inline]
-    fn flush_outbox(&mut self, connection: u32) {
+    pub(super) fn flush_outbox(&mut self, connection: u32) {
         if !self.outboxes[connection as usize].frames().is_empty() {
             self.offer_outbox(connection);
         }
     }
 
     fn offer_outbox(&mut self, connection: u32) {
-        let slot = connection as usize;
-        let Some(tenant) = &mut self.tenants[slot] else {
+        let outbox = &mut self.outboxes[connection as usize];
+        let Some((tenant, queued)) = outbox.tenant_and_frames() else {
             return;
         };
-        let outbox = &mut self.outboxes[slot];
-        let queued = outbox.frames();
         let mut batch = Batch::of_outbox(&self.frames, &self.topics, queued);
         let flow = tenant.flush(&mut batch);
-        let taken = queued.len() - batch.rest().len();
-        match flow {
-            Ok(Flow::Ready) if taken == queued.len() => {
-                for &place in queued {
-                    if let Some(topic) = self.frames.release(place) {
-                        self.topics.remove_frame(topic);
-                    }
+        let rest = batch.rest().len();
+        if flow == Ok(Flow::Ready) && rest == 0 {
+            for &place in queued {
+                if let Some(topic) = self.frames.release(place) {
+                    self.topics.remove_frame(topic);
                 }
-                outbox.clear();
             }
+            outbox.clear();
+        } else {
+            let taken = queued.len() - rest;
+            self.refused(connection, flow, taken);
+        }
+    }
+
+    /// Offers one frame straight to the sink of a connection that has nothing queued.
+    #[inline]
+    pub(super) fn offer_straight(&mut self, connection: u32, place: u32) {
+        let outbox = &mut self.outboxes[connection as usize];
+        let Some(tenant) = &mut outbox.tenant else {
+            return;
+        };
+        let queued = [place];
+        let mut batch = Batch::of_outbox(&self.frames, &self.topics, &queued);
+        let flow = tenant.flush(&mut batch);
+        let rest = batch.rest().len();
+        if flow != Ok(Flow::Ready) || rest > 0 {
+            self.push(connection, place);
+            self.refused(connection, flow, queued.len() - rest);
+        }
+    }
+
+    /// Deals with a sink that took only so many frames of the outbox, or wants no more.
+    #[cold]
+    fn refused(&mut self, connection: u32, flow: Result<Flow, CloseReason>, taken: usize) {
+        match flow {
             Ok(_) => self.stall(connection, taken),
             Err(reason) => self.depart(connection, reason),
         }

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use super::SnowflakeOptions;
 use crate::{Clock, Error, Result};
 
-/// How a [`MarkKeeper`] or a [`LeaseKeeper`](super::LeaseKeeper) behaves.
+/// How a [`MarkKeeper`](super::MarkKeeper) or a [`LeaseKeeper`](super::LeaseKeeper) behaves.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct KeeperOptions {

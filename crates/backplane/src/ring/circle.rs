@@ -53,7 +53,9 @@ impl Circle {
     #[inline]
     pub(super) fn owner(&self, point: u64) -> Option<usize> {
         let first = self.bucket_start(point);
-        let after = self.entries.get(first..)?;
+        // Every sixth look-up or so goes one entry on, which no branch predictor foresees.
+        let next = first + usize::from(self.entries.get(first)?.point < point);
+        let after = self.entries.get(next..)?;
         let entry = after.iter().find(|entry| entry.point >= point)?;
         Some(entry.member as usize)
     }

@@ -24,8 +24,15 @@ macro_rules! actions_conformance {
             awkward_ids_are_exact,
             retries_leave_counts_exact,
             concurrent_likes_count_once_each,
+            replies_and_reposts_are_withdrawn_by_their_items,
+            withdrawing_items_leaves_likes_and_others_alone,
+            a_forgotten_post_has_no_counts_and_nobody_acted_on_it,
+            forgets_in_slices,
+            forgetting_leaves_other_posts_alone,
+            what_comes_after_forgetting_counts,
             erases_in_slices,
             erasing_leaves_others_alone,
+            erasing_takes_along_what_was_done_to_ones_posts,
         );
     };
 }
@@ -35,7 +42,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use futures::future::join_all;
 
 use super::{Fresh, awkward_ids};
-use crate::{Action, ActionKind, Actions, Counters, Counts, PostId, Recorded, UserId};
+use crate::{Action, ActionKind, Actions, Counters, Counts, Entry, PostId, Recorded, UserId};
 
 /// Sets of actions, and the counters that show their sizes.
 #[derive(Clone, Debug)]
@@ -52,6 +59,8 @@ pub struct Subject {
 
 const ANN: UserId = UserId::new(1);
 const BOB: UserId = UserId::new(u64::MAX);
+/// Whose posts are acted on.
+const CAT: UserId = UserId::new(2);
 const POST: PostId = PostId::new(10);
 const OTHER: PostId = PostId::new((1 << 53) + 1);
 
@@ -76,12 +85,25 @@ impl Subject {
     }
 }
 
+fn like(actor: UserId, post: PostId) -> Action {
+    Action::like(actor, Entry::original(post, CAT))
+}
+
 fn reply(actor: UserId, item: u64) -> Action {
-    Action::reply(actor, POST, PostId::new(item))
+    Action::reply(actor, Entry::original(POST, CAT), PostId::new(item))
 }
 
 fn repost(actor: UserId, item: u64) -> Action {
-    Action::repost(actor, POST, PostId::new(item))
+    repost_of(actor, POST, item)
+}
+
+fn repost_of(actor: UserId, post: PostId, item: u64) -> Action {
+    Action::repost(actor, Entry::original(post, CAT), PostId::new(item))
+}
+
+/// One action of each kind on [`POST`].
+fn each_kind(actor: UserId, item: u64) -> [Action; 3] {
+    [like(actor, POST), reply(actor, item), repost(actor, item)]
 }
 
 /// A post that nobody acted on has counts of zero, and nobody has acted on it.
@@ -96,13 +118,13 @@ pub async fn what_nobody_did_counts_zero(fresh: &Fresh<Subject>) {
 /// A user's like is one, and a retry learns that it was there.
 pub async fn a_like_counts_once_however_often_it_is_sent(fresh: &Fresh<Subject>) {
     let subject = &fresh.store;
-    assert_eq!(subject.record(Action::like(ANN, POST)).await, Recorded::New);
+    assert_eq!(subject.record(like(ANN, POST)).await, Recorded::New);
     for _ in 0..3 {
-        let again = subject.record(Action::like(ANN, POST)).await;
+        let again = subject.record(like(ANN, POST)).await;
         assert_eq!(again, Recorded::Existing(POST));
     }
     assert_eq!(subject.counts(POST).await, [1, 0, 0]);
-    assert_eq!(subject.record(Action::like(BOB, POST)).await, Recorded::New);
+    assert_eq!(subject.record(like(BOB, POST)).await, Recorded::New);
     assert_eq!(subject.counts(POST).await, [2, 0, 0]);
     assert_eq!(
         subject.acted(ANN, ActionKind::Like, POST).await,
@@ -137,7 +159,7 @@ pub async fn every_reply_counts_and_none_twice(fresh: &Fresh<Subject>) {
 /// Likes, replies and reposts of one post by one user do not touch each other.
 pub async fn kinds_are_counted_apart(fresh: &Fresh<Subject>) {
     let subject = &fresh.store;
-    for action in [Action::like(ANN, POST), reply(ANN, 20), repost(ANN, 20)] {
+    for action in [like(ANN, POST), reply(ANN, 20), repost(ANN, 20)] {
         assert_eq!(subject.record(action).await, Recorded::New);
     }
     assert_eq!(subject.counts(POST).await, [1, 1, 1]);
@@ -151,7 +173,7 @@ pub async fn kinds_are_counted_apart(fresh: &Fresh<Subject>) {
 /// Of actions of one batch that exclude each other, the first counts.
 pub async fn a_batch_takes_effect_in_the_order_given(fresh: &Fresh<Subject>) {
     let subject = &fresh.store;
-    let like = Action::like(ANN, POST);
+    let like = like(ANN, POST);
     let batch = [
         repost(ANN, 22),
         like,
@@ -192,19 +214,12 @@ pub async fn withdrawing_takes_back_once(fresh: &Fresh<Subject>) {
 /// Withdrawing what was never done, or somebody else did, takes nothing from any count.
 pub async fn never_counts_below_zero(fresh: &Fresh<Subject>) {
     let subject = &fresh.store;
-    let actions = |actor| {
-        [
-            Action::like(actor, POST),
-            reply(actor, 20),
-            repost(actor, 21),
-        ]
-    };
-    for action in actions(ANN) {
+    for action in each_kind(ANN, 20) {
         assert!(!subject.withdraw(action).await);
     }
     assert_eq!(subject.counts(POST).await, [0; 3]);
-    subject.actions.record(&actions(BOB)).await.unwrap();
-    for action in actions(ANN) {
+    subject.actions.record(&each_kind(BOB, 20)).await.unwrap();
+    for action in each_kind(ANN, 20) {
         assert!(!subject.withdraw(action).await);
     }
     assert_eq!(subject.counts(POST).await, [1; 3]);
@@ -225,9 +240,9 @@ pub async fn a_replaced_repost_stays(fresh: &Fresh<Subject>) {
 pub async fn acted_answers_in_the_order_asked(fresh: &Fresh<Subject>) {
     let subject = &fresh.store;
     let absent = PostId::new(77);
-    subject.record(Action::like(ANN, POST)).await;
-    subject.record(Action::like(BOB, POST)).await;
-    subject.record(Action::like(ANN, OTHER)).await;
+    subject.record(like(ANN, POST)).await;
+    subject.record(like(BOB, POST)).await;
+    subject.record(like(ANN, OTHER)).await;
     let asked = [OTHER, absent, POST, OTHER];
     let acted = subject.actions.acted(ANN, ActionKind::Like, &asked).await;
     assert_eq!(acted.unwrap(), [Some(OTHER), None, Some(POST), Some(OTHER)]);
@@ -243,10 +258,8 @@ pub async fn awkward_ids_are_exact(fresh: &Fresh<Subject>) {
     let ids = awkward_ids();
     for &id in &ids {
         let (actor, post) = (UserId::new(id), PostId::new(id));
-        subject.record(Action::like(actor, post)).await;
-        subject
-            .record(Action::repost(ANN, post, PostId::new(!id)))
-            .await;
+        subject.record(like(actor, post)).await;
+        subject.record(repost_of(ANN, post, !id)).await;
         assert_eq!(subject.record(reply(ANN, id)).await, Recorded::New);
     }
     for &id in &ids {
@@ -269,7 +282,7 @@ pub async fn retries_leave_counts_exact(fresh: &Fresh<Subject>) {
     let mut replied = BTreeSet::new();
     for step in 0_u64..120 {
         let actor = UserId::new(step * 7 % 5);
-        let like = Action::like(actor, POST);
+        let like = like(actor, POST);
         let reply = reply(actor, step % 11);
         for _ in 0..=step % 3 {
             if step % 4 == 3 {
@@ -294,10 +307,121 @@ pub async fn retries_leave_counts_exact(fresh: &Fresh<Subject>) {
 pub async fn concurrent_likes_count_once_each(fresh: &Fresh<Subject>) {
     let subject = &fresh.store;
     let actors = (0..30).map(|n| UserId::new(n % 3));
-    let answers = join_all(actors.map(|actor| subject.record(Action::like(actor, POST)))).await;
+    let answers = join_all(actors.map(|actor| subject.record(like(actor, POST)))).await;
     let new = answers.iter().filter(|&&answer| answer == Recorded::New);
     assert_eq!(new.count(), 3);
     assert_eq!(subject.counts(POST).await, [3, 0, 0]);
+}
+
+/// A reply or a repost is taken back by its item alone, and answered as it was recorded.
+pub async fn replies_and_reposts_are_withdrawn_by_their_items(fresh: &Fresh<Subject>) {
+    let subject = &fresh.store;
+    let made = [
+        reply(ANN, 20),
+        repost(ANN, 21),
+        repost_of(ANN, OTHER, u64::MAX),
+    ];
+    subject.actions.record(&made).await.unwrap();
+    let items = [u64::MAX, 77, 20, 21].map(PostId::new);
+    let withdrawn = subject.actions.withdraw_items(ANN, &items).await.unwrap();
+    assert_eq!(withdrawn, [made[2], made[0], made[1]]);
+    let again = subject.actions.withdraw_items(ANN, &items).await.unwrap();
+    assert_eq!(again, []);
+    assert_eq!(subject.counts(POST).await, [0; 3]);
+    assert_eq!(subject.counts(OTHER).await, [0; 3]);
+    assert_eq!(subject.acted(ANN, ActionKind::Reply, POST).await, None);
+    assert_eq!(subject.record(repost(ANN, 22)).await, Recorded::New);
+}
+
+/// Withdrawing by items leaves likes, other items and what others did.
+pub async fn withdrawing_items_leaves_likes_and_others_alone(fresh: &Fresh<Subject>) {
+    let subject = &fresh.store;
+    for actor in [ANN, BOB] {
+        subject.actions.record(&each_kind(actor, 20)).await.unwrap();
+    }
+    subject.record(reply(ANN, 30)).await;
+    let items = [POST, PostId::new(20)];
+    let withdrawn = subject.actions.withdraw_items(ANN, &items).await.unwrap();
+    assert_eq!(withdrawn, [reply(ANN, 20), repost(ANN, 20)]);
+    assert_eq!(subject.counts(POST).await, [2, 2, 1]);
+    assert_eq!(subject.acted(ANN, ActionKind::Reply, POST).await, Some(30));
+    assert_eq!(subject.acted(BOB, ActionKind::Repost, POST).await, Some(20));
+}
+
+/// Once a post is forgotten its counts are zero, no user has acted on it, and forgetting it again
+/// finds nothing.
+pub async fn a_forgotten_post_has_no_counts_and_nobody_acted_on_it(fresh: &Fresh<Subject>) {
+    let subject = &fresh.store;
+    for actor in [ANN, BOB, CAT] {
+        subject.actions.record(&each_kind(actor, 20)).await.unwrap();
+        subject.record(reply(actor, 21)).await;
+    }
+    assert_eq!(subject.actions.forget(&[POST], 100).await.unwrap(), 12);
+    assert_eq!(subject.actions.forget(&[POST], 100).await.unwrap(), 0);
+    assert_eq!(subject.counts(POST).await, [0; 3]);
+    for actor in [ANN, BOB, CAT] {
+        for kind in [ActionKind::Like, ActionKind::Reply, ActionKind::Repost] {
+            assert_eq!(subject.acted(actor, kind, POST).await, None);
+        }
+        assert!(!subject.withdraw(like(actor, POST)).await);
+        let items = [20, 21].map(PostId::new);
+        let withdrawn = subject.actions.withdraw_items(actor, &items).await.unwrap();
+        assert_eq!(withdrawn, []);
+        assert_eq!(subject.actions.erase(actor, 100).await.unwrap(), 0);
+    }
+}
+
+/// Forgetting takes no more actions at once than asked, uncounts each, and ends at zero.
+pub async fn forgets_in_slices(fresh: &Fresh<Subject>) {
+    let subject = &fresh.store;
+    for item in 20..25 {
+        subject.record(reply(ANN, item)).await;
+    }
+    let more = [like(ANN, POST), like(BOB, POST), like(BOB, OTHER)];
+    subject.actions.record(&more).await.unwrap();
+    assert_eq!(subject.actions.forget(&[POST], 0).await.unwrap(), 0);
+    let mut left = 8;
+    while left > 0 {
+        let forgotten = subject.actions.forget(&[OTHER, POST], 3).await.unwrap();
+        assert!((1..=3).contains(&forgotten));
+        left -= forgotten;
+        let counts = subject.counters.counts(&[POST, OTHER]).await.unwrap();
+        let sum: u64 = counts.iter().map(|one| one.likes + one.replies).sum();
+        assert_eq!(sum, left as u64);
+    }
+    assert_eq!(subject.actions.forget(&[OTHER, POST], 3).await.unwrap(), 0);
+}
+
+/// Forgetting posts leaves every other post's counts, and what the same users did to it.
+pub async fn forgetting_leaves_other_posts_alone(fresh: &Fresh<Subject>) {
+    let subject = &fresh.store;
+    let next = PostId::new(POST.get() + 1);
+    for actor in [ANN, BOB] {
+        let all = [POST, next, OTHER].map(|post| like(actor, post));
+        subject.actions.record(&all).await.unwrap();
+        subject.record(repost_of(actor, OTHER, 30)).await;
+    }
+    let absent = PostId::new(77);
+    let gone = [next, absent, POST];
+    assert_eq!(subject.actions.forget(&gone, 100).await.unwrap(), 4);
+    assert_eq!(subject.actions.forget(&[], 100).await.unwrap(), 0);
+    assert_eq!(subject.counts(OTHER).await, [2, 0, 2]);
+    let kept = subject.acted(ANN, ActionKind::Like, OTHER).await;
+    assert_eq!(kept, Some(OTHER.get()));
+    assert_eq!(
+        subject.record(like(BOB, OTHER)).await,
+        Recorded::Existing(OTHER)
+    );
+}
+
+/// What is done after a post was forgotten is new, and counts from zero.
+pub async fn what_comes_after_forgetting_counts(fresh: &Fresh<Subject>) {
+    let subject = &fresh.store;
+    subject.record(repost(ANN, 20)).await;
+    subject.actions.forget(&[POST], 100).await.unwrap();
+    assert_eq!(subject.record(repost(ANN, 21)).await, Recorded::New);
+    assert_eq!(subject.counts(POST).await, [0, 0, 1]);
+    assert_eq!(subject.actions.forget(&[POST], 100).await.unwrap(), 1);
 }
 
 /// Erasing takes no more actions at once than asked, uncounts each, and ends at zero.
@@ -306,11 +430,7 @@ pub async fn erases_in_slices(fresh: &Fresh<Subject>) {
     for item in 20..25 {
         subject.record(reply(ANN, item)).await;
     }
-    let more = [
-        Action::like(ANN, POST),
-        Action::like(ANN, OTHER),
-        repost(ANN, 30),
-    ];
+    let more = [like(ANN, POST), like(ANN, OTHER), repost(ANN, 30)];
     subject.actions.record(&more).await.unwrap();
     let mut left = 8;
     while left > 0 {
@@ -328,21 +448,41 @@ pub async fn erases_in_slices(fresh: &Fresh<Subject>) {
     for kind in [ActionKind::Like, ActionKind::Reply, ActionKind::Repost] {
         assert_eq!(subject.acted(ANN, kind, POST).await, None);
     }
-    assert_eq!(subject.record(Action::like(ANN, POST)).await, Recorded::New);
+    assert_eq!(subject.record(like(ANN, POST)).await, Recorded::New);
 }
 
 /// Erasing one user leaves everybody else's actions and their counts.
 pub async fn erasing_leaves_others_alone(fresh: &Fresh<Subject>) {
     let subject = &fresh.store;
     for actor in [ANN, BOB] {
-        let all = [
-            Action::like(actor, POST),
-            reply(actor, 20),
-            repost(actor, 21),
-        ];
-        subject.actions.record(&all).await.unwrap();
+        subject.actions.record(&each_kind(actor, 21)).await.unwrap();
     }
     while subject.actions.erase(ANN, 2).await.unwrap() > 0 {}
     assert_eq!(subject.counts(POST).await, [1; 3]);
     assert_eq!(subject.acted(BOB, ActionKind::Repost, POST).await, Some(21));
+}
+
+/// Erasing a user takes along what others did to their posts, and nothing else of theirs.
+pub async fn erasing_takes_along_what_was_done_to_ones_posts(fresh: &Fresh<Subject>) {
+    let subject = &fresh.store;
+    let others = Action::like(BOB, Entry::original(PostId::new(11), ANN));
+    subject.record(others).await;
+    for actor in [ANN, BOB, CAT] {
+        subject.actions.record(&each_kind(actor, 21)).await.unwrap();
+        subject.record(like(actor, OTHER)).await;
+    }
+    let mut erased = 0;
+    loop {
+        match subject.actions.erase(CAT, 5).await.unwrap() {
+            0 => break,
+            some @ 1..=5 => erased += some,
+            more => panic!("{more} of 5"),
+        }
+    }
+    assert_eq!(erased, 12);
+    assert_eq!(subject.counts(POST).await, [0; 3]);
+    assert_eq!(subject.counts(OTHER).await, [0; 3]);
+    assert_eq!(subject.acted(BOB, ActionKind::Repost, POST).await, None);
+    assert_eq!(subject.counts(others.post).await, [1, 0, 0]);
+    assert_eq!(subject.actions.erase(BOB, 5).await.unwrap(), 1);
 }

@@ -58,6 +58,7 @@ macro_rules! timeline_conformance {
             removing_again_changes_nothing,
             a_removed_post_makes_room,
             a_purge_takes_one_authors_entries,
+            a_purge_of_many_is_a_purge_of_each,
             a_purge_of_a_stranger_takes_nothing,
             a_merge_adds_older_entries,
             a_merge_does_not_reach_below_the_floor,

@@ -1,11 +1,19 @@
+mod doings;
+#[cfg(test)]
+mod model;
+
 use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
 use hashbrown::{HashMap, hash_map::Entry as Slot};
 
 use crate::{
-    Action, ActionKind, Actions, Counters, Counts, PostId, Recorded, Result, UserId,
-    memory::{room::Room, shards::Shards},
+    Action, ActionKind, Actions, Counters, Counts, Entry, PostId, Recorded, Result, UserId,
+    memory::{
+        actions::doings::{Doings, Done},
+        room::Room,
+        shards::Shards,
+    },
 };
 
 /// [`Actions`] and their [`Counters`] in process memory: durable as long as the process.
@@ -14,21 +22,23 @@ use crate::{
 /// sees one sees the other.
 ///
 /// ```
-/// use feed_core::{Action, MemoryActions, PostId, Recorded, UserId};
+/// use feed_core::{Action, Entry, MemoryActions, PostId, UserId};
 ///
 /// let actions = MemoryActions::default();
-/// let (ann, post) = (UserId::new(1), PostId::new(10));
+/// let (ann, bob, post) = (UserId::new(1), UserId::new(2), PostId::new(10));
 /// for _ in 0..2 {
-///     actions.record(&[Action::like(ann, post)])?;
+///     actions.record(&[Action::like(ann, Entry::original(post, bob))])?;
 /// }
 /// assert_eq!(actions.counts(&[post])[0].likes, 1);
 /// # Ok::<_, feed_core::Error>(())
 /// ```
 pub struct MemoryActions {
     options: MemoryActionsOptions,
-    /// Where both are locked, the actor's shard comes first.
-    actors: Shards<HashMap<UserId, BTreeSet<Done>>>,
-    counts: Shards<HashMap<PostId, Counts>>,
+    /// Where several are locked, it is in this order.
+    actors: Shards<HashMap<UserId, Doings>>,
+    posts: Shards<HashMap<PostId, ActedOn>>,
+    /// The posts of each author that are in `posts`.
+    authors: Shards<HashMap<UserId, BTreeSet<PostId>>>,
     kept: Room,
 }
 
@@ -37,17 +47,17 @@ pub struct MemoryActions {
 #[non_exhaustive]
 pub struct MemoryActionsOptions {
     /// How many actions are kept; one more is refused as
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 50,000,000 by default. An action takes about 60
-    /// bytes where actors have twenty, and 420 where an actor has one, on a post of its own.
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 50,000,000 by default. A like takes about 85 bytes
+    /// where actors and posts have twenty, and 690 where an actor has one, on a post of its own, by an
+    /// author of one; a reply among twenty about 140.
     pub max_actions: usize,
 }
 
-/// What one actor did: an [`Action`] in the order in which it is looked for.
-#[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
-struct Done {
-    kind: ActionKind,
-    post: PostId,
-    item: PostId,
+/// What was done to one post: at least one action.
+struct ActedOn {
+    author: UserId,
+    counts: Counts,
+    actors: BTreeSet<UserId>,
 }
 
 impl MemoryActions {
@@ -58,7 +68,8 @@ impl MemoryActions {
             kept: Room::new(options.max_actions),
             options,
             actors: Shards::default(),
-            counts: Shards::default(),
+            posts: Shards::default(),
+            authors: Shards::default(),
         }
     }
 
@@ -77,47 +88,81 @@ impl MemoryActions {
 
     /// See [`Actions::withdraw`].
     pub fn withdraw(&self, actions: &[Action]) -> Vec<bool> {
-        actions
-            .iter()
-            .map(|action| self.withdraw_one(action))
-            .collect()
+        let withdraw = |action: &Action| {
+            self.of(action.actor, |doings| {
+                self.take_back(action.actor, doings, Done::from(action))
+                    .is_some()
+            })
+        };
+        actions.iter().map(withdraw).collect()
+    }
+
+    /// See [`Actions::withdraw_items`].
+    pub fn withdraw_items(&self, actor: UserId, items: &[PostId]) -> Vec<Action> {
+        self.of(actor, |doings| {
+            let mut withdrawn = Vec::new();
+            for &item in items {
+                while let Some(done) = doings.made_as(item) {
+                    withdrawn.extend(self.take_back(actor, doings, done));
+                }
+            }
+            withdrawn
+        })
     }
 
     /// See [`Actions::acted`].
     #[must_use]
     pub fn acted(&self, actor: UserId, kind: ActionKind, posts: &[PostId]) -> Vec<Option<PostId>> {
         let actors = self.actors.read(actor.get());
-        let done = actors.get(&actor);
-        let first = |&post: &PostId| first_item(done?, kind, post);
+        let doings = actors.get(&actor);
+        let first = |&post: &PostId| doings?.first_item(kind, post);
         posts.iter().map(first).collect()
     }
 
     /// See [`Counters::counts`].
     #[must_use]
     pub fn counts(&self, posts: &[PostId]) -> Vec<Counts> {
-        let shards = self.counts.read_many(posts.iter().map(|post| post.get()));
-        let counts = |post: &PostId| shards.of(post.get()).get(post).copied();
+        let shards = self.posts.read_many(posts.iter().map(|post| post.get()));
+        let counts = |post: &PostId| shards.of(post.get()).get(post).map(|on| on.counts);
         posts
             .iter()
             .map(|post| counts(post).unwrap_or_default())
             .collect()
     }
 
-    /// See [`Actions::erase`].
-    pub fn erase(&self, actor: UserId, limit: usize) -> usize {
-        let mut actors = self.actors.write(actor.get());
-        let Slot::Occupied(mut slot) = actors.entry(actor) else {
-            return 0;
-        };
-        let mut erased = 0;
-        while erased < limit
-            && let Some(done) = slot.get_mut().pop_first()
-        {
-            self.uncount(done);
-            erased += 1;
+    /// See [`Actions::forget`].
+    pub fn forget(&self, posts: &[PostId], limit: usize) -> usize {
+        let mut forgotten = 0;
+        for &post in posts {
+            while forgotten < limit {
+                let actors = self.actors_on(post, limit - forgotten);
+                if actors.is_empty() {
+                    break;
+                }
+                for actor in actors {
+                    forgotten += self.forget_of(actor, post, limit - forgotten);
+                }
+            }
         }
-        if slot.get().is_empty() {
-            slot.remove();
+        forgotten
+    }
+
+    /// See [`Actions::erase`].
+    pub fn erase(&self, user: UserId, limit: usize) -> usize {
+        let mut erased = self.of(user, |doings| {
+            let mut erased = 0;
+            while erased < limit
+                && let Some(done) = doings.first()
+            {
+                self.take_back(user, doings, done);
+                erased += 1;
+            }
+            erased
+        });
+        while erased < limit
+            && let Some(post) = self.first_post_of(user)
+        {
+            erased += self.forget(&[post], limit - erased);
         }
         erased
     }
@@ -127,47 +172,106 @@ impl MemoryActions {
         let new = Done::from(action);
         if let Some(item) = actors
             .get(&action.actor)
-            .and_then(|done| new.existing(done))
+            .and_then(|doings| doings.existing(new))
         {
             return Ok(Recorded::Existing(item));
         }
         self.kept.take(1, "record")?;
         actors.entry(action.actor).or_default().insert(new);
-        *self
-            .counts
-            .write(new.post.get())
-            .entry(new.post)
-            .or_default()
-            .of(new.kind) += 1;
+        self.count(action);
         Ok(Recorded::New)
     }
 
-    fn withdraw_one(&self, action: &Action) -> bool {
-        let mut actors = self.actors.write(action.actor.get());
-        let Slot::Occupied(mut slot) = actors.entry(action.actor) else {
-            return false;
-        };
-        let gone = Done::from(action);
-        let was_there = slot.get_mut().remove(&gone);
-        if was_there {
-            self.uncount(gone);
-        }
-        if slot.get().is_empty() {
-            slot.remove();
-        }
-        was_there
+    /// Puts an action, which is in its set from now on, into the count.
+    fn count(&self, action: &Action) {
+        let mut posts = self.posts.write(action.post.get());
+        let on = posts.entry(action.post).or_insert_with(|| {
+            let mut authors = self.authors.write(action.author.get());
+            authors
+                .entry(action.author)
+                .or_default()
+                .insert(action.post);
+            ActedOn::by_nobody(action.author)
+        });
+        *on.counts.of(action.kind) += 1;
+        on.actors.insert(action.actor);
     }
 
-    /// Takes one action, which was in its set until now, out of the count.
-    fn uncount(&self, gone: Done) {
+    /// Takes an action out of its set and its count. Answers it, if it was there.
+    fn take_back(&self, actor: UserId, doings: &mut Doings, gone: Done) -> Option<Action> {
+        if !doings.remove(gone) {
+            return None;
+        }
         self.kept.give(1);
-        let mut counts = self.counts.write(gone.post.get());
-        if let Slot::Occupied(mut slot) = counts.entry(gone.post) {
-            *slot.get_mut().of(gone.kind) -= 1;
-            if *slot.get() == Counts::default() {
+        let mut posts = self.posts.write(gone.post.get());
+        let on = posts.get_mut(&gone.post)?;
+        let original = Entry::original(gone.post, on.author);
+        *on.counts.of(gone.kind) -= 1;
+        if !doings.acted_on(gone.post) {
+            on.actors.remove(&actor);
+        }
+        if on.counts == Counts::default() {
+            posts.remove(&gone.post);
+            self.disown(original);
+        }
+        Some(gone.action(actor, original))
+    }
+
+    /// Notes that nothing is left of what was done to a post.
+    fn disown(&self, original: Entry) {
+        let mut authors = self.authors.write(original.author.get());
+        if let Slot::Occupied(mut slot) = authors.entry(original.author) {
+            slot.get_mut().remove(&original.post);
+            if slot.get().is_empty() {
                 slot.remove();
             }
         }
+    }
+
+    /// Forgets up to `limit` of what one actor did to a post.
+    fn forget_of(&self, actor: UserId, post: PostId, limit: usize) -> usize {
+        self.of(actor, |doings| {
+            let mut forgotten = 0;
+            while forgotten < limit
+                && let Some(done) = doings.first_on(post)
+            {
+                self.take_back(actor, doings, done);
+                forgotten += 1;
+            }
+            forgotten
+        })
+    }
+
+    fn actors_on(&self, post: PostId, limit: usize) -> Vec<UserId> {
+        let posts = self.posts.read(post.get());
+        let actors = posts.get(&post).map(|on| on.actors.iter());
+        actors.into_iter().flatten().take(limit).copied().collect()
+    }
+
+    fn first_post_of(&self, author: UserId) -> Option<PostId> {
+        let authors = self.authors.read(author.get());
+        authors.get(&author)?.first().copied()
+    }
+
+    #[cfg(test)]
+    fn assert_empty(&self) {
+        assert!(self.actors.iter().all(|part| part.is_empty()));
+        assert!(self.posts.iter().all(|part| part.is_empty()));
+        assert!(self.authors.iter().all(|part| part.is_empty()));
+        assert_eq!(self.kept.taken(), 0);
+    }
+
+    /// Changes what `actor` did, of which there may be nothing left then.
+    fn of<T: Default>(&self, actor: UserId, change: impl FnOnce(&mut Doings) -> T) -> T {
+        let mut actors = self.actors.write(actor.get());
+        let Slot::Occupied(mut slot) = actors.entry(actor) else {
+            return T::default();
+        };
+        let changed = change(slot.get_mut());
+        if slot.get().is_empty() {
+            slot.remove();
+        }
+        changed
     }
 }
 
@@ -196,6 +300,10 @@ impl Actions for MemoryActions {
         Ok(Self::withdraw(self, actions))
     }
 
+    async fn withdraw_items(&self, actor: UserId, items: &[PostId]) -> Result<Vec<Action>> {
+        Ok(Self::withdraw_items(self, actor, items))
+    }
+
     async fn acted(
         &self,
         actor: UserId,
@@ -205,8 +313,12 @@ impl Actions for MemoryActions {
         Ok(Self::acted(self, actor, kind, posts))
     }
 
-    async fn erase(&self, actor: UserId, limit: usize) -> Result<usize> {
-        Ok(Self::erase(self, actor, limit))
+    async fn forget(&self, posts: &[PostId], limit: usize) -> Result<usize> {
+        Ok(Self::forget(self, posts, limit))
+    }
+
+    async fn erase(&self, user: UserId, limit: usize) -> Result<usize> {
+        Ok(Self::erase(self, user, limit))
     }
 }
 
@@ -217,30 +329,18 @@ impl Counters for MemoryActions {
     }
 }
 
-impl Done {
-    /// The item of an action in `done` that stands in the way of this one.
-    fn existing(self, done: &BTreeSet<Self>) -> Option<PostId> {
-        match self.kind {
-            ActionKind::Like | ActionKind::Repost => first_item(done, self.kind, self.post),
-            ActionKind::Reply => done.get(&self).map(|reply| reply.item),
-        }
-    }
-}
-
-impl From<&Action> for Done {
-    fn from(action: &Action) -> Self {
+impl ActedOn {
+    const fn by_nobody(author: UserId) -> Self {
         Self {
-            kind: action.kind,
-            post: action.post,
-            item: action.item,
+            author,
+            counts: Counts {
+                likes: 0,
+                replies: 0,
+                reposts: 0,
+            },
+            actors: BTreeSet::new(),
         }
     }
-}
-
-fn first_item(done: &BTreeSet<Done>, kind: ActionKind, post: PostId) -> Option<PostId> {
-    let at = |item| Done { kind, post, item };
-    let mut items = done.range(at(PostId::MIN)..=at(PostId::MAX));
-    items.next().map(|first| first.item)
 }
 
 impl Counts {
@@ -275,7 +375,6 @@ mod tests {
     use std::{sync::Arc, thread};
 
     use backplane::ManualClock;
-    use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
     use crate::{
@@ -299,12 +398,13 @@ mod tests {
 
     const ANN: UserId = UserId::new(1);
     const POST: PostId = PostId::new(10);
+    const ORIGINAL: Entry = Entry::original(POST, UserId::new(9));
 
     #[test]
     fn a_full_store_refuses_new_actions_alone() {
         let actions = MemoryActions::new(MemoryActionsOptions::default().with_max_actions(1));
-        let like = Action::like(ANN, POST);
-        let reply = Action::reply(ANN, POST, PostId::new(11));
+        let like = Action::like(ANN, ORIGINAL);
+        let reply = Action::reply(ANN, ORIGINAL, PostId::new(11));
         let refused = actions.record(&[like, reply]).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Full);
         assert_eq!(
@@ -322,11 +422,9 @@ mod tests {
     #[test]
     fn what_was_taken_back_takes_no_memory() {
         let actions = MemoryActions::default();
-        actions.record(&[Action::like(ANN, POST)]).unwrap();
-        actions.withdraw(&[Action::like(ANN, POST)]);
-        assert!(actions.actors.read(ANN.get()).is_empty());
-        assert!(actions.counts.read(POST.get()).is_empty());
-        assert_eq!(actions.kept.taken(), 0);
+        actions.record(&[Action::like(ANN, ORIGINAL)]).unwrap();
+        actions.withdraw(&[Action::like(ANN, ORIGINAL)]);
+        actions.assert_empty();
     }
 
     #[test]
@@ -338,7 +436,7 @@ mod tests {
                 scope.spawn(move || {
                     let mut rng = fastrand::Rng::with_seed(seed);
                     for _ in 0..5_000 {
-                        let like = [Action::like(UserId::new(rng.u64(..8)), POST)];
+                        let like = [Action::like(UserId::new(rng.u64(..8)), ORIGINAL)];
                         if rng.bool() {
                             actions.record(&like).unwrap();
                         } else {
@@ -353,75 +451,5 @@ mod tests {
         let liked = liked.filter(|acted| acted[0].is_some()).count();
         assert_eq!(actions.counts(&[POST])[0].likes, liked as u64);
         assert_eq!(actions.kept.taken(), liked);
-    }
-
-    fn action() -> impl Strategy<Value = Action> {
-        let kind = select(&[ActionKind::Like, ActionKind::Reply, ActionKind::Repost][..]);
-        (kind, 0_u64..3, 0_u64..3, 0_u64..4).prop_map(|(kind, actor, post, item)| {
-            let (actor, post, item) = (UserId::new(actor), PostId::new(post), PostId::new(item));
-            match kind {
-                ActionKind::Like => Action::like(actor, post),
-                ActionKind::Reply => Action::reply(actor, post, item),
-                ActionKind::Repost => Action::repost(actor, post, item),
-            }
-        })
-    }
-
-    /// Actions, whether to take them back, and now and then whom to erase.
-    fn op() -> impl Strategy<Value = (Vec<Action>, bool, Option<u64>)> {
-        let erased = prop::option::weighted(0.1, 0_u64..3);
-        (vec(action(), 0..4), any::<bool>(), erased)
-    }
-
-    fn count(model: &[Action], kind: ActionKind, post: PostId) -> u64 {
-        let all = model
-            .iter()
-            .filter(|one| one.kind == kind && one.post == post);
-        all.count() as u64
-    }
-
-    fn record(model: &mut Vec<Action>, action: Action) -> Recorded {
-        let mut same = model.iter().filter(|one| {
-            (one.kind, one.actor, one.post) == (action.kind, action.actor, action.post)
-                && (one.kind != ActionKind::Reply || one.item == action.item)
-        });
-        if let Some(existing) = same.next() {
-            return Recorded::Existing(existing.item);
-        }
-        model.push(action);
-        Recorded::New
-    }
-
-    proptest! {
-        #[test]
-        fn agrees_with_the_model(ops in vec(op(), 0..40)) {
-            let (store, mut model) = (MemoryActions::default(), Vec::new());
-            for (actions, back, erased) in ops {
-                if back {
-                    let gone = actions.iter().map(|action| {
-                        let at = model.iter().position(|one| one == action);
-                        at.map(|at| model.remove(at)).is_some()
-                    });
-                    let gone: Vec<_> = gone.collect();
-                    prop_assert_eq!(store.withdraw(&actions), gone);
-                } else {
-                    let answers: Vec<_> =
-                        actions.iter().map(|&action| record(&mut model, action)).collect();
-                    prop_assert_eq!(store.record(&actions).expect("there is room"), answers);
-                }
-                if let Some(actor) = erased.map(UserId::new) {
-                    let before = model.len();
-                    model.retain(|one| one.actor != actor);
-                    prop_assert_eq!(store.erase(actor, usize::MAX), before - model.len());
-                }
-                for post in (0..3).map(PostId::new) {
-                    let counts = store.counts(&[post])[0];
-                    prop_assert_eq!(counts.likes, count(&model, ActionKind::Like, post));
-                    prop_assert_eq!(counts.replies, count(&model, ActionKind::Reply, post));
-                    prop_assert_eq!(counts.reposts, count(&model, ActionKind::Repost, post));
-                }
-                prop_assert_eq!(store.kept.taken(), model.len());
-            }
-        }
     }
 }

@@ -34,8 +34,8 @@ use crate::{
 ///
 /// The trait's methods are here without `async` too. Users are spread over shards, and what joins
 /// two users changes in both shards at one instant. A viewer's circle is made when it is first
-/// asked for and kept until something changes that it shows; it takes about as much memory as the
-/// viewer's edges.
+/// asked for and kept until something changes that it shows; it takes about half as much memory as
+/// the viewer's edges.
 ///
 /// ```
 /// use feed_core::{EdgeSettings, Hide, MemoryGraph, UserId};

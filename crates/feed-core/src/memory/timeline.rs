@@ -100,9 +100,13 @@ impl MemoryTimelines {
         self.one(owner, |shard| shard.merge(owner, entries))
     }
 
-    /// See [`TimelineStore::purge`].
-    pub fn purge(&self, owner: UserId, author: UserId) -> usize {
-        self.one(owner, |shard| shard.purge(owner, author))
+    /// See [`TimelineStore::purge_many`].
+    pub fn purge_many(&self, owners: &[UserId], author: UserId) -> usize {
+        let mut purged = 0;
+        self.each(owners, |shard, owners| {
+            purged += shard.purge(owners, author);
+        });
+        purged
     }
 
     /// See [`TimelineStore::window`].
@@ -180,8 +184,8 @@ impl TimelineStore for MemoryTimelines {
         Ok(Self::merge(self, owner, entries))
     }
 
-    async fn purge(&self, owner: UserId, author: UserId) -> Result<usize> {
-        Ok(Self::purge(self, owner, author))
+    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<usize> {
+        Ok(Self::purge_many(self, owners, author))
     }
 
     async fn window(&self, owner: UserId, seek: Seek, limit: usize) -> Result<Window> {

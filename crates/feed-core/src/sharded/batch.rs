@@ -87,6 +87,21 @@ impl<'a> Batch<'a> {
         join_all(calls).await.into_iter().collect()
     }
 
+    /// Purges all stores at once, and fails if one of them does. Counts what was in the timelines that
+    /// are read.
+    pub(super) async fn purge(&self, author: UserId) -> Result<usize> {
+        let calls = self.parts.iter();
+        let calls = calls.map(|part| part.store.purge_many(&part.owners, author));
+        let mut purged = 0;
+        for (part, answer) in self.parts.iter().zip(join_all(calls).await) {
+            let answer = answer?;
+            if part.leads {
+                purged += answer;
+            }
+        }
+        Ok(purged)
+    }
+
     /// Drops from all stores at once, and fails if one of them does.
     pub(super) async fn drop(&self) -> Result<()> {
         let calls = self.parts.iter();

@@ -123,13 +123,9 @@ impl TimelineStore for ShardedTimelines {
         })
     }
 
-    async fn purge(&self, owner: UserId, author: UserId) -> Result<usize> {
+    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<usize> {
         let placement = self.placement();
-        let Keepers { lead, copy } = placement.keepers(owner);
-        let copy = OptionFuture::from(copy.map(|copy| copy.purge(owner, author)));
-        let (purged, copy) = join(lead.purge(owner, author), copy).await;
-        copy.transpose()?;
-        purged
+        Batch::new(&placement, owners).purge(author).await
     }
 
     async fn window(&self, owner: UserId, seek: Seek, limit: usize) -> Result<Window> {

@@ -176,7 +176,7 @@ flaky!(
         fn push_many(owners: &[UserId], entry: Entry) -> Result<PushReport>;
         fn remove_many(owners: &[UserId], post: PostId) -> Result<()>;
         fn merge(owner: UserId, entries: &[Entry]) -> Result<TimelineState>;
-        fn purge(owner: UserId, author: UserId) -> Result<usize>;
+        fn purge_many(owners: &[UserId], author: UserId) -> Result<usize>;
         fn window(owner: UserId, seek: Seek, limit: usize) -> Result<Window>;
         fn begin_build(owner: UserId, now: Timestamp, stale: Timestamp) -> Result<BuildStart>;
         fn commit_build(ticket: BuildTicket, entries: &[Entry], floor: PostId) -> Result<bool>;
@@ -224,6 +224,8 @@ flaky!(Actions, Error::bare(ErrorKind::Unavailable, "actions"), {
     fn record(actions: &[Action]) -> Result<Vec<Recorded>>;
     fn withdraw(actions: &[Action]) -> Result<Vec<bool>>;
     fn acted(actor: UserId, kind: ActionKind, posts: &[PostId]) -> Result<Vec<Option<PostId>>>;
+    fn withdraw_items(actor: UserId, items: &[PostId]) -> Result<Vec<Action>>;
+    fn forget(posts: &[PostId], limit: usize) -> Result<usize>;
     fn erase(actor: UserId, limit: usize) -> Result<usize>;
 });
 

@@ -3,6 +3,8 @@
 
 mod flaky;
 mod model;
+mod other;
+mod reactions;
 mod whim;
 mod worker;
 mod world;
@@ -24,6 +26,9 @@ fn ops() -> impl Strategy<Value = Op> {
         8 => (user(), any::<bool>()).prop_map(|(author, own)| Op::Publish(author, own)),
         3 => (user(), 0_usize..20).prop_map(|(actor, nth)| Op::Repost(actor, nth)),
         2 => (user(), 0_usize..20).prop_map(|(actor, nth)| Op::Unrepost(actor, nth)),
+        2 => (user(), 0_usize..20).prop_map(|(actor, nth)| Op::Like(actor, nth)),
+        1 => (user(), 0_usize..20).prop_map(|(actor, nth)| Op::Unlike(actor, nth)),
+        2 => (user(), 0_usize..20).prop_map(|(author, nth)| Op::Reply(author, nth)),
         1 => (0_usize..20).prop_map(Op::Edit),
         2 => (0_usize..20).prop_map(Op::Delete),
         6 => (user(), user(), prop::bool::weighted(0.2))
@@ -88,7 +93,8 @@ fn policies() -> impl Strategy<Value = Arc<dyn FanoutPolicy>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// P1-P4, P7, P9, P15, P19-P30, P34-P38, P41.
+    /// P1-P4, P7, P9, P15, P19-P30, P34-P38, P41; and nothing is left of what was done to a post that
+    /// is gone.
     #[test]
     fn every_policy_shows_what_the_model_shows(
         policy in policies(),
@@ -101,6 +107,7 @@ proptest! {
         }
         world.settle();
         world.assert_agrees(size);
+        world.assert_nothing_counts_that_is_gone();
     }
 
     /// The posts of an author who is pulled need no fanout: they are there at once.
@@ -151,5 +158,59 @@ fn a_post_that_was_given_up_is_in_its_authors_own_feed() {
         world.step(&step(Op::Outage(0, false), None));
         world.settle();
         world.assert_agrees(1);
+    }
+}
+
+/// Whoever found a post there may act on it when it is gone, and its actions forgotten.
+#[test]
+fn nothing_is_left_of_what_was_done_while_the_post_was_deleted() {
+    for act in [Op::Like(1, 0), Op::Reply(1, 0), Op::Repost(1, 0)] {
+        for calls in 0..12 {
+            let mut world = World::new(Arc::new(PushAll));
+            world.step(&step(Op::Publish(0, false), None));
+            let minute = Op::Pass(Duration::from_secs(60));
+            let meanwhile = vec![Op::Delete(0), Op::Work(9), minute, Op::Work(9)];
+            let meanwhile = Interruption::Meanwhile(meanwhile);
+            world.step(&step(act.clone(), Some((calls, meanwhile))));
+            world.settle();
+            world.assert_nothing_counts_that_is_gone();
+        }
+    }
+}
+
+/// A delete that is cut short anywhere, of a post that others have acted on and that is an answer.
+#[test]
+fn a_delete_that_was_cut_short_forgets_all_the_same() {
+    let faults = [
+        Fault::FailBefore,
+        Fault::FailAfter,
+        Fault::DieBefore,
+        Fault::DieAfter,
+    ];
+    for (fault, calls, at_work) in faults.iter().flat_map(|fault| {
+        (0..12).flat_map(move |calls| [(fault, calls, false), (fault, calls, true)])
+    }) {
+        let mut world = World::new(Arc::new(PushAll));
+        for op in [
+            Op::Follow(2, 0, false),
+            Op::Publish(1, false),
+            Op::Reply(0, 0),
+            Op::Like(2, 1),
+            Op::Repost(3, 1),
+            Op::Reply(4, 1),
+        ] {
+            world.step(&step(op, None));
+        }
+        world.settle();
+        let fault = Some((calls, Interruption::Fault(*fault)));
+        let (deleting, working) = if at_work {
+            (None, fault)
+        } else {
+            (fault, None)
+        };
+        world.step(&step(Op::Delete(1), deleting));
+        world.step(&step(Op::Work(9), working));
+        world.settle();
+        world.assert_nothing_counts_that_is_gone();
     }
 }

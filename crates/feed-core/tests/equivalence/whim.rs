@@ -21,6 +21,10 @@ impl Whim {
 }
 
 impl FanoutPolicy for Whim {
+    fn ever_pushes(&self) -> bool {
+        true
+    }
+
     fn author(&self, _: &AuthorStats, _: Delivery) -> Delivery {
         self.decide()
     }

@@ -13,6 +13,7 @@ use futures::FutureExt as _;
 use crate::{
     flaky::{Fault, Faults, Flaky, Strike},
     model::Model,
+    other::Other,
 };
 
 /// How many users there are.
@@ -28,6 +29,10 @@ pub(crate) enum Op {
     Publish(u64, bool),
     Repost(u64, usize),
     Unrepost(u64, usize),
+    Like(u64, usize),
+    Unlike(u64, usize),
+    /// By an author, to a post.
+    Reply(u64, usize),
     Edit(usize),
     Delete(usize),
     Follow(u64, u64, bool),
@@ -62,12 +67,12 @@ pub(crate) struct Step {
 pub(crate) struct World {
     pub(crate) feed: Feed,
     /// The same stores without their faults.
-    sound: FeedParts,
+    pub(crate) sound: FeedParts,
     pub(crate) clock: ManualClock,
     pub(crate) faults: Arc<Faults>,
     pub(crate) model: Model,
     /// Every post that was ever acknowledged, in order.
-    known: Vec<PostId>,
+    pub(crate) known: Vec<PostId>,
     keys: u64,
     /// Whether somebody else acts during this step, so that an operation may come too late.
     contended: bool,
@@ -164,18 +169,22 @@ impl World {
     fn apply(&mut self, op: &Op, persistent: bool) -> bool {
         let feed = self.feed.clone();
         match *op {
-            Op::Publish(author, elsewhere) => self.publish(author, elsewhere, persistent),
+            Op::Publish(author, elsewhere) => {
+                let post = self.new_post(elsewhere);
+                self.publish(author, &post, persistent)
+            }
             Op::Repost(actor, nth) => self.repost(actor, nth, persistent),
             Op::Unrepost(actor, nth) => self.unrepost(actor, nth, persistent),
-            Op::Edit(nth) => {
-                let post = self.pick(nth);
-                let entry = self.model.entries.get(&post);
-                if let Some(entry) = entry.filter(|entry| !entry.is_repost()) {
-                    let author = entry.author;
-                    self.call(persistent, || feed.edit(author, post, "edited".into()));
-                }
+            Op::Like(actor, nth) => {
+                self.like(UserId::new(actor), nth, persistent);
                 true
             }
+            Op::Unlike(actor, nth) => {
+                self.unlike(UserId::new(actor), nth, persistent);
+                true
+            }
+            Op::Reply(author, nth) => self.reply(UserId::new(author), nth, persistent),
+            Op::Edit(nth) => self.edit(nth, persistent),
             Op::Delete(nth) => self.delete(nth, persistent),
             Op::Follow(viewer, author, hide_reposts) => {
                 let settings = EdgeSettings::default().with_hide_reposts(hide_reposts);
@@ -221,15 +230,24 @@ impl World {
         }
     }
 
-    fn publish(&mut self, author: u64, elsewhere: bool, persistent: bool) -> bool {
-        self.keys += 1;
-        let key: IdempotencyKey = self.keys.to_string().parse().expect("a short key");
-        let (feed, author) = (self.feed.clone(), UserId::new(author));
-        let post = if elsewhere {
+    /// With an id of the feed's or of the application's.
+    fn new_post(&mut self, elsewhere: bool) -> NewPost {
+        if elsewhere {
             NewPost::elsewhere(self.next_id())
         } else {
-            NewPost::new("a post").with_key(key)
-        };
+            self.keyed()
+        }
+    }
+
+    /// A new post under a key of its own.
+    pub(crate) fn keyed(&mut self) -> NewPost {
+        self.keys += 1;
+        let key: IdempotencyKey = self.keys.to_string().parse().expect("a short key");
+        NewPost::new("a post").with_key(key)
+    }
+
+    pub(crate) fn publish(&mut self, author: u64, post: &NewPost, persistent: bool) -> bool {
+        let (feed, author) = (self.feed.clone(), UserId::new(author));
         match self.call(persistent, || feed.publish(author, post.clone())) {
             Some(Published::Accepted(post) | Published::Duplicate(post)) => {
                 let entry = feed_core::Entry::original(post, author);
@@ -244,16 +262,9 @@ impl World {
 
     fn repost(&mut self, actor: u64, nth: usize, persistent: bool) -> bool {
         let (feed, actor, post) = (self.feed.clone(), UserId::new(actor), self.pick(nth));
-        let Some(origin) = self.model.entries.get(&post).map(|entry| entry.origin) else {
+        let Some(origin) = self.reach(actor, post) else {
             return true;
         };
-        let reachable = |post| {
-            let author = self.model.entries.get(post).map(|entry| entry.author);
-            author.is_some_and(|author| !self.model.blocked(actor, author))
-        };
-        if !reachable(&post) || !reachable(&origin) {
-            return true;
-        }
         match self.call(persistent, || feed.repost(actor, post)) {
             Some(Published::Accepted(repost) | Published::Duplicate(repost)) => {
                 let entry = feed_core::Entry::repost(repost, actor, origin);
@@ -278,6 +289,24 @@ impl World {
             });
         }
         done.is_some()
+    }
+
+    fn edit(&self, nth: usize, persistent: bool) -> bool {
+        let (feed, post) = (&self.feed, self.pick(nth));
+        let entry = self.model.entries.get(&post);
+        let Some(author) = entry
+            .filter(|entry| !entry.is_repost())
+            .map(|entry| entry.author)
+        else {
+            return true;
+        };
+        let kept = now(self.sound.outbox.posts(&[post]));
+        if kept.iter().flatten().any(|post| post.body.is_empty()) {
+            self.call(persistent, || feed.touch(author, post));
+        } else {
+            self.call(persistent, || feed.edit(author, post, "edited".into()));
+        }
+        true
     }
 
     fn delete(&mut self, nth: usize, persistent: bool) -> bool {
@@ -365,7 +394,7 @@ impl World {
 
     /// Calls until there is an answer. `None`: the call failed, or its process died, and the client
     /// does not try again.
-    fn call<T, F>(&self, persistent: bool, call: impl Fn() -> F) -> Option<T>
+    pub(crate) fn call<T, F>(&self, persistent: bool, call: impl Fn() -> F) -> Option<T>
     where
         F: Future<Output = Result<T>>,
     {
@@ -397,7 +426,7 @@ impl World {
     }
 
     /// One of the posts that clients know of.
-    fn pick(&self, nth: usize) -> PostId {
+    pub(crate) fn pick(&self, nth: usize) -> PostId {
         match self.known.len() {
             0 => PostId::MAX,
             len => self.known[nth % len],
@@ -528,71 +557,16 @@ impl World {
     }
 }
 
-/// Somebody whose successes the model learns from the stores.
-struct Other {
-    feed: Feed,
-    sound: FeedParts,
-    clock: ManualClock,
-    known: Vec<PostId>,
-}
-
-impl Other {
-    async fn apply(&self, op: &Op) {
-        let (feed, user) = (&self.feed, UserId::new);
-        match *op {
-            Op::Publish(author, false) => {
-                drop(feed.publish(user(author), NewPost::new("x")).await);
-            }
-            Op::Publish(author, true) => {
-                let id = self.sound.ids.next_id().expect("a millisecond has ids");
-                drop(
-                    feed.publish(user(author), NewPost::elsewhere(id.into()))
-                        .await,
-                );
-            }
-            Op::Repost(actor, nth) => drop(feed.repost(user(actor), self.pick(nth)).await),
-            Op::Unrepost(actor, nth) => drop(feed.unrepost(user(actor), self.pick(nth)).await),
-            Op::Delete(nth) => {
-                for author in 0..USERS {
-                    drop(feed.delete(user(author), self.pick(nth)).await);
-                }
-            }
-            Op::Follow(viewer, author, hide) => {
-                let settings = EdgeSettings::default().with_hide_reposts(hide);
-                drop(feed.follow(user(viewer), user(author), settings).await);
-            }
-            Op::Unfollow(viewer, author) => {
-                drop(feed.unfollow(user(viewer), user(author)).await);
-            }
-            Op::Read(viewer, size) => drop(feed.home(user(viewer), &page_request(size)).await),
-            Op::Work(pieces) => drop(feed.work(pieces).await),
-            Op::LoseTimeline(viewer) => {
-                drop(self.sound.timelines.drop_many(&[user(viewer)]).await);
-            }
-            Op::Pass(time) => self.clock.advance(time),
-            // What became of these could not be read back.
-            Op::Edit(_) | Op::Block(..) | Op::Mute(..) | Op::Outage(..) => {}
-        }
-    }
-
-    fn pick(&self, nth: usize) -> PostId {
-        match self.known.len() {
-            0 => PostId::MAX,
-            len => self.known[nth % len],
-        }
-    }
-}
-
 fn page_size(size: usize) -> PageSize {
     PageSize::new(size).expect("a valid size")
 }
 
-fn page_request(size: usize) -> PageRequest {
+pub(crate) fn page_request(size: usize) -> PageRequest {
     PageRequest::newest().with_size(page_size(size))
 }
 
 /// Memory stores never wait.
-fn now<T, E: std::fmt::Debug>(answer: impl Future<Output = Result<T, E>>) -> T {
+pub(crate) fn now<T, E: std::fmt::Debug>(answer: impl Future<Output = Result<T, E>>) -> T {
     let answer = answer.now_or_never().expect("memory stores never wait");
     answer.expect("nothing fails")
 }

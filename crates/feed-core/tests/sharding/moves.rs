@@ -213,7 +213,7 @@ fn what_is_taken_out_is_gone_from_both_copies() {
     }
     for process in [&lagging, &leading] {
         now(leading.merge(owner, &[entry(3), entry(4)]));
-        assert_eq!(now(process.purge(owner, entry(3).author)), 2);
+        assert_eq!(now(process.purge_many(&[owner], entry(3).author)), 2);
         for process in [&lagging, &leading] {
             assert_eq!(shown(process, owner), []);
         }

@@ -43,11 +43,11 @@ impl Watched {
         if self.posts.len() == MAX
             && let Some(oldest) = self.posts.pop_front()
         {
-            self.connection.unsubscribe(&reactions_to(oldest));
+            self.connection.unsubscribe(&topic_of(oldest));
         }
         // Only the newest word of a post counts.
         let options = SubscribeOptions::default().with_overflow(Overflow::Conflate);
-        self.connection.subscribe(&reactions_to(post), &options)?;
+        self.connection.subscribe(&topic_of(post), &options)?;
         self.posts.push_back(post);
         Ok(())
     }
@@ -77,11 +77,11 @@ impl Api {
     pub(crate) fn announce(&self, post: PostId) {
         let word = Bytes::copy_from_slice(&post.get().to_be_bytes());
         // A hint: a screen that misses it shows the counts of its last look.
-        let _ = self.live().hub().publish(&reactions_to(post), word);
+        let _ = self.live().hub().publish(&topic_of(post), word);
     }
 }
 
-fn reactions_to(post: PostId) -> Topic {
+fn topic_of(post: PostId) -> Topic {
     let topic = format!("feed-server:{post}:reactions").parse();
     topic.expect("a number makes a valid topic")
 }

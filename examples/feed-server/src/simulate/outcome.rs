@@ -82,9 +82,14 @@ impl Burst {
 }
 
 impl Timelines {
-    /// Bytes for an entry.
-    pub(super) fn bytes_per_entry(&self) -> f64 {
-        real(self.bytes) / real(self.entries.max(1))
+    /// Bytes for an entry; `None` where there are no timelines.
+    pub(super) fn bytes_per_entry(&self) -> Option<f64> {
+        self.per_entry(self.bytes)
+    }
+
+    /// So many bytes for an entry.
+    pub(super) fn per_entry(&self, bytes: u64) -> Option<f64> {
+        (self.entries > 0).then(|| real(bytes) / real(self.entries))
     }
 }
 

@@ -89,15 +89,16 @@ fn memory(table: &mut Table<'_>) {
         grouped(o.memory.timelines.entries)
     });
     table.row("bytes an entry, by the store's account", |o| {
-        format!("{:.1}", o.memory.timelines.bytes_per_entry())
+        each(o.memory.timelines.bytes_per_entry())
     });
     table.row("the same when they had just been built", |o| {
-        format!("{:.1}", o.memory.built.bytes_per_entry())
+        each(o.memory.built.bytes_per_entry())
     });
     table.row("the same by growth of the process", |o| {
-        let entries = real(o.memory.built.entries.max(1));
-        let growth = o.memory.growth.map(|growth| real(growth) / entries);
-        growth.map_or_else(unknown, |growth| format!("{growth:.1}"))
+        let built = &o.memory.built;
+        o.memory
+            .growth
+            .map_or_else(unknown, |growth| each(built.per_entry(growth)))
     });
     table.row("timelines", |o| size(o.memory.timelines.bytes));
     table.row("process", |o| o.memory.process.map_or_else(unknown, size));
@@ -157,6 +158,11 @@ impl<'a> Table<'a> {
             });
         }
     }
+}
+
+/// Bytes for one of what there may be none of.
+fn each(bytes: Option<f64>) -> String {
+    bytes.map_or_else(|| String::from("none"), |bytes| format!("{bytes:.1}"))
 }
 
 fn unknown() -> String {

@@ -233,7 +233,10 @@ mod tests {
                 policy != Policy::Push,
                 "{policy}"
             );
-            assert!(outcome.memory.timelines.bytes_per_entry() > 16.0);
+            let bytes = outcome.memory.timelines.bytes_per_entry();
+            assert_eq!(bytes.is_some(), delivers, "{policy}");
+            assert!(bytes.is_none_or(|bytes| bytes > 16.0), "{policy}");
+            assert_eq!(outcome.memory.timelines.bytes > 0, delivers, "{policy}");
         }
     }
 }

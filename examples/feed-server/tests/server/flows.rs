@@ -63,17 +63,50 @@ async fn a_retry_under_the_same_key_is_the_same_post() {
     let send = async |body: &str| ann.send(Method::POST, "/v1/me/feed", &headers, body).await;
     let first = send(r#"{"body":"hello"}"#).await;
     assert_eq!(first.status, 201);
-    let second = send(r#"{"body":"hello again"}"#).await;
+    let second = send(r#"{"body":"hello"}"#).await;
     assert_eq!(second.status, 200);
     assert_eq!(second.json(), first.json());
     assert_eq!(second.header("location"), first.header("location"));
     assert_eq!(ann.get("/v1/me/feed").await.bodies(), ["hello"]);
 
-    assert_eq!(ann.delete(first.header("location")).await.status, 204);
+    let path = first.header("location");
+    let edit = json!({ "body": "hello, edited" });
+    ann.send_json(Method::PATCH, path, edit).await;
     let third = send(r#"{"body":"hello"}"#).await;
     assert_eq!(third.status, 200);
-    assert_eq!(third.json()["id"], first.json()["id"]);
-    assert_eq!(third.json()["post"], Value::Null);
+    assert_eq!(third.json()["post"]["body"], "hello, edited");
+
+    assert_eq!(ann.delete(path).await.status, 204);
+    let fourth = send(r#"{"body":"hello"}"#).await;
+    assert_eq!(fourth.status, 200);
+    assert_eq!(fourth.json()["id"], first.json()["id"]);
+    assert_eq!(fourth.json()["post"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_retry_is_the_same_reply_though_what_it_answers_is_out_of_reach() {
+    let house = House::new().await;
+    let (ann, bob) = two(&house).await;
+    let (deleted, blocked) = (ann.publish("one").await, ann.publish("two").await);
+    let reply = async |parent: &str| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", parent),
+        ];
+        let draft = json!({ "body": "hello yourself", "reply_to": parent }).to_string();
+        bob.send(Method::POST, "/v1/me/feed", &headers, &draft)
+            .await
+    };
+    let first = [reply(&deleted).await, reply(&blocked).await];
+    ann.delete(&format!("/v1/posts/{deleted}")).await;
+    ann.put("/v1/me/blocked/bob").await;
+    let again = [reply(&deleted).await, reply(&blocked).await];
+    for (first, again) in first.iter().zip(&again) {
+        assert_eq!((first.status.as_u16(), again.status.as_u16()), (201, 200));
+        assert_eq!(first.json()["id"], again.json()["id"]);
+        assert_eq!(again.json()["post"]["body"], "hello yourself");
+    }
+    assert_eq!(bob.get("/v1/users/bob/feed").await.bodies().len(), 2);
 }
 
 #[tokio::test]
@@ -204,6 +237,20 @@ async fn a_deleted_post_is_nowhere() {
 }
 
 #[tokio::test]
+async fn a_reaction_is_taken_back_though_the_post_has_gone() {
+    let house = House::new().await;
+    let (ann, bob) = two(&house).await;
+    let post = ann.publish("hello").await;
+    bob.put(&format!("/v1/posts/{post}/like")).await;
+    ann.delete(&format!("/v1/posts/{post}")).await;
+    for reaction in ["like", "repost"] {
+        let answer = bob.delete(&format!("/v1/posts/{post}/{reaction}")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["liked"], false);
+    }
+}
+
+#[tokio::test]
 async fn mute_and_block_hide_and_can_be_taken_back() {
     let house = House::new().await;
     let (ann, bob) = two(&house).await;
@@ -286,6 +333,21 @@ async fn operators_see_health_and_figures() {
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
+}
+
+#[tokio::test]
+async fn what_strangers_make_up_is_no_label() {
+    let house = House::new().await;
+    let made_up = Method::from_bytes(b"MADE-UP-METHOD").unwrap();
+    for path in ["/v1/me", "/made-up-path"] {
+        house.stranger().send(made_up.clone(), path, &[], "").await;
+    }
+    let metrics = house.stranger().get("/metrics").await;
+    let text = String::from_utf8(metrics.body.to_vec())
+        .unwrap()
+        .to_lowercase();
+    assert!(text.contains("http_requests_total{method=\"other\",route=\"/v1/me\",status=\"405\"}"));
+    assert!(!text.contains("made-up"), "{text}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
+use backend_redb::Writer;
 use feed_core::{Feed, FeedParts};
 use feed_server::{Api, Stop, Store, Trigger, operations, page, router};
 use tokio::net::TcpListener;
@@ -9,6 +10,7 @@ use crate::client::Client;
 /// The whole server inside the test, without a worker: fanout happens when the test says so.
 pub(crate) struct House {
     pub(crate) feed: Feed,
+    pub(crate) writer: Writer,
     pub(crate) address: SocketAddr,
     pub(crate) trigger: Trigger,
 }
@@ -25,13 +27,14 @@ impl House {
         let (trigger, stop) = Stop::new();
         let api = Api::new(&store, stop.clone());
         let feed = api.feed().clone();
-        let site = operations(page::site().merge(router(api)), &feed);
+        let site = operations(page::site().merge(router(api.clone())), &api);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = axum::serve(listener, site).with_graceful_shutdown(stop.wait());
         tokio::spawn(served.into_future());
         Self {
             feed,
+            writer: store.writer,
             address,
             trigger,
         }

@@ -2,11 +2,17 @@
 
 use std::{num::NonZero, sync::Arc, time::Duration};
 
-use backplane::{memory::MemoryQueue, queue::QueueOptions, rate::Quota};
+use backplane::{ManualClock, memory::MemoryQueue, queue::QueueOptions, rate::Quota};
 use feed_core::{FeedOptions, MemorySharedCache, MemorySharedCacheOptions};
 use feed_server::{MAX_REQUEST_BODY, MAX_TEXT, Reason};
 use hyper::Method;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::yield_now,
+    time::timeout,
+};
 
 use crate::{
     client::{Answer, Client},
@@ -192,6 +198,43 @@ async fn a_post_needs_a_body_in_json_and_in_bounds() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_body_without_end() {
+    let clock = ManualClock::default();
+    let house = House::with(|parts| parts.clock = Arc::new(clock.clone())).await;
+    let head = "POST /v1/session HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    let mut slow = TcpStream::connect(house.address).await.unwrap();
+    let half = format!("{head}content-length: 100\r\n\r\n{{");
+    slow.write_all(half.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let answered = timeout(Duration::from_secs(60), slow.read_to_string(&mut answer));
+    let time = async {
+        loop {
+            clock.advance(Duration::from_secs(1));
+            yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = answered => ended.unwrap().unwrap(),
+        () = time => unreachable!(),
+    };
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.contains("/problems/slow-body"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_key_names_one_post() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    let under_key = [JSON, ("idempotency-key", "once")];
+    let hello = r#"{"body":"hello"}"#;
+    let first = ann.send(POST, "/v1/me/feed", &under_key, hello).await;
+    assert_eq!(first.status, 201);
+    let other = post(r#"{"body":"goodbye"}"#, 422, "reused-key").under(&under_key);
+    assert_refused(&ann, [other]).await;
+    assert_eq!(ann.get("/v1/me/feed").await.bodies(), ["hello"]);
+}
+
+#[tokio::test]
 async fn nobody_acts_on_themselves_or_on_what_others_wrote() {
     let house = House::new().await;
     let (ann, bob) = (house.person("ann").await, house.person("bob").await);
@@ -271,6 +314,24 @@ async fn a_full_queue_stores_nothing_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_server_that_cannot_write_any_more_says_so_and_promises_nothing() {
+    let house = House::new().await;
+    let ann = house.person("ann").await;
+    ann.publish("one").await;
+    assert_eq!(ann.get("/healthz").await.status, 200);
+    let bug = house
+        .writer
+        .run(|_| -> Result<(), _> { panic!("on purpose") });
+    bug.await.unwrap_err();
+    let health = ann.get("/healthz").await;
+    assert_problem(&health, 503, "unavailable", "healthz");
+    let refused = ann.post("/v1/me/feed", json!({ "body": "two" })).await;
+    assert_problem(&refused, 503, "unavailable", "publish");
+    assert_eq!(refused.header("retry-after"), "");
+    assert_eq!(ann.get("/v1/me/feed").await.bodies(), ["one"]);
+}
+
+#[tokio::test]
 async fn a_cursor_whose_order_is_not_kept_has_expired() {
     let house = House::with(|parts| {
         let no_room = MemorySharedCacheOptions::default().with_max_bytes(0);
@@ -297,6 +358,8 @@ async fn every_problem_explains_itself_where_its_type_points() {
         let text = String::from_utf8(text.body.to_vec()).unwrap();
         assert!(text.contains(reason.title()), "{text}");
     }
-    let unknown = house.stranger().get("/problems/none").await;
-    assert_problem(&unknown, 404, "not-found", "explain");
+    for unknown in ["/problems/none", "/problems/%FF"] {
+        let answer = house.stranger().get(unknown).await;
+        assert_problem(&answer, 404, "not-found", unknown);
+    }
 }

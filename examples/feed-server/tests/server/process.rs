@@ -1,14 +1,19 @@
 //! The program: how it starts, stops, and comes back after it was killed.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use backplane::{Clock, SystemClock};
+use backend_redb::{RedbHighWater, Writer, WriterOptions, redb::Database};
+use backplane::{
+    Clock, SystemClock,
+    id::{HighWater, Mark, Replaced},
+};
 use engines::Demo;
 use futures::future::join_all;
 use hyper::Method;
@@ -44,7 +49,11 @@ async fn it_makes_its_directory_serves_and_ends_at_either_signal_though_a_stream
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("not/there/yet");
         let server = start(&data);
-        assert!(data.is_dir());
+        // It holds the secret that tokens are signed with.
+        for (path, mode) in [(&data, 0o700), (&data.join("feed.redb"), 0o600)] {
+            let permissions = fs::metadata(path).unwrap().permissions();
+            assert_eq!(permissions.mode() & 0o777, mode, "{}", path.display());
+        }
         assert_eq!(stranger(&server).get("/healthz").await.status, 200);
         assert_eq!(stranger(&server).get("/").await.status, 200);
         let ann = stranger(&server).sign_in("ann").await;
@@ -70,6 +79,86 @@ fn what_keeps_it_from_starting_is_said_in_words() {
         let message = String::from_utf8(second.stderr).unwrap();
         assert!(message.contains(words), "{message}");
     }
+}
+
+/// The same, which finds no room on disk behind about a megabyte.
+fn command_in_little_room(data: &Path) -> Command {
+    let inner = command(data);
+    let mut command = Command::new("sh");
+    let limits = "trap '' XFSZ; ulimit -f 3000; exec \"$0\" \"$@\"";
+    let command_line = [inner.get_program()].into_iter().chain(inner.get_args());
+    command.args(["-c", limits]).args(command_line);
+    command
+}
+
+#[tokio::test]
+async fn it_ends_when_the_disk_is_full_and_nothing_acknowledged_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = command_in_little_room(folder.path());
+    let server = Demo::start(command.stderr(File::create(&log).unwrap())).unwrap();
+    let mut acknowledged = Vec::new();
+    let draft = json!({ "body": "x".repeat(8_000) }).to_string();
+    let headers = [("content-type", "application/json")];
+    let mut people = 0..;
+    let mut person = stranger(&server).sign_in("ann").await;
+    loop {
+        let answer = person.try_send(Method::POST, "/v1/me/feed", &headers, &draft);
+        match answer.await {
+            Ok(answer) if answer.status == 201 => {
+                acknowledged.push(answer.header("location").to_owned());
+            }
+            Ok(answer) if answer.status == 429 => {
+                person = stranger(&server)
+                    .sign_in(&name(people.next().unwrap()))
+                    .await;
+            }
+            _ => break,
+        }
+    }
+    assert!(!acknowledged.is_empty());
+    let status = server.end().unwrap();
+    assert_eq!(status.code(), Some(1), "a supervisor starts it again");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("the database takes no more writes: "), "{log}");
+
+    let server = start(folder.path());
+    let ann = stranger(&server).sign_in("ann").await;
+    for post in acknowledged {
+        assert_eq!(ann.get(&post).await.status, 200);
+    }
+    ann.publish("there is room again").await;
+}
+
+/// As a clock that was an hour ahead leaves it.
+async fn leave_a_mark_ahead(data: &Path) {
+    let database = Database::create(data.join("feed.redb")).unwrap();
+    let writer = Writer::start(Arc::new(database), WriterOptions::default()).unwrap();
+    let marks = RedbHighWater::new(&writer, "feed.main");
+    let last = marks.load().await.unwrap();
+    let mark = Mark {
+        until: SystemClock::new()
+            .now()
+            .saturating_add(Duration::from_secs(3_600)),
+        holder: 1,
+    };
+    assert_eq!(marks.replace(last, mark).await.unwrap(), Replaced::Done);
+}
+
+#[tokio::test]
+async fn it_serves_though_ids_are_ahead_of_the_clock_and_says_when_posts_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    leave_a_mark_ahead(folder.path()).await;
+    let log = File::create(folder.path().join("log")).unwrap();
+    let server = Demo::start(command(folder.path()).stderr(log)).unwrap();
+    let ann = stranger(&server).sign_in("ann").await;
+    assert_eq!(ann.get("/v1/me/feed").await.bodies(), [""; 0]);
+    let refused = ann.post("/v1/me/feed", json!({ "body": "hello" })).await;
+    assert_eq!(refused.status, 503);
+    let wait: u64 = refused.header("retry-after").parse().unwrap();
+    assert!((3_000..=3_600).contains(&wait), "{wait}");
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("ids are ahead of the clock"), "{log}");
 }
 
 /// What the server has acknowledged before it was killed.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use proptest::{collection::vec, prelude::*};
 
 use super::{History, POSTS, USERS, history, post, replay, same, user};
-use crate::{Action, ActionKind, MemoryActions, UserId, conformance::actions::Subject};
+use crate::{
+    Action, ActionKind, Entry, MemoryActions, PostId, UserId, conformance::actions::Subject,
+};
 
 /// A call.
 #[derive(Clone, Debug)]
@@ -15,6 +17,10 @@ pub enum Op {
     Record(Vec<Action>),
     /// [`Actions::withdraw`](crate::Actions::withdraw).
     Withdraw(Vec<Action>),
+    /// [`Actions::withdraw_items`](crate::Actions::withdraw_items).
+    WithdrawItems(UserId, Vec<PostId>),
+    /// [`Actions::forget`](crate::Actions::forget), without a limit.
+    Forget(Vec<PostId>),
     /// [`Actions::erase`](crate::Actions::erase).
     Erase(UserId, usize),
 }
@@ -25,16 +31,22 @@ pub fn histories() -> impl Strategy<Value = History<Op>> {
     history(prop_oneof![
         4 => batch().prop_map(Op::Record),
         2 => batch().prop_map(Op::Withdraw),
+        1 => (user(), vec(post(), 0..4)).prop_map(|(actor, items)| Op::WithdrawItems(actor, items)),
+        1 => vec(post(), 0..4).prop_map(Op::Forget),
         1 => (user(), 0..5_usize).prop_map(|(actor, limit)| Op::Erase(actor, limit)),
     ])
 }
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
-        (user(), post()).prop_map(|(actor, post)| Action::like(actor, post)),
-        (user(), post(), post()).prop_map(|(actor, post, item)| Action::reply(actor, post, item)),
-        (user(), post(), post()).prop_map(|(actor, post, item)| Action::repost(actor, post, item)),
+        (user(), original()).prop_map(|(actor, of)| Action::like(actor, of)),
+        (user(), original(), post()).prop_map(|(actor, of, item)| Action::reply(actor, of, item)),
+        (user(), original(), post()).prop_map(|(actor, of, item)| Action::repost(actor, of, item)),
     ]
+}
+
+fn original() -> impl Strategy<Value = Entry> {
+    (post(), user()).prop_map(|(post, author)| Entry::original(post, author))
 }
 
 /// Plays `history` on actions in memory and on those that `open` opens.
@@ -53,6 +65,10 @@ async fn apply(reference: &Subject, subject: &Subject, op: &Op) {
     match op {
         Op::Record(actions) => same!(reference, subject, store => store.record(actions)),
         Op::Withdraw(actions) => same!(reference, subject, store => store.withdraw(actions)),
+        Op::WithdrawItems(actor, items) => {
+            same!(reference, subject, store => store.withdraw_items(*actor, items));
+        }
+        Op::Forget(posts) => same!(reference, subject, store => store.forget(posts, usize::MAX)),
         Op::Erase(actor, limit) => same!(reference, subject, store => store.erase(*actor, *limit)),
     }
 }

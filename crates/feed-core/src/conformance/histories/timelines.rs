@@ -28,8 +28,8 @@ pub enum Op {
     Remove(Vec<UserId>, PostId),
     /// [`TimelineStore::merge`].
     Merge(UserId, Vec<Entry>),
-    /// [`TimelineStore::purge`].
-    Purge(UserId, UserId),
+    /// [`TimelineStore::purge_many`].
+    Purge(Vec<UserId>, UserId),
     /// [`TimelineStore::begin_build`].
     Begin(UserId, Timestamp, Timestamp),
     /// [`TimelineStore::commit_build`], of the tickets given so far one counted from the last.
@@ -55,7 +55,7 @@ pub fn histories() -> impl Strategy<Value = History<Op>> {
         16 => (owners(), post()).prop_map(|(owners, post)| Op::Push(owners, entry(post))),
         2 => (owners(), post()).prop_map(|(owners, post)| Op::Remove(owners, post)),
         2 => (user(), entries()).prop_map(|(owner, entries)| Op::Merge(owner, entries)),
-        1 => (user(), 0_u64..3).prop_map(|(owner, author)| Op::Purge(owner, UserId::new(author))),
+        1 => (owners(), 0_u64..3).prop_map(|(of, author)| Op::Purge(of, UserId::new(author))),
         5 => (user(), time(), time()).prop_map(|(owner, now, stale)| Op::Begin(owner, now, stale)),
         5 => (0_usize..4, entries(), post())
             .prop_map(|(nth, entries, floor)| Op::Commit(nth, entries, floor)),
@@ -122,8 +122,8 @@ impl Tickets {
             Op::Merge(owner, entries) => {
                 same!(reference, subject, store => store.merge(*owner, entries));
             }
-            Op::Purge(owner, author) => {
-                same!(reference, subject, store => store.purge(*owner, *author));
+            Op::Purge(owners, author) => {
+                same!(reference, subject, store => store.purge_many(owners, *author));
             }
             Op::Begin(owner, now, stale) => {
                 let one = reference.begin_build(*owner, *now, *stale).await.unwrap();

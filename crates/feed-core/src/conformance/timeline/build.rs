@@ -10,7 +10,7 @@ pub async fn a_cold_timeline_takes_nothing(fresh: &Fresh<dyn TimelineStore>) {
     assert_eq!((report.inserted, report.cold), (0, 1));
     let merged = timelines.merge(ANN, &[entry(7)]).await.unwrap();
     assert_eq!(merged, TimelineState::Cold);
-    assert_eq!(timelines.purge(ANN, ANN).await.unwrap(), 0);
+    assert_eq!(timelines.purge_many(&[ANN], ANN).await.unwrap(), 0);
     timelines.remove_many(&[ANN], post(7)).await.unwrap();
     timelines.drop_many(&[ANN]).await.unwrap();
     let window = timelines.window(ANN, Seek::Newest, 9).await.unwrap();

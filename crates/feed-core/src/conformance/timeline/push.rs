@@ -215,17 +215,44 @@ pub async fn a_purge_takes_one_authors_entries(fresh: &Fresh<dyn TimelineStore>)
     let ticket = begin(timelines, ANN).await;
     let committed = timelines.commit_build(ticket, &line, post(2)).await;
     assert!(committed.unwrap());
-    assert_eq!(timelines.purge(ANN, BOB).await.unwrap(), 2);
+    assert_eq!(timelines.purge_many(&[ANN], BOB).await.unwrap(), 2);
     let window = timelines.window(ANN, Seek::Newest, 9).await.unwrap();
     assert_eq!(window.entries, [line[4], line[2], line[1]]);
     assert_eq!(window.state, warm(2));
+}
+
+/// A purge of many timelines takes the author's entries out of each, counts them together, and
+/// leaves the timelines of others; a purge repeated takes nothing.
+pub async fn a_purge_of_many_is_a_purge_of_each(fresh: &Fresh<dyn TimelineStore>) {
+    let timelines = &*fresh.store;
+    let line = [Entry::original(post(3), BOB), Entry::original(post(4), CAT)];
+    for owner in [ANN, BOB, CAT] {
+        let ticket = begin(timelines, owner).await;
+        assert!(
+            timelines
+                .commit_build(ticket, &line, post(2))
+                .await
+                .unwrap()
+        );
+    }
+    let stranger = UserId::new(77);
+    let owners = [CAT, stranger, ANN];
+    for purged in [2, 0] {
+        assert_eq!(timelines.purge_many(&owners, BOB).await.unwrap(), purged);
+    }
+    for (owner, left) in [(ANN, &line[1..]), (BOB, &line[..]), (CAT, &line[1..])] {
+        let window = timelines.window(owner, Seek::After(post(0)), 9).await;
+        let window = window.unwrap();
+        assert_eq!((&*window.entries, window.state), (left, warm(2)));
+    }
+    assert_eq!(timelines.purge_many(&[], BOB).await.unwrap(), 0);
 }
 
 /// A purge of an author who has no entry takes nothing.
 pub async fn a_purge_of_a_stranger_takes_nothing(fresh: &Fresh<dyn TimelineStore>) {
     let timelines = &*fresh.store;
     build(timelines, ANN, [5, 7], 2).await;
-    assert_eq!(timelines.purge(ANN, BOB).await.unwrap(), 0);
+    assert_eq!(timelines.purge_many(&[ANN], BOB).await.unwrap(), 0);
     assert_eq!(all(timelines, ANN).await, [7, 5]);
 }
 

@@ -1,17 +1,14 @@
-use std::cmp::Reverse;
+use std::{hint::black_box, iter};
 
 use smallvec::SmallVec;
 
 use crate::{
     Entry, PostId, Seek, UserId,
-    memory::outbox::author::{Author, AuthorBox},
+    memory::outbox::author::{Author, AuthorBox, Line},
 };
 
-/// How many authors a merge takes without allocating for them: 8 KB of stack.
+/// How many authors a merge takes without allocating for them: 10 KB of stack.
 const AUTHORS: usize = 256;
-
-/// How long a page gets without allocating for its heads: 5 KB of stack.
-const HEADS: usize = 128;
 
 /// A longer page grows as it fills, since its limit may be far above what there is.
 const PAGE: usize = 1_024;
@@ -20,10 +17,10 @@ const PAGE: usize = 1_024;
 ///
 /// The work is laid out so that the processor waits for memory as rarely as it can. First the
 /// nearest post of every author is looked up, most of them without leaving the table of authors; the
-/// look-ups do not depend on each other, so many are under way at once. Then only the authors of the
-/// `limit` nearest are left, since no other can contribute, and their boxes are opened, again
-/// independently. Only then heads go into the page one by one, and each author's next entry takes a
-/// place among the other heads, unless there are enough nearer ones.
+/// look-ups do not depend on each other, so many are under way at once. Those posts bound the page,
+/// and only the authors within the bound can contribute: their boxes are opened, again
+/// independently. Only then what is near enough is collected, a little more than the page, and one
+/// sort puts it in order.
 pub(super) fn merge<'a>(
     authors: impl Iterator<Item = (UserId, &'a Author)>,
     seek: Seek,
@@ -31,39 +28,22 @@ pub(super) fn merge<'a>(
 ) -> Vec<Entry> {
     // Filled in place: to collect them would move kilobytes of stack.
     let mut nearest = SmallVec::<[_; AUTHORS]>::new();
-    nearest.extend(authors.filter_map(|(author, known)| Nearest::of(author, known, seek)));
-    if nearest.len() > limit {
-        nearest.select_nth_unstable_by_key(limit, |one| one.distance);
-        nearest.truncate(limit);
-    }
-    nearest.sort_unstable_by_key(|one| Reverse(one.distance));
-    let mut heads = SmallVec::<[_; HEADS]>::new();
-    heads.extend(nearest.iter().copied().map(Nearest::open));
-
-    let mut page = Vec::with_capacity(limit.min(PAGE));
-    while page.len() < limit
-        && let Some(head) = heads.pop()
-    {
-        page.push(head.entry(seek));
-        let wanted = limit - page.len();
-        if let Some(next) = head.nearest.next(seek)
-            && !has_nearer(&heads, wanted, next.distance)
-        {
-            let at = heads.partition_point(|head| head.nearest.distance > next.distance);
-            heads.insert(at, next.open());
+    authors.for_each(|(author, known)| {
+        if let Some(one) = Nearest::of(author, known, seek) {
+            nearest.push(one);
         }
+    });
+    let mut draft = Draft::new(seek, limit, farthest(&nearest, limit));
+    nearest.retain(|one| one.distance <= draft.farthest);
+    let opened = nearest.iter().filter_map(|one| one.outbox.line(1));
+    black_box(opened.fold(0, |sum, line| sum ^ line.post.get()));
+    for one in &nearest {
+        draft.collect(one);
     }
-    page
+    draft.finish()
 }
 
-/// Whether `count` of the heads, which are ordered from far to near, are nearer than `distance`.
-fn has_nearer(heads: &[Head<'_>], count: usize, distance: u64) -> bool {
-    let farthest = heads.len().checked_sub(count).and_then(|at| heads.get(at));
-    farthest.map_or(count == 0, |farthest| farthest.nearest.distance < distance)
-}
-
-/// The nearest entry of an author that is not in the page yet.
-#[derive(Clone, Copy)]
+/// The nearest entry of an author.
 struct Nearest<'a> {
     distance: u64,
     author: UserId,
@@ -72,13 +52,8 @@ struct Nearest<'a> {
     newer: usize,
 }
 
-/// A [`Nearest`] whose author's box has been opened.
-struct Head<'a> {
-    nearest: Nearest<'a>,
-    origin: PostId,
-}
-
 impl<'a> Nearest<'a> {
+    #[inline]
     fn of(author: UserId, known: &'a Author, seek: Seek) -> Option<Self> {
         let (post, newer) = known.nearest(seek)?;
         Some(Self {
@@ -89,36 +64,82 @@ impl<'a> Nearest<'a> {
         })
     }
 
-    fn next(self, seek: Seek) -> Option<Self> {
-        let newer = match seek {
-            Seek::Newest | Seek::Before(_) => self.newer + 1,
-            Seek::After(_) => self.newer.checked_sub(1)?,
-        };
-        Some(Self {
-            distance: distance(seek, self.outbox.line(newer)?.post),
-            newer,
-            ..self
+    /// The author's entries from there on, nearest first.
+    fn entries(&self, seek: Seek) -> impl Iterator<Item = Entry> {
+        let author = self.author;
+        let mut next = Some(self.newer);
+        iter::from_fn(move || {
+            let newer = next?;
+            let Line { post, origin } = self.outbox.line(newer)?;
+            next = match seek {
+                Seek::Newest | Seek::Before(_) => Some(newer + 1),
+                Seek::After(_) => newer.checked_sub(1),
+            };
+            Some(Entry {
+                post,
+                author,
+                origin,
+            })
         })
-    }
-
-    fn open(self) -> Head<'a> {
-        let line = self.outbox.line(self.newer);
-        let line = line.expect("an author's nearest entry is a line of their box");
-        Head {
-            nearest: self,
-            origin: line.origin,
-        }
     }
 }
 
-impl Head<'_> {
-    fn entry(&self, seek: Seek) -> Entry {
-        Entry {
-            // Taken twice, a distance is the post again.
-            post: PostId::new(distance(seek, PostId::new(self.nearest.distance))),
-            author: self.nearest.author,
-            origin: self.origin,
+/// The distance of the last of the `limit` nearest. Nothing farther is on the page.
+fn farthest(nearest: &[Nearest<'_>], limit: usize) -> u64 {
+    if nearest.len() <= limit {
+        return u64::MAX;
+    }
+    let mut distances = SmallVec::<[_; AUTHORS]>::new();
+    distances.extend(nearest.iter().map(|one| one.distance));
+    *distances.select_nth_unstable(limit.saturating_sub(1)).1
+}
+
+/// A page in the making: what may be on it, in any order.
+struct Draft {
+    seek: Seek,
+    limit: usize,
+    entries: Vec<Entry>,
+    /// Nothing farther is on the page.
+    farthest: u64,
+}
+
+impl Draft {
+    fn new(seek: Seek, limit: usize, farthest: u64) -> Self {
+        Self {
+            seek,
+            limit,
+            entries: Vec::with_capacity(2 * limit.min(PAGE)),
+            farthest,
         }
+    }
+
+    fn collect(&mut self, one: &Nearest<'_>) {
+        for entry in one.entries(self.seek).take(self.limit) {
+            if distance(self.seek, entry.post) > self.farthest {
+                return;
+            }
+            self.entries.push(entry);
+            if self.entries.len() / 2 == self.limit {
+                self.narrow();
+            }
+        }
+    }
+
+    /// Keeps the nearest, as many as the page may hold.
+    fn narrow(&mut self) {
+        let seek = self.seek;
+        let by_distance = |entry: &Entry| distance(seek, entry.post);
+        let entries = &mut self.entries;
+        let (_, last, _) = entries.select_nth_unstable_by_key(self.limit - 1, by_distance);
+        self.farthest = by_distance(last);
+        entries.truncate(self.limit);
+    }
+
+    fn finish(self) -> Vec<Entry> {
+        let mut page = self.entries;
+        page.sort_unstable_by_key(|entry| distance(self.seek, entry.post));
+        page.truncate(self.limit);
+        page
     }
 }
 

@@ -18,7 +18,7 @@ enum Op {
     Push(Vec<UserId>, Entry),
     Remove(Vec<UserId>, PostId),
     Merge(UserId, Vec<Entry>),
-    Purge(UserId, UserId),
+    Purge(Vec<UserId>, UserId),
     Begin(UserId, Timestamp, Timestamp),
     /// Of the tickets given so far, one counted from the last.
     Commit(usize, Vec<Entry>, PostId),
@@ -201,7 +201,7 @@ fn op() -> impl Strategy<Value = Op> {
         12 => (owners(), post()).prop_map(|(owners, post)| Op::Push(owners, entry(post))),
         2 => (owners(), post()).prop_map(|(owners, post)| Op::Remove(owners, post)),
         2 => (owner(), entries()).prop_map(|(owner, entries)| Op::Merge(owner, entries)),
-        1 => (owner(), 0_u64..3).prop_map(|(owner, author)| Op::Purge(owner, UserId::new(author))),
+        1 => (owners(), 0_u64..3).prop_map(|(owners, author)| Op::Purge(owners, UserId::new(author))),
         4 => (owner(), time(), time()).prop_map(|(owner, now, stale)| Op::Begin(owner, now, stale)),
         4 => (0_usize..4, entries(), post())
             .prop_map(|(nth, entries, floor)| Op::Commit(nth, entries, floor)),
@@ -245,8 +245,10 @@ impl Pair {
                 let state = timelines.merge(owner, &entries);
                 assert_eq!(state, model.merge(owner, &entries));
             }
-            Op::Purge(owner, author) => {
-                assert_eq!(timelines.purge(owner, author), model.purge(owner, author));
+            Op::Purge(owners, author) => {
+                let purged = owners.iter().map(|&owner| model.purge(owner, author));
+                let purged: usize = purged.sum();
+                assert_eq!(timelines.purge_many(&owners, author), purged);
             }
             Op::Begin(owner, now, stale) => {
                 let start = timelines.begin_build(owner, now, stale);

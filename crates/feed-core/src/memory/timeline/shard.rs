@@ -125,9 +125,14 @@ impl Shard {
         state
     }
 
-    pub(super) fn purge(&mut self, owner: UserId, author: UserId) -> usize {
-        self.timeline(owner)
-            .map_or(0, |timeline| timeline.purge(author))
+    pub(super) fn purge(&mut self, owners: &[UserId], author: UserId) -> usize {
+        let mut purged = 0;
+        for &owner in owners {
+            if let Some(timeline) = self.timeline(owner) {
+                purged += timeline.purge(author);
+            }
+        }
+        purged
     }
 
     pub(super) fn window(&mut self, owner: UserId, seek: Seek, limit: usize) -> Window {

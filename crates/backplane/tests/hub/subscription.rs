@@ -1,0 +1,95 @@
+//! Who receives what, and who is told that somebody does.
+
+use std::sync::Arc;
+
+use backplane::{
+    Topic,
+    hub::{Delivery, Hub, HubOptions, Interest, Overflow, SubscribeOptions, Subscribed},
+};
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::{Recorder, inline, send, settle, subscribed, topic};
+
+#[test]
+fn subscribing_twice_delivers_once() {
+    let (hub, sink) = (inline(), Recorder::default());
+    let connection = subscribed(&hub, &sink, &topic(0), Overflow::Disconnect);
+    let again = connection.subscribe(&topic(0), &SubscribeOptions::default());
+    assert!(matches!(again, Ok(Subscribed::Already(_))));
+    send(&hub, &topic(0), "once");
+    settle(&hub);
+    assert_eq!(sink.payloads(), ["once"]);
+}
+
+#[test]
+fn a_stale_id_never_ends_a_newer_subscription() {
+    let (hub, sink) = (inline(), Recorder::default());
+    let connection = subscribed(&hub, &sink, &topic(0), Overflow::Disconnect);
+    let options = SubscribeOptions::default();
+    let old = connection.subscribe(&topic(0), &options).unwrap().id();
+    assert!(connection.unsubscribe(&topic(0)));
+    let new = connection.subscribe(&topic(0), &options).unwrap().id();
+    assert!(!connection.cancel(old));
+    assert_eq!(hub.stats().subscriptions, 1);
+    send(&hub, &topic(0), "still here");
+    assert!(connection.cancel(new));
+    assert!(!connection.cancel(new));
+    send(&hub, &topic(0), "gone");
+    settle(&hub);
+    assert_eq!(sink.payloads(), ["still here"]);
+    assert_eq!(hub.stats().topics, 0);
+}
+
+#[test]
+fn every_subscriber_gets_the_very_bytes_that_were_published() {
+    let hub = Hub::new(HubOptions::inline().with_shards(2));
+    let sinks: Vec<_> = (0..10).map(|_| Recorder::default()).collect();
+    let connections: Vec<_> = sinks
+        .iter()
+        .map(|sink| subscribed(&hub, sink, &topic(0), Overflow::Disconnect))
+        .collect();
+    let encoded = Bytes::from("encoded once".to_owned());
+    send(&hub, &topic(0), encoded.clone());
+    settle(&hub);
+    for sink in &sinks {
+        let [Delivery::Message { payload, .. }] = &sink.take()[..] else {
+            panic!("one message each")
+        };
+        assert_eq!(payload.as_ptr(), encoded.as_ptr());
+    }
+    drop(connections);
+}
+
+#[derive(Debug, Default)]
+struct Edges(Mutex<Vec<(String, bool)>>);
+
+impl Interest for Edges {
+    fn first_subscribed(&self, topic: &Topic) {
+        self.0.lock().push((topic.to_string(), true));
+    }
+
+    fn last_unsubscribed(&self, topic: &Topic) {
+        self.0.lock().push((topic.to_string(), false));
+    }
+}
+
+#[test]
+fn interest_alternates_whatever_shards_the_subscribers_are_in() {
+    let edges = Arc::new(Edges::default());
+    let options = HubOptions::inline().with_shards(3);
+    let hub = Hub::with_interest(options, Arc::<Edges>::clone(&edges));
+    let sink = Recorder::default();
+    for _ in 0..2 {
+        let connections =
+            [(); 5].map(|()| subscribed(&hub, &sink, &topic(0), Overflow::Disconnect));
+        drop(connections);
+    }
+    let seen: Vec<_> = edges
+        .0
+        .lock()
+        .iter()
+        .map(|(_, subscribed)| *subscribed)
+        .collect();
+    assert_eq!(seen, [true, false, true, false]);
+}

@@ -1,0 +1,163 @@
+//! What is left of posts and users that are gone: nothing.
+#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
+
+mod house;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use feed_core::{
+    Action, ActionKind, Entry, ErrorKind, FeedEvent, FeedEvents, FeedOptions, NewPost, PostId,
+    Result, UserId,
+};
+use parking_lot::Mutex;
+
+use crate::house::{ANN, BOB, CAT, House};
+
+async fn counts(house: &House, post: PostId) -> [u64; 3] {
+    let counts = house.feed.parts().counters.counts(&[post]).await.unwrap()[0];
+    [counts.likes, counts.replies, counts.reposts]
+}
+
+async fn reply(house: &House, author: UserId, post: PostId) -> PostId {
+    let reply = NewPost::new("indeed").in_reply_to(post);
+    let published = house.feed.publish(author, reply).await.unwrap();
+    let feed_core::Published::Accepted(reply) = published else {
+        panic!("{published:?}");
+    };
+    reply
+}
+
+/// Lets pass what calls that began before have to end.
+async fn let_calls_end(house: &House) {
+    house.work().await;
+    house.clock.advance(FeedOptions::default().orphan_after);
+    house.work().await;
+}
+
+#[tokio::test]
+async fn a_deleted_post_leaves_no_action_behind() {
+    let house = House::new();
+    let (feed, post, other) = (&house.feed, house.post(ANN).await, house.post(ANN).await);
+    for actor in [BOB, CAT] {
+        feed.like(actor, post).await.unwrap();
+        feed.like(actor, other).await.unwrap();
+        house.repost(actor, post).await;
+    }
+    reply(&house, CAT, post).await;
+    assert_eq!(counts(&house, post).await, [2, 1, 2]);
+    feed.delete(ANN, post).await.unwrap();
+    let_calls_end(&house).await;
+
+    let actions = &feed.parts().actions;
+    for actor in [BOB, CAT] {
+        for kind in [ActionKind::Like, ActionKind::Reply, ActionKind::Repost] {
+            assert_eq!(actions.acted(actor, kind, &[post]).await.unwrap(), [None]);
+        }
+    }
+    assert_eq!(counts(&house, post).await, [0; 3]);
+    assert_eq!(actions.forget(&[post], 100).await.unwrap(), 0);
+    assert_eq!(counts(&house, other).await, [2, 0, 0]);
+    let stats = feed.parts().queue.stats().await.unwrap();
+    assert_eq!((stats.ready, stats.delayed, stats.dead), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn nobody_acts_on_a_deleted_post() {
+    let house = House::new();
+    let (feed, post) = (&house.feed, house.post(ANN).await);
+    feed.like(BOB, post).await.unwrap();
+    feed.delete(ANN, post).await.unwrap();
+    let refused = feed.like(CAT, post).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::UnknownPost);
+    let refused = feed.repost(CAT, post).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::UnknownPost);
+    assert!(!feed.unlike(BOB, post).await.unwrap());
+    assert!(!feed.unlike(CAT, post).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_post_with_many_likes_is_forgotten_piece_by_piece() {
+    let house = House::with(|parts| parts.options = FeedOptions::default().with_chunk(10));
+    let (feed, post) = (&house.feed, house.post(ANN).await);
+    for actor in 100..135 {
+        feed.like(UserId::new(actor), post).await.unwrap();
+    }
+    feed.delete(ANN, post).await.unwrap();
+    house.work().await;
+    house.clock.advance(FeedOptions::default().orphan_after);
+    let mut likes = vec![counts(&house, post).await[0]];
+    while feed.work(1).await.unwrap() > 0 {
+        likes.push(counts(&house, post).await[0]);
+    }
+    assert_eq!(likes, [35, 25, 15, 5, 0, 0]);
+}
+
+/// Keeps what it is told of reactions.
+#[derive(Debug, Default)]
+struct Reactions(Mutex<Vec<FeedEvent>>);
+
+#[async_trait]
+impl FeedEvents for Reactions {
+    async fn emit(&self, events: &[FeedEvent]) -> Result<()> {
+        let reactions = events
+            .iter()
+            .filter(|event| matches!(event, FeedEvent::Acted(_) | FeedEvent::Withdrawn(_)));
+        self.0.lock().extend(reactions.cloned());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_reply_or_repost_counts_no_more_once_the_delete_returns() {
+    let told = Arc::new(Reactions::default());
+    let house = House::with(|parts| parts.events = Arc::clone(&told) as _);
+    let (feed, post) = (&house.feed, house.post(ANN).await);
+    let answers = [
+        reply(&house, BOB, post).await,
+        reply(&house, BOB, post).await,
+    ];
+    let repost = house.repost(BOB, post).await;
+    assert_eq!(counts(&house, post).await, [0, 2, 1]);
+    assert!(feed.delete(BOB, answers[0]).await.unwrap());
+    assert_eq!(counts(&house, post).await, [0, 1, 1]);
+    assert!(!feed.delete(BOB, answers[0]).await.unwrap());
+    assert!(feed.delete(BOB, repost).await.unwrap());
+    assert_eq!(counts(&house, post).await, [0, 1, 0]);
+
+    let original = Entry::original(post, ANN);
+    let [first, second] = answers.map(|reply| Action::reply(BOB, original, reply));
+    let reposted = Action::repost(BOB, original, repost);
+    let expected = [
+        FeedEvent::Acted(first),
+        FeedEvent::Acted(second),
+        FeedEvent::Acted(reposted),
+        FeedEvent::Withdrawn(first),
+        FeedEvent::Withdrawn(reposted),
+    ];
+    assert_eq!(*told.0.lock(), expected);
+    let_calls_end(&house).await;
+    assert_eq!(counts(&house, post).await, [0, 1, 0]);
+    assert_eq!(*told.0.lock(), expected, "what was told is not told again");
+}
+
+#[tokio::test]
+async fn an_erased_users_posts_leave_no_action_behind_nor_do_those_deleted_just_before() {
+    let house = House::new();
+    let (feed, posts) = (&house.feed, house.posts(ANN, 3).await);
+    let others = house.post(BOB).await;
+    for &post in &posts {
+        feed.like(BOB, post).await.unwrap();
+        house.repost(CAT, post).await;
+        reply(&house, ANN, post).await;
+    }
+    feed.like(CAT, others).await.unwrap();
+    reply(&house, ANN, others).await;
+    feed.delete(ANN, posts[0]).await.unwrap();
+    house.work().await;
+    feed.erase_user(ANN).await.unwrap();
+    assert_eq!(feed.parts().actions.forget(&posts, 100).await.unwrap(), 0);
+    assert_eq!(counts(&house, others).await, [1, 0, 0]);
+    let stats = feed.parts().queue.stats().await.unwrap();
+    assert_eq!((stats.ready, stats.delayed, stats.dead), (0, 0, 0));
+}
