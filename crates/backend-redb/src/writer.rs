@@ -71,7 +71,8 @@ pub struct Writer {
 #[non_exhaustive]
 pub struct WriterOptions {
     /// How many pieces of work may wait; 16,384 by default. Further ones are refused as
-    /// [`ErrorKind::Full`].
+    /// [`ErrorKind::Full`]. Their bytes are not counted: each holds what its caller handed in, which
+    /// the limits of that store bound.
     pub pending: usize,
     /// How many pieces of work one transaction takes; 4,096 by default. It bounds what one that
     /// fails makes run again: pieces run at most 18 times each on average, however many fail.

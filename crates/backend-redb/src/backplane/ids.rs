@@ -16,7 +16,8 @@ use crate::Writer;
 /// Identifiers of a node that survives restarts: a [`MarkKeeper`] over a [`RedbHighWater`], and the
 /// thread that runs it.
 ///
-/// Its mark costs a commit twice per [`reserve`](KeeperOptions::reserve). Dropping it stops the
+/// Its mark costs a commit twice per [`reserve`](KeeperOptions::reserve), also while nothing is
+/// issued, as said there. Dropping it stops the
 /// thread and waits for the last commit, which sets the mark back, so that the next opening can issue
 /// at once; after a crash, it may have to wait for the clock, for the reserve at most.
 ///

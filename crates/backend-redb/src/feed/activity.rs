@@ -26,7 +26,7 @@ use crate::{
 /// Markers and erasures are on disk when the call returns. Notes are not: every page that is read
 /// makes one, so they are kept in memory and written together, at the first call that comes
 /// [`lag`](RedbActivityOptions::lag) after the last write, with the next marker, or when the store is
-/// dropped. A crash loses the notes since, up to
+/// dropped. No timer writes them: if no call comes, they stay in memory. A crash loses the notes since, up to
 /// [`max_unsaved`](RedbActivityOptions::max_unsaved): users were here, but it is not known.
 ///
 /// Everybody sees notes and markers at once, those that are not on disk yet included. What is on disk
@@ -72,7 +72,7 @@ pub struct RedbActivityOptions {
     /// How many users are kept; one more is refused as
     /// [`ErrorKind::Full`](feed_core::ErrorKind::Full). 1,000,000,000 by default.
     pub max_users: u64,
-    /// How long notes may wait for others before they are written. One second by default.
+    /// How long notes wait for others; the first call after that writes them. One second by default.
     pub lag: Duration,
     /// How many notes may wait, at about 150 bytes each; a call that comes then waits for the disk.
     /// 10,000 by default.

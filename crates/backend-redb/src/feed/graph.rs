@@ -17,7 +17,7 @@ use crate::{
     feed::{
         graph::{
             rows::{BLOCK, EdgeRow, GraphTables, MUTE, UNKNOWN_ROUTE, decode_route, number_of},
-            ties::{NoRoom, Ties},
+            ties::{Change, Ties},
         },
         store::Store,
     },
@@ -89,8 +89,11 @@ impl RedbGraph {
     }
 }
 
-fn fits<R>(op: &'static str, changed: Result<R, NoRoom>) -> Result<R> {
-    changed.map_err(|NoRoom| Error::bare(ErrorKind::Full, op))
+fn fits<R>(op: &'static str, change: Change<R>) -> Result<R> {
+    match change {
+        Change::Made(made) => Ok(made),
+        Change::NoRoom => Err(Error::bare(ErrorKind::Full, op)),
+    }
 }
 
 #[async_trait]
@@ -187,7 +190,7 @@ impl Graph for RedbGraph {
             if on {
                 ties.hide(viewer, how, other)
             } else {
-                ties.show(viewer, how, other).map(Ok)
+                ties.show(viewer, how, other).map(Change::Made)
             }
         });
         fits(OP, hide.await?)

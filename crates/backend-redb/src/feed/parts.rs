@@ -21,7 +21,9 @@ use crate::{RedbIds, RedbQueue, Writer};
 ///
 /// Posts, follows, blocks, mutes, lists, routes, likes, replies, reposts, read markers and the work
 /// of fanout are on disk when the call that made them returns. No id of a post is issued twice, also
-/// after a crash. Visits and the rhythm of posting are on disk soon after, as [`RedbActivity`] says.
+/// after a crash. Visits and the rhythm of posting wait in memory for the next one that comes a
+/// second later, or for the feed to be dropped, as [`RedbActivity`] says: if nobody comes, a crash
+/// loses them.
 /// In memory are home timelines, of which one that is lost is built anew when its viewer comes back,
 /// and shows the same; the order of ranked pages, which begin again from the first; and what counts
 /// against the post quota.

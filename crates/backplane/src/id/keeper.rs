@@ -15,7 +15,10 @@ pub struct KeeperOptions {
     /// unless set.
     ///
     /// It is how long the store may be away, and how long a node that crashed and came back at once
-    /// may wait for the clock to pass its mark. The mark is moved twice in it.
+    /// may wait for the clock to pass its mark. The mark is moved twice in it, also while nothing is
+    /// issued: what it allows ends at a point of time, so one that rested would be behind the clock
+    /// after a pause, and the first identifier after that would be refused until the store has
+    /// answered. A longer reserve writes less and lets a node wait longer after a crash.
     pub reserve: Duration,
     /// How long a node lease lasts unless renewed. Ten seconds unless set; renewed three times
     /// in it.

@@ -23,9 +23,12 @@ pub(super) struct Ties<'txn> {
     stamps: Table<'txn, &'static str, u64>,
 }
 
-/// What is new does not fit; nothing was changed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct NoRoom;
+/// What became of a change that may need room.
+pub(super) enum Change<T> {
+    Made(T),
+    /// What is new does not fit; nothing was changed.
+    NoRoom,
+}
 
 /// A tie, from the end that it starts at.
 #[derive(Clone, Copy)]
@@ -64,14 +67,14 @@ impl<'txn> Ties<'txn> {
         viewer: UserId,
         author: UserId,
         settings: EdgeSettings,
-    ) -> Result<Result<Followed, NoRoom>, Failure> {
+    ) -> Result<Change<Followed>, Failure> {
         let ends = (viewer.get(), author.get());
         if let Some(edge) = self.edge(ends)? {
             self.set_edge(ends, EdgeRow { settings, ..edge })?;
-            return Ok(Ok(Followed::Existing(edge.route, edge.stamp)));
+            return Ok(Change::Made(Followed::Existing(edge.route, edge.stamp)));
         }
         if !self.has_room(1)? {
-            return Ok(Err(NoRoom));
+            return Ok(Change::NoRoom);
         }
         let edge = EdgeRow {
             settings,
@@ -81,7 +84,7 @@ impl<'txn> Ties<'txn> {
         self.set_edge(ends, edge)?;
         self.change_degree(ends.0, |degree| &mut degree.followees, u64::checked_add)?;
         self.change_degree(ends.1, |degree| &mut degree.followers, u64::checked_add)?;
-        Ok(Ok(Followed::Added(edge.stamp)))
+        Ok(Change::Made(Followed::Added(edge.stamp)))
     }
 
     pub(super) fn unfollow(&mut self, viewer: UserId, author: UserId) -> Result<bool, Failure> {
@@ -114,18 +117,18 @@ impl<'txn> Ties<'txn> {
         author: UserId,
         seen: RouteStamp,
         route: Route,
-    ) -> Result<Result<Option<RouteStamp>, NoRoom>, Failure> {
+    ) -> Result<Change<Option<RouteStamp>>, Failure> {
         let (routes, stamps) = (&self.routes, &self.stamps);
         if self.tables.author_route(routes, stamps, author)?.1 != seen {
-            return Ok(Ok(None));
+            return Ok(Change::Made(None));
         }
         if routes.get(author.get())?.is_none() && !self.has_room(1)? {
-            return Ok(Err(NoRoom));
+            return Ok(Change::NoRoom);
         }
         let stamp = self.next_stamp()?;
         let row = encode_route(route, stamp);
         self.routes.insert(author.get(), &*row)?;
-        Ok(Ok(Some(stamp)))
+        Ok(Change::Made(Some(stamp)))
     }
 
     pub(super) fn hide(
@@ -133,17 +136,17 @@ impl<'txn> Ties<'txn> {
         viewer: UserId,
         how: u8,
         other: UserId,
-    ) -> Result<Result<bool, NoRoom>, Failure> {
+    ) -> Result<Change<bool>, Failure> {
         let (viewer, other) = (viewer.get(), other.get());
         if self.hides.get((viewer, how, other))?.is_some() {
-            return Ok(Ok(false));
+            return Ok(Change::Made(false));
         }
         if !self.has_room(1)? {
-            return Ok(Err(NoRoom));
+            return Ok(Change::NoRoom);
         }
         self.hides.insert((viewer, how, other), ())?;
         self.hidden_by.insert((other, how, viewer), ())?;
-        Ok(Ok(true))
+        Ok(Change::Made(true))
     }
 
     pub(super) fn show(&mut self, viewer: UserId, how: u8, other: UserId) -> Result<bool, Failure> {
@@ -155,7 +158,7 @@ impl<'txn> Ties<'txn> {
         owner: UserId,
         list: ListId,
         members: &BTreeSet<UserId>,
-    ) -> Result<Result<(), NoRoom>, Failure> {
+    ) -> Result<Change<()>, Failure> {
         let (owner, list) = (owner.get(), list.get());
         let all = (owner, list, 0)..=(owner, list, u64::MAX);
         let mut old = Vec::new();
@@ -163,7 +166,7 @@ impl<'txn> Ties<'txn> {
             old.push(member?.0.value().2);
         }
         if !self.has_room(members.len().saturating_sub(old.len()))? {
-            return Ok(Err(NoRoom));
+            return Ok(Change::NoRoom);
         }
         for member in old {
             self.cut(Tie::Lists(owner, list, member))?;
@@ -172,7 +175,7 @@ impl<'txn> Ties<'txn> {
             self.lists.insert((owner, list, member), ())?;
             self.listed_in.insert((member, owner, list), ())?;
         }
-        Ok(Ok(()))
+        Ok(Change::Made(()))
     }
 
     /// Cuts up to `limit` ties from and to `user`; if there are none, forgets the user's route.
