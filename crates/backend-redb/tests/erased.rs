@@ -61,7 +61,7 @@ fn rows(txn: &ReadTransaction, name: &str) -> Vec<Vec<u8>> {
         | ("feed.actions.main", "counts")
         | ("feed.graph.main", "degrees" | "routes")
         | ("feed.outbox.main", "posts" | "bodies" | "pasts") => all::<u64, &[u8]>(txn, name),
-        ("backplane", "queues") => all::<&str, u32>(txn, name),
+        ("backend-redb", "format") | ("backplane", "queues") => all::<&str, u32>(txn, name),
         ("backplane", "marks") => all::<&str, &[u8]>(txn, name),
         ("feed.actions.main", "done") => all::<(u64, u8, u64, u64), ()>(txn, name),
         ("feed.actions.main", "made") => all::<(u64, u64, u8, u64), ()>(txn, name),
