@@ -1,5 +1,4 @@
 //! A row that does not decode is not in the way of the pages that mention it.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::sync::Arc;
 

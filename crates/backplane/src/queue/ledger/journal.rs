@@ -126,3 +126,39 @@ impl Standing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Timestamp, queue::NewTask};
+
+    fn moment(millis: u64) -> Moment {
+        Moment::new(
+            Duration::from_millis(millis),
+            Timestamp::from_millis(millis),
+        )
+    }
+
+    #[test]
+    fn what_was_due_is_due_in_a_ledger_whose_time_is_earlier() {
+        let restore = |incarnation, records, at| {
+            Ledger::restore(QueueOptions::default(), incarnation, records, moment(at)).unwrap()
+        };
+        let mut late = restore(1, Vec::new(), 1_000_000);
+        let delayed = NewTask::new("delayed").with_delay(Duration::from_secs(1));
+        let tasks = [NewTask::new("first"), NewTask::new("second"), delayed];
+        late.enqueue(&tasks, moment(1_000_000)).unwrap();
+        let stored = late.take_changes().into_iter();
+        let stored = stored.filter_map(|(_, record)| record).collect();
+
+        let mut early = restore(2, stored, 0);
+        let stats = early.stats(moment(0));
+        assert_eq!((stats.ready, stats.delayed), (2, 1));
+        assert_eq!(stats.oldest_ready, Some(Duration::ZERO));
+        let stats = early.stats(moment(5));
+        assert_eq!(stats.oldest_ready, Some(Duration::from_millis(5)));
+        let leases = early.lease(9, Duration::from_secs(1), moment(5)).unwrap();
+        let payloads: Vec<_> = leases.into_iter().map(|lease| lease.payload).collect();
+        assert_eq!(payloads, ["first", "second"]);
+    }
+}

@@ -634,29 +634,6 @@ fn only_a_change_that_lets_a_sleeper_miss_something_stirs() {
 }
 
 #[test]
-fn what_was_due_is_due_in_a_ledger_whose_time_is_earlier() {
-    let restore = |incarnation, records, at| {
-        Ledger::restore(options(), incarnation, records, moment(at)).unwrap()
-    };
-    let mut late = restore(1, Vec::new(), 1_000_000);
-    let delayed = NewTask::new("delayed").with_delay(Duration::from_secs(1));
-    let tasks = [NewTask::new("first"), NewTask::new("second"), delayed];
-    late.enqueue(&tasks, moment(1_000_000)).unwrap();
-    let stored = late.take_changes().into_iter();
-    let stored = stored.filter_map(|(_, record)| record).collect();
-
-    let mut early = restore(2, stored, 0);
-    let stats = early.stats(moment(0));
-    assert_eq!((stats.ready, stats.delayed), (2, 1));
-    assert_eq!(stats.oldest_ready, Some(Duration::ZERO));
-    let stats = early.stats(moment(5));
-    assert_eq!(stats.oldest_ready, Some(Duration::from_millis(5)));
-    let leases = early.lease(9, Duration::from_secs(1), moment(5)).unwrap();
-    let payloads: Vec<_> = leases.into_iter().map(|lease| lease.payload).collect();
-    assert_eq!(payloads, ["first", "second"]);
-}
-
-#[test]
 fn ids_of_one_incarnation_never_reach_those_of_the_next() {
     let restore = |incarnation| Ledger::restore(options(), incarnation, Vec::new(), moment(0));
     let mut last = restore((1 << 24) - 1).unwrap();
