@@ -117,7 +117,7 @@ fn sinks_of_a_shard_are_called_in_the_order_of_the_messages() {
     let (hub, first) = (inline(), Recorder::default());
     let _first = subscribed(&hub, &first, &topic(0), Overflow::Disconnect);
     let seen = Arc::default();
-    let witness = Witness(first.clone(), Arc::clone(&seen));
+    let witness = Witness(first, Arc::clone(&seen));
     let second = hub.connect(witness, &ConnectionOptions::default()).unwrap();
     let options = SubscribeOptions::default();
     second.subscribe(&topic(1), &options).unwrap();
