@@ -20,7 +20,7 @@
 //! The connections are divided into shards. A publish looks the topic up, puts the message into the
 //! inbox of each shard that has subscribers, and returns. The shard's thread queues it, as a number
 //! of four bytes, for every subscriber, and then hands each connection's queue to its
-//! [`ConnectionSink`]; the last message at hand skips the queues that are empty. There is no task, no
+//! [`ConnectionSink`]; a message that comes alone skips the queues that are empty. There is no task, no
 //! channel and no wake-up per subscription, a payload is shared and never copied, and a broadcast to
 //! sinks that keep up allocates nothing.
 //!

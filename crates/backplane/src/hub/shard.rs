@@ -179,8 +179,10 @@ impl Floor {
         self.topics.add_frame(topic);
         // Taken out, since what one subscriber does must not disturb the walk.
         let subscribers = mem::take(self.topics.subscribers(topic));
+        // Sinks are called in the order of what they get: nothing overtakes what is due.
+        let is_alone = self.is_last && self.due.is_empty();
         for chunk in subscribers.chunks() {
-            if self.is_last {
+            if is_alone {
                 self.hand_out(chunk, place);
             } else {
                 self.post(chunk, place);

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use backplane::{
     Topic,
-    hub::{Delivery, Hub, HubOptions, Interest, Overflow, SubscribeOptions, Subscribed},
+    hub::{
+        Batch, CloseReason, ConnectionOptions, ConnectionSink, Delivery, Flow, Hub, HubOptions,
+        Interest, Overflow, SubscribeOptions, Subscribed,
+    },
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -92,4 +95,35 @@ fn interest_alternates_whatever_shards_the_subscribers_are_in() {
         .map(|(_, subscribed)| *subscribed)
         .collect();
     assert_eq!(seen, [true, false, true, false]);
+}
+
+/// A sink that counts what another one has seen when it is called.
+#[derive(Debug)]
+struct Witness(Recorder, Arc<Mutex<Vec<usize>>>);
+
+impl ConnectionSink for Witness {
+    fn flush(&mut self, batch: &mut Batch<'_>) -> Flow {
+        while batch.next().is_some() {
+            self.1.lock().push(self.0.0.lock().seen.len());
+        }
+        Flow::Ready
+    }
+
+    fn close(&mut self, _: CloseReason) {}
+}
+
+#[test]
+fn sinks_of_a_shard_are_called_in_the_order_of_the_messages() {
+    let (hub, first) = (inline(), Recorder::default());
+    let _first = subscribed(&hub, &first, &topic(0), Overflow::Disconnect);
+    let seen = Arc::default();
+    let witness = Witness(first, Arc::clone(&seen));
+    let second = hub.connect(witness, &ConnectionOptions::default()).unwrap();
+    let options = SubscribeOptions::default();
+    second.subscribe(&topic(1), &options).unwrap();
+    settle(&hub);
+    send(&hub, &topic(0), "before");
+    send(&hub, &topic(1), "after");
+    settle(&hub);
+    assert_eq!(seen.lock()[..], [1]);
 }
