@@ -53,9 +53,7 @@ impl Circle {
     #[inline]
     pub(super) fn owner(&self, point: u64) -> Option<usize> {
         let first = self.bucket_start(point);
-        // Every sixth look-up or so goes one entry on, which no branch predictor foresees.
-        let next = first + usize::from(self.entries.get(first)?.point < point);
-        let after = self.entries.get(next..)?;
+        let after = self.entries.get(first..)?;
         let entry = after.iter().find(|entry| entry.point >= point)?;
         Some(entry.member as usize)
     }
