@@ -45,6 +45,7 @@ export class Timeline {
     this.list.replaceChildren(...elements);
     this.announce();
     this.sayEnd();
+    this.watchEnd();
   }
 
   /** Adds an item in its place, or keeps it back while the reader is further down. */
@@ -126,6 +127,7 @@ export class Timeline {
         this.cards.push(card);
         this.list.append(card.element);
       }
+      this.watchEnd();
     } catch (error) {
       // The order of the pages before is not kept any more.
       if (error.status === 410) await this.load().catch(this.to.fail);
@@ -134,8 +136,13 @@ export class Timeline {
       this.isLoading = false;
       this.sayEnd();
     }
-    // A short page may leave the end in view, and an observer tells of changes only.
-    if (this.next && this.end.getBoundingClientRect().top < window.innerHeight + 600) this.more();
+  }
+
+  /** Asks anew whether the end is in view: the observer tells of changes only, and misses one that a
+   * scroll takes back before the next frame. */
+  watchEnd() {
+    this.observer.unobserve(this.end);
+    this.observer.observe(this.end);
   }
 
   card(item) {
