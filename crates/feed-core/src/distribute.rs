@@ -69,11 +69,21 @@ impl Feed {
         }
     }
 
-    /// Why the author may not post now, if so.
-    pub(crate) async fn admit(&self, author: UserId) -> Result<Option<Published>> {
+    /// Why the author may not post now, if so. Publishing an id `again` costs nothing.
+    pub(crate) async fn admit(
+        &self,
+        author: UserId,
+        again: Option<PostId>,
+    ) -> Result<Option<Published>> {
         let Some(quota) = self.parts.options.post_quota else {
             return Ok(None);
         };
+        if let Some(post) = again {
+            let live = self.state(post).await?.live();
+            if live.is_some_and(|live| live.author == author) {
+                return Ok(None);
+            }
+        }
         let key = [&b"feed:post:"[..], &author.get().to_be_bytes()].concat();
         match self.parts.limiter.check(&key, quota, 1).await? {
             Decision::Allowed { .. } => Ok(None),

@@ -38,7 +38,8 @@
 //! - **Completeness.** A post of an author who is pulled is on every follower's page when
 //!   [`publish`](Feed::publish) returns; one that is pushed when a worker has come to it. None is
 //!   missed and none is shown twice, whatever fails or dies in between.
-//! - **Events** about posts are told at least once, to the audience that [`Audience`] says.
+//! - **Events** about posts are told at least once, to the audience that [`Audience`] says, unless a
+//!   part of the fanout is [given up](FeedOptions::attempts).
 //! - **Cancellation.** A future that is dropped leaves what a failure leaves: the operation is done or
 //!   not, and a retry finds out.
 //!

@@ -173,8 +173,7 @@ impl Feed {
             },
         };
         let elsewhere = matches!(post.content, Content::Elsewhere(_));
-        let again = elsewhere && self.is_by(author, id).await?;
-        if !again && let Some(refusal) = self.admit(author).await? {
+        if let Some(refusal) = self.admit(author, elsewhere.then_some(id)).await? {
             return Ok(refusal);
         }
         let mut item = Publication::new(Entry::original(id, author), body);
@@ -182,10 +181,5 @@ impl Feed {
         let published = self.distribute(item, elsewhere).await?;
         self.note_post(author, published).await;
         Ok(published)
-    }
-
-    async fn is_by(&self, author: UserId, post: PostId) -> Result<bool> {
-        let live = self.state(post).await?.live();
-        Ok(live.is_some_and(|live| live.author == author))
     }
 }

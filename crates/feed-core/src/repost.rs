@@ -42,7 +42,7 @@ impl Feed {
             }
             Err(retry_after) => return Ok(Published::Busy { retry_after }),
         };
-        if let Some(refusal) = self.admit(actor).await? {
+        if let Some(refusal) = self.admit(actor, None).await? {
             return Ok(refusal);
         }
         let action = Action::repost(actor, original, id);
