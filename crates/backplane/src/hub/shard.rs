@@ -48,6 +48,8 @@ pub(super) struct Floor {
     pub(super) due: Vec<u32>,
     /// Connections that the floor closed, for the core to clear up after.
     pub(super) departed: Vec<Departed>,
+    /// How many connections have a backlog.
+    pub(super) stalled: usize,
     /// The cost of everything in backlogs.
     pub(super) backlog_bytes: usize,
     /// Frames on the shelf that leave a backlog.

@@ -50,20 +50,18 @@ impl Floor {
     #[cold]
     pub(super) fn queue_behind(&mut self, member: Member, place: u32) {
         let connection = member.connection();
+        let Some(tenant) = &self.outboxes[connection as usize].tenant else {
+            return;
+        };
+        let is_first = tenant.stalled.is_none();
+        let place = self.shelve(place);
         let outbox = &mut self.outboxes[connection as usize];
-        let budget = outbox.budget();
-        if outbox
-            .tenant
-            .as_ref()
-            .is_some_and(|tenant| tenant.stalled.is_none())
-        {
+        if is_first {
+            self.stalled += 1;
             outbox.shut_with(0);
         }
-        if outbox.tenant.is_none() {
-            return;
-        }
-        let place = self.shelve(place);
-        let Some(tenant) = &mut self.outboxes[connection as usize].tenant else {
+        let budget = outbox.budget();
+        let Some(tenant) = &mut outbox.tenant else {
             return;
         };
         let stalled = tenant.stalled.get_or_insert_default();
@@ -97,6 +95,7 @@ impl Floor {
         let outbox = &mut self.outboxes[connection as usize];
         if let Some(tenant) = &mut outbox.tenant {
             tenant.stalled = Some(stalled);
+            self.stalled += 1;
         }
         outbox.shut_with(0);
         self.settle(connection, bytes);
@@ -124,6 +123,7 @@ impl Floor {
         }
         self.settle(connection, bytes);
         if drained {
+            self.stalled -= 1;
             self.outboxes[connection as usize].clear();
         }
         if let Some(reason) = flow.err().or(leaves) {
@@ -133,6 +133,9 @@ impl Floor {
 
     /// Drops what is queued of `topic`, where that is cheap: in a backlog.
     pub(super) fn forget_queued(&mut self, topic: u32, connection: u32) {
+        if self.stalled == 0 {
+            return;
+        }
         let Some(outbox) = self.outboxes.get_mut(connection as usize) else {
             return;
         };
@@ -164,7 +167,10 @@ impl Floor {
     pub(super) fn drop_queued(&mut self, connection: u32, stalled: Option<Box<Stalled>>) {
         let outbox = &mut self.outboxes[connection as usize];
         match stalled {
-            Some(stalled) => self.leaving.extend(stalled.backlog.frames()),
+            Some(stalled) => {
+                self.stalled -= 1;
+                self.leaving.extend(stalled.backlog.frames());
+            }
             // Otherwise it would be taken off what the backlogs hold.
             None => outbox.clear(),
         }
