@@ -17,7 +17,7 @@ pub(super) fn cost_of(payload: &Bytes) -> usize {
 pub(super) struct Frame {
     pub(super) body: Body,
     epoch: Epoch,
-    /// 0 for a message without a position: offsets start at 1.
+    /// [`NOWHERE`](Self::NOWHERE) for a message without a position.
     offset: u64,
     /// The topic's slot in the shard.
     pub(super) topic: u32,
@@ -36,6 +36,9 @@ pub(super) enum Body {
 }
 
 impl Frame {
+    /// An offset that no stream reaches.
+    const NOWHERE: u64 = u64::MAX;
+
     #[inline]
     pub(super) fn message(topic: u32, payload: Bytes, position: Option<Position>) -> Self {
         Self::new(topic, Body::Payload(payload), position)
@@ -55,7 +58,7 @@ impl Frame {
 
     #[inline]
     fn new(topic: u32, body: Body, position: Option<Position>) -> Self {
-        let position = position.unwrap_or(Position::new(Epoch::new(0), 0));
+        let position = position.unwrap_or(Position::new(Epoch::new(0), Self::NOWHERE));
         Self {
             body,
             epoch: position.epoch,
@@ -68,8 +71,7 @@ impl Frame {
 
     #[inline]
     pub(super) fn position(&self) -> Option<Position> {
-        (self.offset != 0 || self.epoch != Epoch::new(0))
-            .then(|| Position::new(self.epoch, self.offset))
+        (self.offset != Self::NOWHERE).then(|| Position::new(self.epoch, self.offset))
     }
 
     /// What it takes of a connection's budget, in bytes.
@@ -89,5 +91,16 @@ mod tests {
     #[test]
     fn a_frame_is_one_cache_line() {
         assert_eq!(size_of::<Frame>(), 64);
+    }
+
+    #[test]
+    fn every_position_is_told_from_none() {
+        for position in [None, Some(Position::new(Epoch::new(0), 0))] {
+            let missing = Missing {
+                count: None,
+                resume_from: position,
+            };
+            assert_eq!(Frame::lost(0, missing).position(), position);
+        }
     }
 }
