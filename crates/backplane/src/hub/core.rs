@@ -48,6 +48,7 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(options: HubOptions, interest: Option<Arc<dyn Interest>>) -> Self {
+        let options = options.within_bounds();
         let shards = (0..options.shards).map(|_| Shard::new(options.inbox_bytes));
         Self {
             directory: Directory::new(),

@@ -84,6 +84,19 @@ impl HubOptions {
         self
     }
 
+    /// The same, within the bounds of a hub, though the fields were set directly.
+    pub(super) fn within_bounds(self) -> Self {
+        let Self {
+            shards,
+            max_topics,
+            max_connections_per_shard,
+            ..
+        } = self;
+        self.with_shards(shards)
+            .with_max_topics(max_topics)
+            .with_max_connections_per_shard(max_connections_per_shard)
+    }
+
     /// Draws from `seed`.
     #[must_use]
     pub fn with_seed(mut self, seed: u64) -> Self {

@@ -78,3 +78,18 @@ fn bounds_are_typed_refusals_that_change_nothing() {
         (1, 1, 2)
     );
 }
+
+#[test]
+fn shards_are_kept_within_bounds_however_they_are_set() {
+    for shards in [0, 65] {
+        let mut options = HubOptions::inline();
+        options.shards = shards;
+        let hub = Hub::new(options);
+        let sinks: Vec<_> = (0..65).map(|_| Recorder::default()).collect();
+        let subscribed = |sink| subscribed(&hub, sink, &topic(0), Overflow::Disconnect);
+        let _connections: Vec<_> = sinks.iter().map(subscribed).collect();
+        send(&hub, &topic(0), "x");
+        settle(&hub);
+        assert!(sinks.iter().all(|sink| sink.payloads() == ["x"]));
+    }
+}
