@@ -264,15 +264,16 @@ impl Core {
         if mem::replace(&mut subscriptions.closed, true) {
             return;
         }
+        let (inbox, connection) = (self.inbox(seat.shard), seat.slot);
+        if !subscriptions.held.is_empty() {
+            // What is queued goes with the subscriptions.
+            inbox.push(Command::Flush { connection });
+        }
         for Held { topic, .. } in mem::take(&mut subscriptions.held) {
             self.move_out(seat, topic);
         }
         self.connections.fetch_sub(1, Ordering::Relaxed);
-        let close = Command::Close {
-            connection: seat.slot,
-            reason,
-        };
-        self.inbox(seat.shard).push(close);
+        inbox.push(Command::Close { connection, reason });
     }
 
     pub(super) fn run_once(&self) -> usize {

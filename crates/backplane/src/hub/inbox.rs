@@ -60,6 +60,10 @@ pub(super) enum Command {
     Ready {
         connection: u32,
     },
+    /// Offers what is queued to the sink, whether it said that it is ready or not.
+    Flush {
+        connection: u32,
+    },
     Close {
         connection: u32,
         reason: CloseReason,

@@ -56,7 +56,7 @@ pub(super) struct Floor {
     pub(super) leaving: Vec<u32>,
     commands: Vec<Command>,
     /// How many frames of the flight were broadcast.
-    pub(super) sent: u32,
+    sent: u32,
     /// How many commands and frames came since the sinks were called.
     uncalled: u32,
     /// Whether nothing follows in this run.
@@ -118,6 +118,7 @@ impl Floor {
             self.topics.vacated(),
             &mut self.vacated_connections,
         );
+        self.sent = 0;
         let obeyed = commands.len() + self.flight.len();
         let mut left = commands.len();
         for command in commands.drain(..) {
@@ -126,15 +127,17 @@ impl Floor {
             self.obey(command, core);
         }
         self.call_sinks(core);
-        self.land();
+        self.flight.clear();
         self.commands = commands;
         obeyed
     }
 
-    /// Flushes what is due, and clears up behind sinks that are closed.
+    /// Flushes what is due, and clears up behind it and behind sinks that are closed.
     fn call_sinks(&mut self, core: &Core) {
         self.uncalled = 0;
         self.flush_due();
+        // No outbox holds a place any more.
+        self.release_lent();
         for Departed { tenant, reason } in mem::take(&mut self.departed) {
             core.vacate(tenant.seat(), reason);
         }
@@ -200,6 +203,7 @@ impl Floor {
             Command::CaughtUp { topic, connection } => self.caught_up(topic, connection),
             Command::Unsubscribe { topic, connection } => self.unsubscribe(topic, connection),
             Command::Retire { topic } => self.topics.retire(topic),
+            Command::Flush { connection } => self.flush(connection),
             Command::Ready { connection } => self.flush_ready(connection),
             Command::Close { connection, reason } => self.close(connection, reason),
             Command::Drain { window, seed } => self.drain(window, seed),
@@ -326,14 +330,19 @@ impl Floor {
         self.detours.begin(topic, member.connection(), mailbox);
     }
 
+    /// Ends a subscription, and with it what is queued for it: a slot of [`Topics`] is named for as
+    /// long as it has subscribers.
     fn unsubscribe(&mut self, topic: u32, connection: u32) {
         self.topics.subscribers(topic).remove(connection);
         self.detours.end(topic, connection);
+        if !self.due.is_empty() {
+            // The sink takes what it has room for, and the rest is in the backlog then.
+            self.flush_outbox(connection);
+        }
         self.forget_queued(topic, connection);
     }
 
     fn close(&mut self, connection: u32, reason: CloseReason) {
-        self.flush(connection);
         self.depart(connection, reason);
         self.vacated_connections.push(connection);
     }

@@ -36,17 +36,15 @@ impl Shelf {
         self.places[place as usize].holders += 1;
     }
 
-    /// Notes that one holder less holds the frame. Returns its topic if it was the last.
-    pub(super) fn release(&mut self, place: u32) -> Option<u32> {
+    /// Notes that one holder less holds the frame.
+    pub(super) fn release(&mut self, place: u32) {
         let shelved = &mut self.places[place as usize];
         shelved.holders -= 1;
         if shelved.holders > 0 {
-            return None;
+            return;
         }
         shelved.frame.body = Body::Lost(None);
-        let topic = shelved.frame.topic;
         self.free.push(place);
-        Some(topic)
     }
 }
 
@@ -62,9 +60,9 @@ mod tests {
         let payload = Bytes::from(vec![7; 100]);
         let place = shelf.insert(Frame::message(3, payload.clone(), None));
         shelf.hold(place);
-        assert_eq!(shelf.release(place), None);
+        shelf.release(place);
         assert!(!payload.is_unique());
-        assert_eq!(shelf.release(place), Some(3));
+        shelf.release(place);
         assert!(payload.is_unique());
         assert_eq!(shelf.insert(Frame::message(4, payload, None)), place);
     }

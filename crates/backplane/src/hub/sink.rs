@@ -21,7 +21,8 @@ pub trait ConnectionSink: fmt::Debug + Send {
     /// Takes deliveries from `batch`, in order. What it does not take stays queued.
     ///
     /// After [`Flow::Full`] it is called again only when [`Ready::ready`](super::Ready::ready) says
-    /// so. After [`Flow::Ready`] with deliveries left, it counts as full.
+    /// so, or for a last offer when the connection is to end. After [`Flow::Ready`] with deliveries
+    /// left, it counts as full.
     fn flush(&mut self, batch: &mut Batch<'_>) -> Flow;
 
     /// The connection has ended; called once, and nothing is called after it.

@@ -131,7 +131,7 @@ impl Floor {
         }
     }
 
-    /// Drops what is queued of `topic`, where that is cheap: in a backlog.
+    /// Drops what is queued of `topic` in a backlog.
     pub(super) fn forget_queued(&mut self, topic: u32, connection: u32) {
         if self.stalled == 0 {
             return;
@@ -146,7 +146,11 @@ impl Floor {
         if let Some(stalled) = tenant.and_then(|tenant| tenant.stalled.as_mut()) {
             stalled.backlog.forget(topic, &mut self.leaving);
             let bytes = stalled.backlog.bytes();
+            let leaves = stalled.leaving.filter(|_| stalled.backlog.is_empty());
             self.settle(connection, bytes);
+            if let Some(reason) = leaves {
+                self.depart(connection, reason);
+            }
         }
     }
 
@@ -185,7 +189,7 @@ impl Floor {
         outbox.shut_with(bytes);
         let mut leaving = mem::take(&mut self.leaving);
         for place in leaving.drain(..) {
-            self.release(place);
+            self.shelf.release(place);
         }
         self.leaving = leaving;
     }
@@ -198,26 +202,15 @@ impl Floor {
         }
         let shelved = self.shelf.insert(frame.clone());
         frame.shelved = Some(shelved);
-        self.topics.shelve(frame.topic);
         self.lent.push(shelved);
         shelved
     }
 
-    /// Lets go of a frame on the shelf.
-    fn release(&mut self, place: u32) {
-        if let Some(topic) = self.shelf.release(place) {
-            self.topics.unshelve(topic);
-        }
-    }
-
-    /// Empties the flight, and lets go of its frames on the shelf.
-    pub(super) fn land(&mut self) {
-        self.flight.clear();
-        self.sent = 0;
+    /// Lets go of the frames on the shelf that no outbox holds a place of any more.
+    pub(super) fn release_lent(&mut self) {
         while let Some(place) = self.lent.pop() {
-            self.release(place);
+            self.shelf.release(place);
         }
-        self.topics.sweep();
     }
 }
 

@@ -3,13 +3,11 @@
 use super::subscribers::Subscribers;
 use crate::Topic;
 
-/// The topics that have, or lately had, subscribers in a shard, by slot.
+/// The topics that have subscribers in a shard, by slot.
 #[derive(Debug)]
 pub(super) struct Topics {
     places: Vec<Place>,
-    /// Retired slots that may be vacated after the run.
-    retired: Vec<u32>,
-    /// Slots whose name nobody needs any more.
+    /// Slots that became free since the last run.
     vacated: Vec<u32>,
     /// The name of a slot that has none. A name is no `Option`, so that who passes on where it lies
     /// need not load it.
@@ -22,9 +20,6 @@ pub(super) struct Topics {
 struct Place {
     name: Topic,
     subscribers: Subscribers,
-    /// How many frames on the shelf carry this topic's name.
-    shelved: u32,
-    is_retired: bool,
 }
 
 impl Topics {
@@ -39,13 +34,16 @@ impl Topics {
         self.places[slot].name = topic;
     }
 
-    /// Vacates a slot that has no subscribers, once its last frame is gone.
+    /// Vacates a slot that has no subscribers. Nothing of the topic is queued, since what is queued
+    /// for a connection goes with its subscription.
     pub(super) fn retire(&mut self, slot: u32) {
-        self.places[slot as usize].is_retired = true;
-        self.retired.push(slot);
+        let place = &mut self.places[slot as usize];
+        debug_assert!(place.subscribers.is_empty(), "retired with subscribers");
+        *place = Place::vacant(&self.nameless);
+        self.vacated.push(slot);
     }
 
-    /// The name of a slot that has subscribers or frames.
+    /// The name of a slot that has subscribers.
     #[inline]
     pub(super) fn name(&self, slot: u32) -> &Topic {
         &self.places[slot as usize].name
@@ -58,35 +56,8 @@ impl Topics {
     /// What lies in a slot, for a caller that warms the cache.
     #[inline]
     pub(super) fn glance(&self, slot: u32) -> u32 {
-        self.places
-            .get(slot as usize)
-            .map_or(0, |place| place.shelved)
-    }
-
-    /// Notes that one more frame on the shelf carries the topic's name.
-    pub(super) fn shelve(&mut self, slot: u32) {
-        self.places[slot as usize].shelved += 1;
-    }
-
-    /// Notes that one less does.
-    pub(super) fn unshelve(&mut self, slot: u32) {
-        let place = &mut self.places[slot as usize];
-        place.shelved -= 1;
-        if place.is_retired && place.shelved == 0 {
-            self.retired.push(slot);
-        }
-    }
-
-    /// Vacates the retired slots that no frame on the shelf needs, now that none is in flight.
-    pub(super) fn sweep(&mut self) {
-        while let Some(slot) = self.retired.pop() {
-            let place = &mut self.places[slot as usize];
-            if place.is_retired && place.shelved == 0 {
-                debug_assert!(place.subscribers.is_empty(), "retired with subscribers");
-                *place = Place::vacant(&self.nameless);
-                self.vacated.push(slot);
-            }
-        }
+        let place = self.places.get(slot as usize);
+        place.map_or(0, |place| u32::from(place.subscribers.is_empty()))
     }
 
     /// The slots that became free since the last call.
@@ -99,7 +70,6 @@ impl Default for Topics {
     fn default() -> Self {
         Self {
             places: Vec::new(),
-            retired: Vec::new(),
             vacated: Vec::new(),
             nameless: "-".parse().expect("a short name"),
         }
@@ -111,8 +81,6 @@ impl Place {
         Self {
             name: nameless.clone(),
             subscribers: Subscribers::None,
-            shelved: 0,
-            is_retired: false,
         }
     }
 }
@@ -127,16 +95,13 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_vacated_when_it_is_retired_and_its_last_frame_is_gone() {
+    fn a_retired_slot_is_vacated_and_loses_its_name() {
         let mut topics = Topics::default();
-        topics.open(1, "a".parse().unwrap());
-        topics.shelve(1);
+        let name: Topic = "a".parse().unwrap();
+        topics.open(1, name.clone());
+        assert_eq!(topics.name(1), &name);
         topics.retire(1);
-        topics.sweep();
-        assert!(topics.vacated().is_empty());
-        assert_eq!(topics.name(1).as_str(), "a");
-        topics.unshelve(1);
-        topics.sweep();
         assert_eq!(topics.vacated()[..], [1]);
+        assert_ne!(topics.name(1), &name);
     }
 }

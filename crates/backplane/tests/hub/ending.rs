@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use backplane::{
     ErrorKind,
-    hub::{CloseReason, ConnectionOptions, Hub, HubOptions, Overflow},
+    hub::{CloseReason, ConnectionOptions, Hub, HubOptions, Overflow, SubscribeOptions},
 };
 
 use super::{Recorder, inline, send, settle, subscribed, topic};
@@ -62,6 +62,40 @@ fn a_drain_spreads_the_clients_and_waits_for_what_is_queued() {
     slow_connection.ready().ready();
     settle(&hub);
     assert_eq!(slow.payloads(), ["last"]);
+    assert!(matches!(slow.closed()[..], [CloseReason::Draining { .. }]));
+    assert_eq!(hub.stats().connections, 0);
+}
+
+#[test]
+fn closing_offers_what_is_queued_once_more() {
+    for is_stalled_before in [true, false] {
+        let (hub, sink) = (inline(), Recorder::stalled());
+        let connection = subscribed(&hub, &sink, &topic(0), Overflow::Disconnect);
+        let options = SubscribeOptions::default();
+        connection.subscribe(&topic(1), &options).unwrap();
+        send(&hub, &topic(0), "a");
+        send(&hub, &topic(1), "b");
+        if is_stalled_before {
+            settle(&hub);
+        }
+        sink.set_room(None);
+        connection.close();
+        settle(&hub);
+        assert_eq!(sink.payloads(), ["a", "b"]);
+        assert_eq!(sink.closed(), [CloseReason::Requested]);
+    }
+}
+
+#[test]
+fn a_drained_connection_leaves_when_what_it_waited_for_is_unsubscribed() {
+    let (hub, slow) = (inline(), Recorder::stalled());
+    let connection = subscribed(&hub, &slow, &topic(0), Overflow::Disconnect);
+    send(&hub, &topic(0), "x");
+    hub.drain(Duration::ZERO);
+    settle(&hub);
+    assert!(slow.closed().is_empty());
+    connection.unsubscribe(&topic(0));
+    settle(&hub);
     assert!(matches!(slow.closed()[..], [CloseReason::Draining { .. }]));
     assert_eq!(hub.stats().connections, 0);
 }
