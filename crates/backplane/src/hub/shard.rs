@@ -140,6 +140,7 @@ impl Floor {
         self.release_lent();
         for Departed { tenant, reason } in mem::take(&mut self.departed) {
             core.vacate(tenant.seat(), reason);
+            tenant.dismiss();
         }
     }
 

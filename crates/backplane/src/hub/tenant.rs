@@ -53,6 +53,11 @@ impl Tenant {
         }
     }
 
+    /// Drops the sink, which may panic even then.
+    pub(super) fn dismiss(self: Box<Self>) {
+        drop(panic::catch_unwind(AssertUnwindSafe(|| drop(self))));
+    }
+
     fn close(&mut self, reason: CloseReason) {
         let sink = &mut self.sink;
         // The sink is dropped next; what it panicked with has nobody left to tell.

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use backplane::{
     ErrorKind,
-    hub::{CloseReason, ConnectionOptions, Hub, HubOptions, Overflow, SubscribeOptions},
+    hub::{
+        Batch, CloseReason, ConnectionOptions, ConnectionSink, Flow, Hub, HubOptions, Overflow,
+        SubscribeOptions,
+    },
 };
 
 use super::{Recorder, inline, send, settle, subscribed, topic};
@@ -98,6 +101,39 @@ fn a_drained_connection_leaves_when_what_it_waited_for_is_unsubscribed() {
     settle(&hub);
     assert!(matches!(slow.closed()[..], [CloseReason::Draining { .. }]));
     assert_eq!(hub.stats().connections, 0);
+}
+
+/// A sink that cannot even be dropped.
+#[derive(Debug)]
+struct Bomb;
+
+impl ConnectionSink for Bomb {
+    fn flush(&mut self, _: &mut Batch<'_>) -> Flow {
+        Flow::Closed
+    }
+
+    fn close(&mut self, _: CloseReason) {}
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("asked to");
+    }
+}
+
+#[test]
+fn a_sink_that_panics_when_it_is_dropped_takes_nobody_along() {
+    let (hub, other) = (inline(), Recorder::default());
+    let options = SubscribeOptions::default();
+    let bombs = [(); 2].map(|()| hub.connect(Bomb, &ConnectionOptions::default()).unwrap());
+    for bomb in &bombs {
+        bomb.subscribe(&topic(0), &options).unwrap();
+    }
+    let _other = subscribed(&hub, &other, &topic(0), Overflow::Disconnect);
+    send(&hub, &topic(0), "x");
+    settle(&hub);
+    assert_eq!(other.payloads(), ["x"]);
+    assert_eq!(hub.stats().connections, 1);
 }
 
 #[test]
