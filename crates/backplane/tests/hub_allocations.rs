@@ -172,3 +172,49 @@ fn what_nobody_subscribes_to_costs_nothing() {
     churn(100);
     assert_eq!(measure(|| churn(1_000)).bytes_current, 0);
 }
+
+/// What readers resume with takes memory while they do, a window of them at a time.
+#[test]
+fn readers_that_resume_together_take_memory_a_few_at_a_time() {
+    const READERS: usize = 5_000;
+    const MISSED: usize = 256;
+    let hub = Hub::new(HubOptions::inline());
+    let retained = hub.retain(&topic(0), RetainOptions::default()).unwrap();
+    let seen = retained.top();
+    for _ in 0..MISSED {
+        let _ = hub.publish(&topic(0), Bytes::from_static(b"missed"));
+    }
+    let everybody = connections(&hub, READERS);
+    let options = SubscribeOptions::default().with_resume(seen);
+    for connection in &everybody {
+        connection.subscribe(&topic(0), &options).unwrap();
+    }
+    let most = measure(|| settle(&hub)).bytes_max;
+    assert!(most <= 16 << 20, "{most} bytes");
+}
+
+#[test]
+fn what_a_burst_took_is_given_back() {
+    const BURST: usize = 200_000;
+    let options = HubOptions::inline().with_inbox_bytes(1 << 30);
+    let hub = Hub::new(options);
+    let connection = connections(&hub, 1).pop().unwrap();
+    subscribe(&connection, &topic(0));
+    settle(&hub);
+    let publish = |count| {
+        for _ in 0..count {
+            let _ = hub.publish(&topic(0), Bytes::from_static(b"x"));
+        }
+        settle(&hub);
+    };
+    let kept = measure(|| {
+        // The inbox and the shard have a buffer each, and exchange them.
+        [BURST; 2].into_iter().chain([1; 10]).for_each(publish);
+    });
+    assert!(kept.bytes_max >= BURST as u64 * 2 * 64);
+    assert!(
+        kept.bytes_current <= 9 << 20,
+        "{} bytes",
+        kept.bytes_current
+    );
+}

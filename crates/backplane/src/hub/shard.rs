@@ -55,7 +55,9 @@ pub(super) struct Floor {
     /// Frames on the shelf that leave a backlog.
     pub(super) leaving: Vec<u32>,
     commands: Vec<Command>,
-    /// How many frames of the flight were broadcast.
+    /// How many frames of the flight came from the inbox. Others follow them.
+    arrived: usize,
+    /// How many of those were broadcast.
     sent: u32,
     /// How many commands and frames came since the sinks were called.
     uncalled: u32,
@@ -73,6 +75,9 @@ pub(super) struct Departed {
 
 /// How many commands and frames come before the sinks are called. Also how many lookups overlap.
 const WINDOW: u32 = 256;
+
+/// For how many commands, and for how many frames, room is kept at all times.
+const KEPT: usize = 1 << 16;
 
 impl Shard {
     pub(super) fn new(inbox_bytes: usize) -> Self {
@@ -118,8 +123,9 @@ impl Floor {
             self.topics.vacated(),
             &mut self.vacated_connections,
         );
+        self.arrived = self.flight.len();
         self.sent = 0;
-        let obeyed = commands.len() + self.flight.len();
+        let obeyed = commands.len() + self.arrived;
         let mut left = commands.len();
         for command in commands.drain(..) {
             left -= 1;
@@ -128,6 +134,8 @@ impl Floor {
         }
         self.call_sinks(core);
         self.flight.clear();
+        shrink_after_burst(&mut self.flight, self.arrived);
+        shrink_after_burst(&mut commands, obeyed - self.arrived);
         self.commands = commands;
         obeyed
     }
@@ -136,7 +144,8 @@ impl Floor {
     fn call_sinks(&mut self, core: &Core) {
         self.uncalled = 0;
         self.flush_due();
-        // No outbox holds a place any more.
+        // No outbox holds a place any more, so only what is still to be broadcast is needed.
+        self.flight.truncate(self.arrived);
         self.release_lent();
         for Departed { tenant, reason } in mem::take(&mut self.departed) {
             core.vacate(tenant.seat(), reason);
@@ -367,5 +376,12 @@ impl Floor {
 
     fn connections(&self) -> impl Iterator<Item = u32> + use<> {
         0..u32::try_from(self.outboxes.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// Halves a buffer of which a run `used` little, down to what is always kept.
+fn shrink_after_burst<T>(buffer: &mut Vec<T>, used: usize) {
+    if buffer.capacity() > KEPT && used < buffer.capacity() / 4 {
+        buffer.shrink_to((buffer.capacity() / 2).max(KEPT));
     }
 }

@@ -45,6 +45,10 @@ impl Shelf {
         }
         shelved.frame.body = Body::Lost(None);
         self.free.push(place);
+        if self.free.len() == self.places.len() {
+            // What a burst took is not kept.
+            *self = Self::default();
+        }
     }
 }
 
@@ -59,11 +63,15 @@ mod tests {
         let mut shelf = Shelf::default();
         let payload = Bytes::from(vec![7; 100]);
         let place = shelf.insert(Frame::message(3, payload.clone(), None));
+        let other = shelf.insert(Frame::message(5, Bytes::new(), None));
         shelf.hold(place);
         shelf.release(place);
         assert!(!payload.is_unique());
         shelf.release(place);
         assert!(payload.is_unique());
         assert_eq!(shelf.insert(Frame::message(4, payload, None)), place);
+        shelf.release(place);
+        shelf.release(other);
+        assert_eq!(shelf.places.capacity(), 0);
     }
 }
