@@ -156,3 +156,38 @@ fn a_hole_behind_the_history_is_a_gap() {
     settle(&hub);
     assert_eq!(sink.payloads(), ["1", "gap of Some(2)", "4", "5"]);
 }
+
+#[test]
+fn one_catch_up_that_ends_does_not_end_another_of_the_same_connection() {
+    let (hub, sink, other) = (inline(), Recorder::default(), Recorder::default());
+    let connection = hub
+        .connect(sink.clone(), &ConnectionOptions::default())
+        .unwrap();
+    let at = |offset| Position::new(Epoch::new(1), offset);
+    let message = |offset: u64| Message::new(at(offset), offset.to_string().into());
+    let publish = |number, offset| {
+        let _ = hub.publish_at(&topic(number), message(offset).payload, at(offset));
+        settle(&hub);
+    };
+    let begin = |number| {
+        let options = SubscribeOptions::default();
+        let bounds = RecoveryOptions::default();
+        connection
+            .catch_up(&topic(number), at(0), &options, bounds)
+            .unwrap()
+    };
+    let mut first = begin(0);
+    let page = HistoryPage::new(vec![message(1)], at(1));
+    assert_eq!(first.page(page), Progress::CaughtUp);
+    publish(0, 2);
+    assert_eq!(sink.payloads(), ["1", "2"]);
+    let mut second = begin(1);
+    let _other = subscribed(&hub, &other, &topic(1), Overflow::Disconnect);
+    publish(1, 2);
+    publish(1, 3);
+    assert!(sink.take().is_empty());
+    let page = HistoryPage::new([1, 2, 3].map(message).to_vec(), at(3));
+    assert_eq!(second.page(page), Progress::CaughtUp);
+    settle(&hub);
+    assert_eq!(sink.payloads(), ["1", "2", "3"]);
+}

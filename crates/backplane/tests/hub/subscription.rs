@@ -127,3 +127,35 @@ fn sinks_of_a_shard_are_called_in_the_order_of_the_messages() {
     settle(&hub);
     assert_eq!(seen.lock()[..], [1]);
 }
+
+/// A sink that notes how many deliveries each call brings.
+#[derive(Debug)]
+struct Counter(Arc<Mutex<Vec<usize>>>);
+
+impl ConnectionSink for Counter {
+    fn flush(&mut self, batch: &mut Batch<'_>) -> Flow {
+        let mut taken = 0;
+        while batch.next().is_some() {
+            taken += 1;
+        }
+        self.0.lock().push(taken);
+        Flow::Ready
+    }
+
+    fn close(&mut self, _: CloseReason) {}
+}
+
+#[test]
+fn messages_that_come_together_are_offered_together() {
+    let (hub, calls) = (inline(), Arc::default());
+    let sink = Counter(Arc::clone(&calls));
+    let connection = hub.connect(sink, &ConnectionOptions::default()).unwrap();
+    let options = SubscribeOptions::default();
+    connection.subscribe(&topic(0), &options).unwrap();
+    for together in [1, 3] {
+        settle(&hub);
+        (0..together).for_each(|_| send(&hub, &topic(0), "x"));
+    }
+    settle(&hub);
+    assert_eq!(calls.lock()[..], [1, 3]);
+}
