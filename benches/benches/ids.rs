@@ -5,7 +5,9 @@
 //! every generator's clock moves on, and count the CPU time of the bursts alone.
 
 use std::{
+    cell::Cell,
     fmt::Write,
+    hint::black_box,
     io,
     sync::{
         Arc,
@@ -46,9 +48,14 @@ fn bars() -> Bars {
     for row in ["shared_leased_node", "batch_1024_iter"] {
         bars.row(Row::new(GROUP, row).items(BURST).cap(CAP));
     }
-    // What `shared` cannot go below on this machine: it is these two and little else.
-    for floor in ["coarse_clock", "clock_and_cas"] {
-        bars.peer(Row::new(GROUP, floor).items(BURST).cap("floor of `shared`"));
+    // What ours cannot go below on this machine: they are these and little else.
+    for (floor, cap) in [
+        ("coarse_clock", "floor of `shared`"),
+        ("clock_and_cas", "floor of `shared`"),
+        ("counter", "floor of `leased_256`"),
+        ("numbers", "floor of `batch_1024`"),
+    ] {
+        bars.peer(Row::new(GROUP, floor).items(BURST).cap(cap));
     }
     for (peer, cap) in [
         ("ferroid_atomic", CAP),
@@ -94,7 +101,8 @@ fn ours(criterion: &mut Criterion<CpuTime>) {
     });
 }
 
-/// The clock and the shared word alone, without layout, node or limit.
+/// The clock and the shared word alone, without layout, node or limit; a number in memory that is
+/// read and written back; numbers in order, written without asking anybody.
 fn floors(criterion: &mut Criterion<CpuTime>) {
     let clock = CoarseClock::new();
     let mut readings = 0;
@@ -112,6 +120,19 @@ fn floors(criterion: &mut Criterion<CpuTime>) {
                 Ok(_) => return next,
                 Err(moved) => last = moved,
             }
+        }
+    });
+    let counter = Cell::new(0_u64);
+    burst(criterion, "counter", || {
+        let counter = black_box(&counter);
+        counter.set(counter.get() + 1);
+        counter.get()
+    });
+    let mut number = 0_u64;
+    burst_of(criterion, "numbers", |burst| {
+        for slot in burst {
+            number += 1;
+            *slot = number;
         }
     });
 }

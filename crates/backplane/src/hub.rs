@@ -56,6 +56,7 @@ mod outbox;
 mod publish;
 mod retention;
 mod shard;
+mod shelf;
 mod sink;
 mod slots;
 mod stall;

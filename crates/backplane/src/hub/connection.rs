@@ -232,16 +232,21 @@ impl Connection {
         let mut pending = inbox.lock();
         inbox.check(&pending, op)?;
         let key = self.core.open(&mut stripe, topic, op)?;
+        let member = Member::new(self.seat.slot, options.overflow);
+        let member = match beginning {
+            Beginning::Live(_) => member,
+            Beginning::CatchUp(_) => member.with_detour(),
+        };
         let entry = stripe.entry(key);
         let moved_in = entry.and_then(|entry| {
-            let slot = self.core.move_in(entry, &self.seat, &mut pending)?;
+            let shard = self.seat.shard;
+            let slot = self.core.move_in(entry, shard, member, &mut pending)?;
             Some((slot, entry))
         });
         let Some((slot, entry)) = moved_in else {
             self.core.close_if_unused(&mut stripe, key);
             return Err(Error::new(ErrorKind::Full, op, "too many topics"));
         };
-        let member = Member::new(self.seat.slot, options.overflow);
         let command = match beginning {
             Beginning::Live(since) => Command::Subscribe {
                 topic: slot,
@@ -252,7 +257,7 @@ impl Connection {
             },
             Beginning::CatchUp(mailbox) => Command::CatchUp {
                 topic: slot,
-                member: member.with_detour(),
+                member,
                 mailbox: Arc::clone(mailbox),
             },
         };

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use super::{
     connection::{Held, Seat},
     delivery::{CloseReason, Missing},
-    directory::{Directory, Entry, Home, Stripe, TopicKey},
+    directory::{Directory, Entry, Home, Homes, Stripe, TopicKey},
+    frame::Frame,
     inbox::{Command, Inbox, Pending},
     options::HubOptions,
     publish::{Outgoing, Published},
     retention::{History, RetainOptions},
     shard::Shard,
+    subscribers::Member,
 };
 use crate::{
     Epoch, Error, ErrorKind, Position, Result, Topic,
@@ -95,15 +97,17 @@ impl Core {
                 continue;
             }
             let mut locked = self.directory.lock(stripe);
-            locked.warm(members.iter().map(|&member| &batch[member as usize].topic));
-            let mut shards = 0;
-            for (&member, place) in members.iter().zip(&mut places) {
-                *place = locked.place(&batch[member as usize].topic);
-                let entry = place.and_then(|place| locked.entry_at(place));
-                shards |= entry.map_or(0, |entry| entry.homes.mask());
-            }
+            let places = &mut places[..members.len()];
+            locked.places(
+                members.iter().map(|&member| &batch[member as usize].topic),
+                places,
+            );
+            let shards = places.iter().flatten().fold(0, |shards, &place| {
+                let entry = locked.entry_at(place);
+                shards | entry.map_or(0, |entry| entry.homes.mask())
+            });
             let mut doors = Doors::open(&self.shards, shards);
-            for (&member, place) in members.iter().zip(places) {
+            for (&member, &place) in members.iter().zip(&*places) {
                 let outgoing = &mut batch[member as usize];
                 let entry = place.and_then(|place| locked.entry_at(place));
                 outgoing.outcome = Some(match entry {
@@ -124,9 +128,9 @@ impl Core {
             return;
         };
         for home in entry.homes.as_slice() {
-            let topic = home.slot;
-            self.inbox(home.shard)
-                .push(Command::Lose { topic, missing });
+            let inbox = self.inbox(home.shard);
+            let frame = Frame::lost(home.slot, missing).with_sole(home.sole);
+            inbox.send(&mut inbox.lock(), frame);
         }
     }
 
@@ -185,17 +189,17 @@ impl Core {
         Ok(key)
     }
 
-    /// Counts `seat` as one more subscriber of an entry. Returns the topic's slot in its shard.
+    /// Counts `member` as one more subscriber of an entry. Returns the topic's slot in its shard.
     pub(super) fn move_in(
         &self,
         entry: &mut Entry,
-        seat: &Seat,
+        shard: u32,
+        member: Member,
         pending: &mut Pending,
     ) -> Option<u32> {
-        let shard = seat.shard;
         if let Some(home) = entry.homes.find(shard) {
             home.subscribers += 1;
-            home.latest = seat.slot;
+            home.sole = None;
             self.subscriptions.fetch_add(1, Ordering::Relaxed);
             return Some(home.slot);
         }
@@ -213,7 +217,7 @@ impl Core {
             shard,
             slot,
             subscribers: 1,
-            latest: seat.slot,
+            sole: (!member.takes_detour()).then_some(member),
         });
         Some(slot)
     }
@@ -365,12 +369,30 @@ impl<'a> Doors<'a> {
         payload: &mut Bytes,
         position: Option<Position>,
     ) -> Published {
-        let history = entry.history.as_mut();
+        match (&entry.homes, &mut entry.history) {
+            (Homes::One(home), None) if self.has_room(home, payload) => {
+                self.put(home, mem::take(payload), position);
+                Published::Sent { position }
+            }
+            (Homes::One(_), None) => Published::Refused,
+            (homes, history) => {
+                self.publish_to_all(homes.as_slice(), history.as_deref_mut(), payload, position)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn publish_to_all(
+        &mut self,
+        homes: &[Home],
+        history: Option<&mut History>,
+        payload: &mut Bytes,
+        position: Option<Position>,
+    ) -> Published {
         let position = history
             .as_ref()
             .map(|history| history.top().next())
             .or(position);
-        let homes = entry.homes.as_slice();
         if !homes.iter().all(|home| self.has_room(home, payload)) {
             return Published::Refused;
         }
@@ -390,34 +412,28 @@ impl<'a> Doors<'a> {
         Published::Sent { position }
     }
 
-    fn has_room(&self, home: &Home, payload: &Bytes) -> bool {
-        match self {
-            Self::None => false,
-            Self::One { inbox, pending } => inbox.has_room(pending, payload),
-            Self::Many { shards, pending } => {
-                let shard = home.shard as usize;
-                let pending = pending[shard].as_ref();
-                pending.is_some_and(|pending| shards[shard].inbox.has_room(pending, payload))
-            }
-        }
+    #[inline]
+    fn has_room(&mut self, home: &Home, payload: &Bytes) -> bool {
+        let door = self.door(home.shard);
+        door.is_some_and(|(inbox, pending)| inbox.has_room(pending, payload))
     }
 
     #[inline]
     fn put(&mut self, home: &Home, payload: Bytes, position: Option<Position>) {
-        let command = Command::Publish {
-            topic: home.slot,
-            near: home.latest,
-            payload,
-            position,
-        };
+        if let Some((inbox, pending)) = self.door(home.shard) {
+            let frame = Frame::message(home.slot, payload, position);
+            inbox.send(pending, frame.with_sole(home.sole));
+        }
+    }
+
+    #[inline]
+    fn door(&mut self, shard: u32) -> Option<(&Inbox, &mut Pending)> {
         match self {
-            Self::None => {}
-            Self::One { inbox, pending } => inbox.put(pending, command),
+            Self::None => None,
+            Self::One { inbox, pending } => Some((inbox, pending)),
             Self::Many { shards, pending } => {
-                let shard = home.shard as usize;
-                if let Some(pending) = &mut pending[shard] {
-                    shards[shard].inbox.put(pending, command);
-                }
+                let pending = pending[shard as usize].as_mut()?;
+                Some((&shards[shard as usize].inbox, pending))
             }
         }
     }

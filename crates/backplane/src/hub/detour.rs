@@ -47,7 +47,10 @@ impl Detours {
     }
 
     pub(super) fn end(&mut self, topic: u32, connection: u32) {
-        self.ways.remove(&(topic, connection));
+        // Mostly there is none, and the key need not be hashed.
+        if !self.ways.is_empty() {
+            self.ways.remove(&(topic, connection));
+        }
     }
 
     fn mailbox(&self, topic: u32, connection: u32) -> Option<&Arc<Mailbox>> {
@@ -109,10 +112,13 @@ fn missing_between(until: Position, position: Position) -> Option<Missing> {
 impl Floor {
     /// Sends a frame on its detour. Returns false if it is to be queued after all.
     pub(super) fn take_detour(&mut self, member: Member, place: u32) -> bool {
-        let topic = self.frames.get(place).topic;
+        let topic = self.flight[place as usize].topic;
         let connection = member.connection();
         self.hand_over(topic, member);
-        match self.detours.course(self.frames.get(place), connection) {
+        match self
+            .detours
+            .course(&self.flight[place as usize], connection)
+        {
             Course::Deliver => return false,
             Course::Skip => return true,
             Course::DeliverStraight => {}

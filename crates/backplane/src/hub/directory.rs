@@ -2,7 +2,7 @@
 
 use std::hint;
 
-use super::{index::Index, retention::History, slots::Slots};
+use super::{index::Index, retention::History, slots::Slots, subscribers::Member};
 use crate::{
     Topic,
     sync::{Mutex, MutexGuard},
@@ -44,9 +44,9 @@ pub(super) struct Home {
     /// The topic's slot there.
     pub(super) slot: u32,
     pub(super) subscribers: u32,
-    /// The connection that subscribed last, which need not subscribe any more. It is the only one
-    /// of most topics: with it a message takes along where the shard will look next.
-    pub(super) latest: u32,
+    /// The only subscriber, if it was the first and takes no detour. Most topics have no other: a
+    /// message takes it along, and the shard need not look it up.
+    pub(super) sole: Option<Member>,
 }
 
 /// The homes of a topic. Most topics have one, which takes no allocation of its own.
@@ -109,29 +109,50 @@ impl Stripe {
         })
     }
 
-    /// Loads what [`place`](Self::place) will need for each of `topics`: all buckets, then all
-    /// entries, then the names that have to be compared. The loads of one pass do not depend on each
-    /// other, so the processor waits for their cache misses at the same time.
-    pub(super) fn warm<'a>(&self, topics: impl Iterator<Item = &'a Topic> + Clone) {
+    /// The places of `topics`, in order, as [`place`](Self::place) finds them one by one.
+    ///
+    /// It takes four passes: over all buckets, all entries, the names that have to be compared, and
+    /// what had to wait for that. The loads of one pass do not depend on each other, so the processor
+    /// waits for their cache misses at the same time.
+    pub(super) fn places<'a>(
+        &self,
+        topics: impl Iterator<Item = &'a Topic> + Clone,
+        places: &mut [Option<u32>],
+    ) {
         let buckets = topics
             .clone()
             .map(|topic| self.index.glance(topic.hash64()));
         hint::black_box(buckets.fold(0, |sum, bucket| sum ^ bucket));
-        let entries = topics.clone().filter_map(|topic| self.candidate(topic));
-        hint::black_box(entries.fold(0, |sum, entry| sum ^ entry.topic.hash64()));
-        let names = topics.filter_map(|topic| {
-            let entry = self.candidate(topic)?;
-            let name = entry.topic.as_str().as_bytes();
-            (!entry.topic.shares_text(topic)).then(|| name[0])
-        });
-        hint::black_box(names.fold(0, |sum, byte| sum ^ byte));
+        let mut entries = 0;
+        for (topic, place) in topics.clone().zip(&mut *places) {
+            *place = self.index.candidate(topic.hash64());
+            entries ^= self.hash_at(*place);
+        }
+        hint::black_box(entries);
+        let mut names = 0;
+        for (topic, place) in topics.clone().zip(&*places) {
+            if let Some(entry) = self.other_text(*place, topic) {
+                names ^= entry.topic.as_str().as_bytes()[0];
+            }
+        }
+        hint::black_box(names);
+        for (topic, place) in topics.zip(places) {
+            if self.other_text(*place, topic).is_some() {
+                *place = self.place(topic);
+            }
+        }
     }
 
-    /// The entry that may be that of `topic`.
+    fn hash_at(&self, place: Option<u32>) -> u64 {
+        let entry = place.and_then(|place| self.entries[place as usize].as_ref());
+        entry.map_or(0, |entry| entry.topic.hash64())
+    }
+
+    /// The entry at `place`, unless its name is known to be that of `topic` without a look at it.
     #[inline]
-    fn candidate(&self, topic: &Topic) -> Option<&Entry> {
-        let place = self.index.candidate(topic.hash64())?;
-        self.entries.get(place as usize)?.as_ref()
+    fn other_text(&self, place: Option<u32>, topic: &Topic) -> Option<&Entry> {
+        let entry = self.entries[place? as usize].as_ref()?;
+        (!entry.topic.shares_text(topic)).then_some(entry)
     }
 
     pub(super) fn key(&self, topic: &Topic) -> Option<TopicKey> {
@@ -242,7 +263,7 @@ mod tests {
             shard,
             slot: 0,
             subscribers: 1,
-            latest: 0,
+            sole: None,
         }
     }
 

@@ -6,16 +6,15 @@ use bytes::Bytes;
 
 use super::{
     catch_up::Mailbox,
-    delivery::{CloseReason, Missing},
-    frame::cost_of,
-    options::ConnectionOptions,
+    delivery::CloseReason,
+    frame::{Frame, cost_of},
     retention::Resumed,
     slots::Slots,
     subscribers::Member,
     tenant::Tenant,
 };
 use crate::{
-    Error, ErrorKind, Position, Result, Topic,
+    Error, ErrorKind, Result, Topic,
     sync::{Condvar, Mutex, MutexGuard},
 };
 
@@ -23,16 +22,9 @@ use crate::{
 /// what makes a publish reach exactly the subscribers of its moment.
 #[derive(Debug)]
 pub(super) enum Command {
-    Publish {
-        topic: u32,
-        /// A connection that may subscribe to it, for a shard that warms the cache.
-        near: u32,
-        payload: Bytes,
-        position: Option<Position>,
-    },
-    Lose {
-        topic: u32,
-        missing: Missing,
+    /// As many of the frames that wait beside the commands.
+    Send {
+        frames: u32,
     },
     Connect {
         connection: u32,
@@ -77,7 +69,6 @@ pub(super) enum Command {
         seed: u64,
     },
     Shut,
-    Done,
 }
 
 /// The queue in front of one shard, and the numbers it gives out.
@@ -91,7 +82,9 @@ pub(super) struct Inbox {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     commands: Vec<Command>,
-    /// The cost of the messages among them.
+    /// What the commands send, in order.
+    frames: Vec<Frame>,
+    /// The cost of the frames.
     bytes: usize,
     /// Whether the shard's thread waits for the first command.
     asleep: bool,
@@ -117,12 +110,28 @@ impl Inbox {
     /// Puts `command` into an inbox that is locked.
     #[inline]
     pub(super) fn put(&self, pending: &mut Pending, command: Command) {
-        match &command {
-            Command::Publish { payload, .. } => pending.bytes += cost_of(payload),
-            Command::Lose { .. } => pending.bytes += ConnectionOptions::MESSAGE_OVERHEAD as usize,
-            _ => {}
-        }
         pending.commands.push(command);
+        self.wake(pending);
+    }
+
+    /// Puts a message into an inbox that is locked.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a frame is written where it stays, instead of being copied from call to call"
+    )]
+    pub(super) fn send(&self, pending: &mut Pending, frame: Frame) {
+        pending.bytes += frame.cost() as usize;
+        pending.frames.push(frame);
+        match pending.commands.last_mut() {
+            Some(Command::Send { frames }) => *frames += 1,
+            _ => pending.commands.push(Command::Send { frames: 1 }),
+        }
+        self.wake(pending);
+    }
+
+    #[inline]
+    fn wake(&self, pending: &mut Pending) {
         if mem::take(&mut pending.asleep) {
             self.arrived.notify_one();
         }
@@ -166,10 +175,12 @@ impl Inbox {
         }
     }
 
-    /// Moves all commands to `commands`, which is empty, and takes numbers back.
+    /// Moves all commands and frames to `commands` and `frames`, which are empty, and takes numbers
+    /// back.
     pub(super) fn take(
         &self,
         commands: &mut Vec<Command>,
+        frames: &mut Vec<Frame>,
         topics: &mut Vec<u32>,
         connections: &mut Vec<u32>,
     ) {
@@ -177,6 +188,7 @@ impl Inbox {
         pending.topics.give_back(topics.drain(..));
         pending.connections.give_back(connections.drain(..));
         mem::swap(&mut pending.commands, commands);
+        mem::swap(&mut pending.frames, frames);
         pending.bytes = 0;
     }
 
@@ -212,13 +224,8 @@ mod tests {
         let payload = Bytes::from_static(&[0; 100]);
         let mut pending = inbox.lock();
         assert!(inbox.has_room(&pending, &payload));
-        let publish = Command::Publish {
-            topic: 0,
-            near: 0,
-            payload: payload.clone(),
-            position: None,
-        };
-        inbox.put(&mut pending, publish);
+        let frame = Frame::message(0, payload.clone(), None);
+        inbox.send(&mut pending, frame);
         assert!(!inbox.has_room(&pending, &payload));
     }
 }

@@ -92,6 +92,13 @@ impl Outbox {
         Some((self.tenant.as_deref_mut()?, queued))
     }
 
+    /// Empties and shuts the outbox, for a copy of the frames.
+    pub(super) fn take_frames(&mut self) -> impl Iterator<Item = u32> + use<> {
+        let len = self.frames().len();
+        self.shut_with(0);
+        self.frames.into_iter().take(len)
+    }
+
     /// Empties the outbox.
     pub(super) const fn clear(&mut self) {
         self.len = 0;

@@ -7,10 +7,11 @@ use super::{
     core::Core,
     delivery::{CloseReason, Missing},
     detour::Detours,
-    frame::{Frame, Frames},
+    frame::Frame,
     inbox::{Command, Inbox},
     outbox::Outbox,
     retention::Resumed,
+    shelf::Shelf,
     subscribers::Member,
     tenant::{AHEAD, Tenant},
     topics::Topics,
@@ -34,7 +35,12 @@ pub(super) struct Shard {
 #[derive(Debug, Default)]
 pub(super) struct Floor {
     pub(super) topics: Topics,
-    pub(super) frames: Frames,
+    /// The frames of this run: outboxes hold their places.
+    pub(super) flight: Vec<Frame>,
+    /// The frames that outlast a run: backlogs hold their places.
+    pub(super) shelf: Shelf,
+    /// Frames on the shelf that are in flight too.
+    pub(super) lent: Vec<u32>,
     /// By connection.
     pub(super) outboxes: Vec<Outbox>,
     pub(super) detours: Detours,
@@ -42,12 +48,18 @@ pub(super) struct Floor {
     pub(super) due: Vec<u32>,
     /// Connections that the floor closed, for the core to clear up after.
     pub(super) departed: Vec<Departed>,
+    /// How many connections have a backlog.
+    pub(super) stalled: usize,
     /// The cost of everything in backlogs.
     pub(super) backlog_bytes: usize,
-    /// Frames that leave a backlog.
+    /// Frames on the shelf that leave a backlog.
     pub(super) leaving: Vec<u32>,
     commands: Vec<Command>,
-    /// Whether no command follows before the sinks are called.
+    /// How many frames of the flight were broadcast.
+    pub(super) sent: u32,
+    /// How many commands and frames came since the sinks were called.
+    uncalled: u32,
+    /// Whether nothing follows in this run.
     is_last: bool,
     vacated_connections: Vec<u32>,
 }
@@ -59,8 +71,8 @@ pub(super) struct Departed {
     pub(super) reason: CloseReason,
 }
 
-/// How many commands are obeyed before the sinks are called. Also how many lookups overlap.
-const WINDOW: usize = 256;
+/// How many commands and frames come before the sinks are called. Also how many lookups overlap.
+const WINDOW: u32 = 256;
 
 impl Shard {
     pub(super) fn new(inbox_bytes: usize) -> Self {
@@ -102,49 +114,73 @@ impl Floor {
         let mut commands = mem::take(&mut self.commands);
         inbox.take(
             &mut commands,
+            &mut self.flight,
             self.topics.vacated(),
             &mut self.vacated_connections,
         );
-        let obeyed = commands.len();
-        for window in commands.chunks_mut(WINDOW) {
-            self.warm(window);
-            let last = window.len() - 1;
-            for (place, command) in window.iter_mut().enumerate() {
-                self.is_last = place == last;
-                self.obey(mem::replace(command, Command::Done));
-            }
-            self.flush_due();
-            for Departed { tenant, reason } in mem::take(&mut self.departed) {
-                core.vacate(tenant.seat(), reason);
-            }
+        let obeyed = commands.len() + self.flight.len();
+        let mut left = commands.len();
+        for command in commands.drain(..) {
+            left -= 1;
+            self.is_last = left == 0;
+            self.obey(command, core);
         }
-        commands.clear();
+        self.call_sinks(core);
+        self.land();
         self.commands = commands;
         obeyed
     }
 
-    /// Loads what the messages will touch, with loads that do not depend on each other.
-    fn warm(&self, window: &[Command]) {
-        let sum = window.iter().fold(0, |sum: u32, command| {
-            let Command::Publish { topic, near, .. } = command else {
-                return sum;
-            };
-            let outbox = self.outboxes.get(*near as usize);
-            sum.wrapping_add(self.topics.glance(*topic))
-                .wrapping_add(outbox.map_or(0, Outbox::bytes))
+    /// Flushes what is due, and clears up behind sinks that are closed.
+    fn call_sinks(&mut self, core: &Core) {
+        self.uncalled = 0;
+        self.flush_due();
+        for Departed { tenant, reason } in mem::take(&mut self.departed) {
+            core.vacate(tenant.seat(), reason);
+        }
+    }
+
+    /// Broadcasts the next `frames` of the flight.
+    fn send(&mut self, frames: u32, core: &Core) {
+        let is_last = self.is_last;
+        let end = self.sent + frames;
+        while self.sent < end {
+            let window = self.sent..end.min(self.sent + WINDOW - self.uncalled);
+            self.warm(&self.flight[window.start as usize..window.end as usize]);
+            for place in window.clone() {
+                self.is_last = is_last && place + 1 == end;
+                self.broadcast(place);
+            }
+            self.sent = window.end;
+            self.count(window.end - window.start, core);
+        }
+    }
+
+    /// Counts what was done since the sinks were last called, and calls them if it is time.
+    fn count(&mut self, done: u32, core: &Core) {
+        self.uncalled += done;
+        if self.uncalled == WINDOW {
+            self.call_sinks(core);
+        }
+    }
+
+    /// Loads what the frames will touch, with loads that do not depend on each other.
+    fn warm(&self, frames: &[Frame]) {
+        let sum = frames.iter().fold(0, |sum: u32, frame| {
+            sum.wrapping_add(match frame.sole {
+                None => self.topics.glance(frame.topic),
+                Some(member) => {
+                    let outbox = self.outboxes.get(member.connection() as usize);
+                    outbox.map_or(0, Outbox::bytes)
+                }
+            })
         });
         hint::black_box(sum);
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command, core: &Core) {
         match command {
-            Command::Publish {
-                topic,
-                payload,
-                position,
-                ..
-            } => self.broadcast(Frame::message(topic, payload, position)),
-            Command::Lose { topic, missing } => self.broadcast(Frame::lost(topic, missing)),
+            Command::Send { frames } => return self.send(frames, core),
             Command::Connect {
                 connection,
                 tenant,
@@ -168,56 +204,70 @@ impl Floor {
             Command::Close { connection, reason } => self.close(connection, reason),
             Command::Drain { window, seed } => self.drain(window, seed),
             Command::Shut => self.shut(),
-            Command::Done => {}
         }
+        self.count(1, core);
     }
 
     /// Queues a frame for every subscriber of its topic.
-    fn broadcast(&mut self, frame: Frame) {
-        let topic = frame.topic;
-        let place = self.frames.insert(frame);
-        self.topics.add_frame(topic);
+    #[inline]
+    fn broadcast(&mut self, place: u32) {
+        let Frame { topic, sole, .. } = self.flight[place as usize];
+        let Some(member) = sole else {
+            return self.broadcast_to_all(topic, place);
+        };
+        debug_assert!(
+            self.topics.subscribers(topic).is_sole(member),
+            "the publisher knew better",
+        );
+        self.give(&[member], place, self.is_alone());
+    }
+
+    fn broadcast_to_all(&mut self, topic: u32, place: u32) {
+        let is_alone = self.is_alone();
         // Taken out, since what one subscriber does must not disturb the walk.
         let subscribers = mem::take(self.topics.subscribers(topic));
-        // Sinks are called in the order of what they get: nothing overtakes what is due.
-        let is_alone = self.is_last && self.due.is_empty();
         for chunk in subscribers.chunks() {
-            if is_alone {
-                self.hand_out(chunk, place);
-            } else {
-                self.post(chunk, place);
-            }
+            self.give(chunk, place, is_alone);
         }
         *self.topics.subscribers(topic) = subscribers;
         self.straighten(topic);
-        self.release(place);
+    }
+
+    /// Whether no frame comes before this one or after it that a sink could take with it.
+    fn is_alone(&self) -> bool {
+        self.is_last && self.due.is_empty()
+    }
+
+    #[inline]
+    fn give(&mut self, members: &[Member], place: u32, is_alone: bool) {
+        if is_alone {
+            self.hand_out(members, place);
+        } else {
+            self.post(members, place);
+        }
     }
 
     /// Puts a frame into the outboxes of `members`.
+    #[inline]
     fn post(&mut self, members: &[Member], place: u32) {
-        let cost = self.frames.get(place).cost;
-        let mut holders = 0;
+        let cost = self.flight[place as usize].cost();
         for &member in members {
             let connection = member.connection();
             let outbox = &mut self.outboxes[connection as usize];
             if !member.takes_detour() && outbox.push(place, cost) {
-                holders += 1;
                 if outbox.has_one() {
                     self.due.push(connection);
                 }
             } else {
-                // Queueing may flush, and a flush lets go of frames.
-                self.frames.hold(place, mem::take(&mut holders));
                 self.broadcast_slowly(member, place);
             }
         }
-        self.frames.hold(place, holders);
     }
 
     /// Has the sinks of `members` take a frame at once, with what waits before it: no frame follows
     /// that they could take with it. It need not pass through an outbox where none waits.
     fn hand_out(&mut self, members: &[Member], place: u32) {
-        let cost = self.frames.get(place).cost;
+        let cost = self.flight[place as usize].cost();
         for some in members.chunks(AHEAD) {
             self.warm_tenants(some.iter().map(|member| member.connection()));
             for &member in some {
@@ -240,18 +290,9 @@ impl Floor {
 
     /// Queues a frame for one subscriber.
     pub(super) fn deliver(&mut self, member: Member, frame: Frame) {
-        let topic = frame.topic;
-        let place = self.frames.insert(frame);
-        self.topics.add_frame(topic);
+        let place = u32::try_from(self.flight.len()).expect("budgets keep frames far below 2^32");
+        self.flight.push(frame);
         self.queue(member, place);
-        self.release(place);
-    }
-
-    /// Lets go of a frame.
-    pub(super) fn release(&mut self, place: u32) {
-        if let Some(topic) = self.frames.release(place) {
-            self.topics.remove_frame(topic);
-        }
     }
 
     fn connect(&mut self, connection: u32, tenant: Box<Tenant>, budget: u32) {

@@ -5,7 +5,8 @@ use std::{fmt, slice};
 use super::{
     backlog::{Backlog, Head},
     delivery::{CloseReason, DeliveryRef},
-    frame::{Body, Frames},
+    frame::{Body, Frame},
+    shelf::Shelf,
     topics::Topics,
 };
 
@@ -45,40 +46,46 @@ pub enum Flow {
 /// What is queued for a connection, in order.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    frames: &'a Frames,
     topics: &'a Topics,
     queue: Queue<'a>,
 }
 
 #[derive(Debug)]
 enum Queue<'a> {
-    Outbox(slice::Iter<'a, u32>),
+    Outbox {
+        flight: &'a [Frame],
+        queued: slice::Iter<'a, u32>,
+    },
     Backlog {
+        shelf: &'a Shelf,
         backlog: &'a mut Backlog,
         taken: &'a mut Vec<u32>,
     },
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn of_outbox(frames: &'a Frames, topics: &'a Topics, queued: &'a [u32]) -> Self {
+    pub(super) fn of_outbox(topics: &'a Topics, flight: &'a [Frame], queued: &'a [u32]) -> Self {
+        let queued = queued.iter();
         Self {
-            frames,
             topics,
-            queue: Queue::Outbox(queued.iter()),
+            queue: Queue::Outbox { flight, queued },
         }
     }
 
     /// Frames that are taken go to `taken`.
     pub(super) fn of_backlog(
-        frames: &'a Frames,
         topics: &'a Topics,
+        shelf: &'a Shelf,
         backlog: &'a mut Backlog,
         taken: &'a mut Vec<u32>,
     ) -> Self {
         Self {
-            frames,
             topics,
-            queue: Queue::Backlog { backlog, taken },
+            queue: Queue::Backlog {
+                shelf,
+                backlog,
+                taken,
+            },
         }
     }
 
@@ -90,9 +97,9 @@ impl<'a> Batch<'a> {
     #[inline]
     pub fn next(&mut self) -> Option<DeliveryRef<'_>> {
         match &mut self.queue {
-            Queue::Outbox(queued) => {
-                let frame = *queued.next()?;
-                Some(delivery(self.frames, self.topics, frame, 0))
+            Queue::Outbox { flight, queued } => {
+                let frame = &flight[*queued.next()? as usize];
+                Some(delivery(self.topics, frame, 0))
             }
             Queue::Backlog { .. } => self.next_of_backlog(),
         }
@@ -103,12 +110,12 @@ impl<'a> Batch<'a> {
     #[inline]
     pub fn peek(&self) -> Option<DeliveryRef<'_>> {
         match &self.queue {
-            Queue::Outbox(queued) => {
-                let frame = *queued.as_slice().first()?;
-                Some(delivery(self.frames, self.topics, frame, 0))
+            Queue::Outbox { flight, queued } => {
+                let frame = &flight[*queued.as_slice().first()? as usize];
+                Some(delivery(self.topics, frame, 0))
             }
-            Queue::Backlog { backlog, .. } => {
-                Some(queued_delivery(self.frames, self.topics, backlog.head()?))
+            Queue::Backlog { shelf, backlog, .. } => {
+                Some(queued_delivery(self.topics, shelf, backlog.head()?))
             }
         }
     }
@@ -116,27 +123,32 @@ impl<'a> Batch<'a> {
     /// Apart, so that the way through an outbox is short enough to be inlined into a sink.
     #[cold]
     fn next_of_backlog(&mut self) -> Option<DeliveryRef<'_>> {
-        let Queue::Backlog { backlog, taken } = &mut self.queue else {
+        let Queue::Backlog {
+            shelf,
+            backlog,
+            taken,
+        } = &mut self.queue
+        else {
             return None;
         };
         let head = backlog.head()?;
         taken.extend(backlog.pop());
-        Some(queued_delivery(self.frames, self.topics, head))
+        Some(queued_delivery(self.topics, shelf, head))
     }
 
     /// What is left of an outbox.
     pub(super) fn rest(&self) -> &'a [u32] {
         match &self.queue {
-            Queue::Outbox(queued) => queued.as_slice(),
+            Queue::Outbox { queued, .. } => queued.as_slice(),
             Queue::Backlog { .. } => &[],
         }
     }
 }
 
 #[cold]
-fn queued_delivery<'a>(frames: &'a Frames, topics: &'a Topics, head: Head) -> DeliveryRef<'a> {
+fn queued_delivery<'a>(topics: &'a Topics, shelf: &'a Shelf, head: Head) -> DeliveryRef<'a> {
     match head {
-        Head::Frame(queued) => delivery(frames, topics, queued.frame, queued.skipped),
+        Head::Frame(queued) => delivery(topics, shelf.get(queued.frame), queued.skipped),
         Head::Gap { topic, missing } => DeliveryRef::Gap {
             topic: topics.name(topic),
             missed: missing.count,
@@ -146,13 +158,7 @@ fn queued_delivery<'a>(frames: &'a Frames, topics: &'a Topics, head: Head) -> De
 }
 
 #[inline]
-fn delivery<'a>(
-    frames: &'a Frames,
-    topics: &'a Topics,
-    frame: u32,
-    skipped: u64,
-) -> DeliveryRef<'a> {
-    let frame = frames.get(frame);
+fn delivery<'a>(topics: &'a Topics, frame: &'a Frame, skipped: u64) -> DeliveryRef<'a> {
     let topic = topics.name(frame.topic);
     match &frame.body {
         Body::Payload(payload) => DeliveryRef::Message {

@@ -50,25 +50,27 @@ impl Floor {
     #[cold]
     pub(super) fn queue_behind(&mut self, member: Member, place: u32) {
         let connection = member.connection();
+        let Some(tenant) = &self.outboxes[connection as usize].tenant else {
+            return;
+        };
+        let is_first = tenant.stalled.is_none();
+        let place = self.shelve(place);
         let outbox = &mut self.outboxes[connection as usize];
-        let budget = outbox.budget();
-        if outbox
-            .tenant
-            .as_ref()
-            .is_some_and(|tenant| tenant.stalled.is_none())
-        {
+        if is_first {
+            self.stalled += 1;
             outbox.shut_with(0);
         }
+        let budget = outbox.budget();
         let Some(tenant) = &mut outbox.tenant else {
             return;
         };
         let stalled = tenant.stalled.get_or_insert_default();
-        let frame = self.frames.get(place);
+        let frame = self.shelf.get(place);
         let offer = offer(place, frame, member.overflow());
         let offered = stalled.take(offer, frame, budget, &mut self.leaving);
         let bytes = stalled.backlog.bytes();
         match offered {
-            Offered::Queued => self.frames.hold(place, 1),
+            Offered::Queued => self.shelf.hold(place),
             Offered::Dropped => {}
             Offered::Overflowed => return self.depart(connection, CloseReason::SlowConsumer),
         }
@@ -78,23 +80,23 @@ impl Floor {
     /// Moves what the sink did not take from the outbox to a backlog.
     #[cold]
     pub(super) fn stall(&mut self, connection: u32, taken: usize) {
-        let outbox = &mut self.outboxes[connection as usize];
-        let Some((tenant, queued)) = outbox.tenant_and_frames() else {
-            return;
-        };
+        let queued = self.outboxes[connection as usize].take_frames();
         let mut stalled = Box::<Stalled>::default();
-        let (gone, rest) = queued.split_at(taken);
-        self.leaving.extend(gone);
-        for &place in rest {
-            let frame = self.frames.get(place);
+        for place in queued.skip(taken) {
+            let place = self.shelve(place);
+            let frame = self.shelf.get(place);
             // What was in the outbox is within the budget.
             let offer = offer(place, frame, Overflow::Disconnect);
-            if stalled.take(offer, frame, u32::MAX, &mut self.leaving) == Offered::Dropped {
-                self.leaving.push(place);
+            if stalled.take(offer, frame, u32::MAX, &mut self.leaving) == Offered::Queued {
+                self.shelf.hold(place);
             }
         }
         let bytes = stalled.backlog.bytes();
-        tenant.stalled = Some(stalled);
+        let outbox = &mut self.outboxes[connection as usize];
+        if let Some(tenant) = &mut outbox.tenant {
+            tenant.stalled = Some(stalled);
+            self.stalled += 1;
+        }
         outbox.shut_with(0);
         self.settle(connection, bytes);
     }
@@ -110,7 +112,7 @@ impl Floor {
             return;
         };
         let (backlog, taken) = (&mut stalled.backlog, &mut self.leaving);
-        let mut batch = Batch::of_backlog(&self.frames, &self.topics, backlog, taken);
+        let mut batch = Batch::of_backlog(&self.topics, &self.shelf, backlog, taken);
         let flow = tenant.flush(&mut batch);
         let bytes = stalled.backlog.bytes();
         let is_empty = stalled.backlog.is_empty();
@@ -121,6 +123,7 @@ impl Floor {
         }
         self.settle(connection, bytes);
         if drained {
+            self.stalled -= 1;
             self.outboxes[connection as usize].clear();
         }
         if let Some(reason) = flow.err().or(leaves) {
@@ -130,6 +133,9 @@ impl Floor {
 
     /// Drops what is queued of `topic`, where that is cheap: in a backlog.
     pub(super) fn forget_queued(&mut self, topic: u32, connection: u32) {
+        if self.stalled == 0 {
+            return;
+        }
         let Some(outbox) = self.outboxes.get_mut(connection as usize) else {
             return;
         };
@@ -160,9 +166,11 @@ impl Floor {
     /// Lets go of everything queued for a connection, and shuts its outbox.
     pub(super) fn drop_queued(&mut self, connection: u32, stalled: Option<Box<Stalled>>) {
         let outbox = &mut self.outboxes[connection as usize];
-        self.leaving.extend(outbox.frames());
         match stalled {
-            Some(stalled) => self.leaving.extend(stalled.backlog.frames()),
+            Some(stalled) => {
+                self.stalled -= 1;
+                self.leaving.extend(stalled.backlog.frames());
+            }
             // Otherwise it would be taken off what the backlogs hold.
             None => outbox.clear(),
         }
@@ -181,13 +189,43 @@ impl Floor {
         }
         self.leaving = leaving;
     }
+
+    /// Where a frame lies on the shelf: for as long as it is in flight, and as it is held there.
+    fn shelve(&mut self, place: u32) -> u32 {
+        let frame = &mut self.flight[place as usize];
+        if let Some(shelved) = frame.shelved {
+            return shelved;
+        }
+        let shelved = self.shelf.insert(frame.clone());
+        frame.shelved = Some(shelved);
+        self.topics.shelve(frame.topic);
+        self.lent.push(shelved);
+        shelved
+    }
+
+    /// Lets go of a frame on the shelf.
+    fn release(&mut self, place: u32) {
+        if let Some(topic) = self.shelf.release(place) {
+            self.topics.unshelve(topic);
+        }
+    }
+
+    /// Empties the flight, and lets go of its frames on the shelf.
+    pub(super) fn land(&mut self) {
+        self.flight.clear();
+        self.sent = 0;
+        while let Some(place) = self.lent.pop() {
+            self.release(place);
+        }
+        self.topics.sweep();
+    }
 }
 
 fn offer(place: u32, frame: &Frame, overflow: Overflow) -> Offer {
     Offer {
         frame: place,
         topic: frame.topic,
-        cost: frame.cost,
+        cost: frame.cost(),
         position: frame.position(),
         overflow,
     }

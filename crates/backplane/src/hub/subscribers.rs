@@ -1,17 +1,17 @@
 //! The subscribers of one topic inside one shard.
 
-use std::{cmp::Ordering, slice};
+use std::{cmp::Ordering, num::NonZeroU32, slice};
 
 use super::options::Overflow;
 
 /// One subscriber: its connection's slot, its overflow policy, and whether its messages take the
 /// detour of a subscriber that is catching up. Sorts by connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Member(u32);
+pub(super) struct Member(NonZeroU32);
 
 impl Member {
-    /// Slots take 29 bits.
-    pub(super) const MAX_CONNECTION: u32 = (1 << 29) - 1;
+    /// Slots take 29 bits, in which they count from one so that no member is zero.
+    pub(super) const MAX_CONNECTION: u32 = (1 << 29) - 2;
     const DETOUR: u32 = 1;
 
     pub(super) const fn new(connection: u32, overflow: Overflow) -> Self {
@@ -21,27 +21,31 @@ impl Member {
             Overflow::DropNewest => 2,
             Overflow::Conflate => 3,
         };
-        Self(connection << 3 | policy << 1)
+        Self::from_bits((connection + 1) << 3 | policy << 1)
     }
 
     pub(super) const fn with_detour(self) -> Self {
-        Self(self.0 | Self::DETOUR)
+        Self::from_bits(self.0.get() | Self::DETOUR)
     }
 
     pub(super) const fn without_detour(self) -> Self {
-        Self(self.0 & !Self::DETOUR)
+        Self::from_bits(self.0.get() & !Self::DETOUR)
     }
 
     pub(super) const fn takes_detour(self) -> bool {
-        self.0 & Self::DETOUR != 0
+        self.0.get() & Self::DETOUR != 0
     }
 
     pub(super) const fn connection(self) -> u32 {
-        self.0 >> 3
+        (self.0.get() >> 3) - 1
+    }
+
+    const fn from_bits(bits: u32) -> Self {
+        Self(NonZeroU32::new(bits).expect("a connection counts from one"))
     }
 
     pub(super) const fn overflow(self) -> Overflow {
-        match self.0 >> 1 & 3 {
+        match self.0.get() >> 1 & 3 {
             0 => Overflow::Disconnect,
             1 => Overflow::DropOldest,
             2 => Overflow::DropNewest,
@@ -69,6 +73,10 @@ const CHUNK: usize = 1_024;
 impl Subscribers {
     pub(super) fn is_empty(&self) -> bool {
         matches!(self, Self::None)
+    }
+
+    pub(super) fn is_sole(&self, member: Member) -> bool {
+        matches!(self, Self::One(present) if *present == member)
     }
 
     /// The members in order, as contiguous runs.

@@ -61,7 +61,7 @@ impl Tenant {
 }
 
 impl Floor {
-    /// Queues a frame for a connection, and holds it as often as it is queued.
+    /// Queues a frame for a connection.
     pub(super) fn queue(&mut self, member: Member, place: u32) {
         let connection = member.connection();
         if self.push(connection, place) {
@@ -138,12 +138,9 @@ impl Floor {
     /// Queues a frame in the outbox, if that has room.
     fn push(&mut self, connection: u32, place: u32) -> bool {
         let outbox = &mut self.outboxes[connection as usize];
-        let pushed = outbox.push(place, self.frames.get(place).cost);
-        if pushed {
-            self.frames.hold(place, 1);
-            if outbox.has_one() {
-                self.due.push(connection);
-            }
+        let pushed = outbox.push(place, self.flight[place as usize].cost());
+        if pushed && outbox.has_one() {
+            self.due.push(connection);
         }
         pushed
     }
@@ -160,15 +157,10 @@ impl Floor {
         let Some((tenant, queued)) = outbox.tenant_and_frames() else {
             return;
         };
-        let mut batch = Batch::of_outbox(&self.frames, &self.topics, queued);
+        let mut batch = Batch::of_outbox(&self.topics, &self.flight, queued);
         let flow = tenant.flush(&mut batch);
         let rest = batch.rest().len();
         if flow == Ok(Flow::Ready) && rest == 0 {
-            for &place in queued {
-                if let Some(topic) = self.frames.release(place) {
-                    self.topics.remove_frame(topic);
-                }
-            }
             outbox.clear();
         } else {
             let taken = queued.len() - rest;
@@ -184,7 +176,7 @@ impl Floor {
             return;
         };
         let queued = [place];
-        let mut batch = Batch::of_outbox(&self.frames, &self.topics, &queued);
+        let mut batch = Batch::of_outbox(&self.topics, &self.flight, &queued);
         let flow = tenant.flush(&mut batch);
         let rest = batch.rest().len();
         if flow != Ok(Flow::Ready) || rest > 0 {

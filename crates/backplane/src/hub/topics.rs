@@ -4,22 +4,27 @@ use super::subscribers::Subscribers;
 use crate::Topic;
 
 /// The topics that have, or lately had, subscribers in a shard, by slot.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Topics {
     places: Vec<Place>,
+    /// Retired slots that may be vacated after the run.
+    retired: Vec<u32>,
     /// Slots whose name nobody needs any more.
     vacated: Vec<u32>,
+    /// The name of a slot that has none. A name is no `Option`, so that who passes on where it lies
+    /// need not load it.
+    nameless: Topic,
 }
 
 /// One cache line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(64))]
 struct Place {
-    name: Option<Topic>,
+    name: Topic,
     subscribers: Subscribers,
-    /// How many frames in flight carry this topic's name.
-    frames: u32,
-    retired: bool,
+    /// How many frames on the shelf carry this topic's name.
+    shelved: u32,
+    is_retired: bool,
 }
 
 impl Topics {
@@ -27,21 +32,23 @@ impl Topics {
     pub(super) fn open(&mut self, slot: u32, topic: Topic) {
         let slot = slot as usize;
         if self.places.len() <= slot {
-            self.places.resize_with(slot + 1, Place::default);
+            let nameless = &self.nameless;
+            self.places
+                .resize_with(slot + 1, || Place::vacant(nameless));
         }
-        self.places[slot].name = Some(topic);
+        self.places[slot].name = topic;
     }
 
     /// Vacates a slot that has no subscribers, once its last frame is gone.
     pub(super) fn retire(&mut self, slot: u32) {
-        self.places[slot as usize].retired = true;
-        self.vacate_if_unused(slot);
+        self.places[slot as usize].is_retired = true;
+        self.retired.push(slot);
     }
 
+    /// The name of a slot that has subscribers or frames.
     #[inline]
     pub(super) fn name(&self, slot: u32) -> &Topic {
-        let name = self.places[slot as usize].name.as_ref();
-        name.expect("a slot keeps its name while a frame carries it")
+        &self.places[slot as usize].name
     }
 
     pub(super) fn subscribers(&mut self, slot: u32) -> &mut Subscribers {
@@ -53,29 +60,59 @@ impl Topics {
     pub(super) fn glance(&self, slot: u32) -> u32 {
         self.places
             .get(slot as usize)
-            .map_or(0, |place| place.frames)
+            .map_or(0, |place| place.shelved)
     }
 
-    pub(super) fn add_frame(&mut self, slot: u32) {
-        self.places[slot as usize].frames += 1;
+    /// Notes that one more frame on the shelf carries the topic's name.
+    pub(super) fn shelve(&mut self, slot: u32) {
+        self.places[slot as usize].shelved += 1;
     }
 
-    pub(super) fn remove_frame(&mut self, slot: u32) {
-        self.places[slot as usize].frames -= 1;
-        self.vacate_if_unused(slot);
+    /// Notes that one less does.
+    pub(super) fn unshelve(&mut self, slot: u32) {
+        let place = &mut self.places[slot as usize];
+        place.shelved -= 1;
+        if place.is_retired && place.shelved == 0 {
+            self.retired.push(slot);
+        }
+    }
+
+    /// Vacates the retired slots that no frame on the shelf needs, now that none is in flight.
+    pub(super) fn sweep(&mut self) {
+        while let Some(slot) = self.retired.pop() {
+            let place = &mut self.places[slot as usize];
+            if place.is_retired && place.shelved == 0 {
+                debug_assert!(place.subscribers.is_empty(), "retired with subscribers");
+                *place = Place::vacant(&self.nameless);
+                self.vacated.push(slot);
+            }
+        }
     }
 
     /// The slots that became free since the last call.
     pub(super) fn vacated(&mut self) -> &mut Vec<u32> {
         &mut self.vacated
     }
+}
 
-    fn vacate_if_unused(&mut self, slot: u32) {
-        let place = &mut self.places[slot as usize];
-        if place.retired && place.frames == 0 {
-            debug_assert!(place.subscribers.is_empty(), "retired with subscribers");
-            *place = Place::default();
-            self.vacated.push(slot);
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            places: Vec::new(),
+            retired: Vec::new(),
+            vacated: Vec::new(),
+            nameless: "-".parse().expect("a short name"),
+        }
+    }
+}
+
+impl Place {
+    fn vacant(nameless: &Topic) -> Self {
+        Self {
+            name: nameless.clone(),
+            subscribers: Subscribers::None,
+            shelved: 0,
+            is_retired: false,
         }
     }
 }
@@ -93,11 +130,13 @@ mod tests {
     fn a_slot_is_vacated_when_it_is_retired_and_its_last_frame_is_gone() {
         let mut topics = Topics::default();
         topics.open(1, "a".parse().unwrap());
-        topics.add_frame(1);
+        topics.shelve(1);
         topics.retire(1);
+        topics.sweep();
         assert!(topics.vacated().is_empty());
         assert_eq!(topics.name(1).as_str(), "a");
-        topics.remove_frame(1);
+        topics.unshelve(1);
+        topics.sweep();
         assert_eq!(topics.vacated()[..], [1]);
     }
 }

@@ -303,8 +303,19 @@ impl Layout {
         Timestamp::from_millis(self.epoch + time * self.unit)
     }
 
-    pub(super) const fn last_time(&self) -> u64 {
-        self.last_time
+    #[inline]
+    pub(super) const fn first_word(&self, time: u64) -> u64 {
+        time << self.bits.sequence
+    }
+
+    /// The last word of the unit `time`, or of the last unit of all.
+    pub(super) const fn last_word(&self, time: u64) -> u64 {
+        let time = if time < self.last_time {
+            time
+        } else {
+            self.last_time
+        };
+        self.first_word(time) | self.last_sequence
     }
 
     pub(super) const fn last_sequence(&self) -> u64 {
@@ -319,7 +330,7 @@ impl Layout {
         Ok(Splice {
             node: (node as u64) << self.bits.sequence,
             last_sequence: self.last_sequence,
-            node_bits: self.bits.node as u32,
+            factor: low_bits(self.bits.node),
         })
     }
 
@@ -334,14 +345,15 @@ impl Layout {
 pub(super) struct Splice {
     node: u64,
     last_sequence: u64,
-    node_bits: u32,
+    /// What takes the time past the node: a shift by n bits adds it times 2^n - 1.
+    factor: u64,
 }
 
 impl Splice {
     #[inline]
     pub(super) const fn id(&self, word: u64) -> Id {
         let time = word & !self.last_sequence;
-        Id::new(time << self.node_bits | self.node | word & self.last_sequence)
+        Id::new(word + time * self.factor + self.node)
     }
 
     /// How many words from `word` on share its time, so that their identifiers are consecutive.
@@ -515,7 +527,7 @@ mod tests {
         fn parts_survive_the_round_trip_at_every_width(
             (layout, time, node, sequence) in layouts().prop_flat_map(|layout| (
                 Just(layout),
-                up_to(layout.last_time()),
+                up_to(layout.last_time),
                 up_to(low_bits(layout.bits.node)),
                 up_to(layout.last_sequence()),
             ))

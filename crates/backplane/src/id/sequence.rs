@@ -34,23 +34,25 @@ impl Sequence {
     /// no word is taken twice, and a thread that learnt of a word takes a greater one.
     #[inline]
     pub(super) fn take(&self, count: u64, from: u64, limit: u64) -> Result<u64, u64> {
-        let mut last = self.last.load(Ordering::Relaxed);
-        loop {
-            if last >= limit {
-                return Err(last);
-            }
+        let more = count - 1;
+        let mut last = self.last();
+        // The last word that may be the first of so many; what does not change is asked but once.
+        let Some(latest) = limit.checked_sub(more).filter(|latest| from <= *latest) else {
+            return Err(last);
+        };
+        while last < latest {
             let first = from.max(last + 1);
-            let Some(next) = first.checked_add(count - 1).filter(|next| *next <= limit) else {
-                return Err(last);
-            };
-            match self
-                .last
-                .compare_exchange_weak(last, next, Ordering::Relaxed, Ordering::Relaxed)
-            {
+            match self.last.compare_exchange_weak(
+                last,
+                first + more,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return Ok(first),
                 Err(moved) => last = moved,
             }
         }
+        Err(last)
     }
 
     /// The last word issued.

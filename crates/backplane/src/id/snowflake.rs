@@ -45,7 +45,10 @@ pub struct SnowflakeGenerator<C = CoarseClock> {
     bounds: Bounds,
     layout: Layout,
     splice: Splice,
+    /// How many units past the clock an identifier's time may lie.
     ahead: u64,
+    /// How many words past the first of the clock's time may be issued.
+    reach: u64,
     clock: C,
 }
 
@@ -81,7 +84,7 @@ impl SnowflakeOptions {
 /// What a keeper of the node allows. All of it is unbounded where there is none.
 #[derive(Debug)]
 struct Bounds {
-    /// The last word that the durable mark covers, or [`CLOSED`].
+    /// The last word that the durable mark covers and the layout has, or [`CLOSED`].
     ceiling: AtomicU64,
     /// The millisecond of the monotonic clock from which on the lease counts as expired.
     deadline: AtomicU64,
@@ -117,15 +120,19 @@ impl<C: Clock> SnowflakeGenerator<C> {
         options: &SnowflakeOptions,
     ) -> Result<Self, PartsError> {
         let splice = layout.splice(node)?;
+        let ceiling = layout.last_word(u64::MAX).min(Sequence::ENDED - 1);
+        let ahead = whole_millis(options.max_ahead) / whole_millis(layout.unit());
+        let words_a_unit = layout.last_sequence() + 1;
         Ok(Self {
             sequence: Sequence::after(0),
             bounds: Bounds {
-                ceiling: AtomicU64::new(Sequence::ENDED - 1),
+                ceiling: AtomicU64::new(ceiling),
                 deadline: AtomicU64::new(NO_DEADLINE),
             },
             layout,
             splice,
-            ahead: whole_millis(options.max_ahead) / whole_millis(layout.unit()),
+            ahead,
+            reach: ahead.saturating_add(1).saturating_mul(words_a_unit) - 1,
             clock,
         })
     }
@@ -147,7 +154,11 @@ impl<C: Clock> SnowflakeGenerator<C> {
     /// # Errors
     ///
     /// See [`IdError`]. A refused call issues nothing.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "the compare-and-swap waits for every store before it, those of a call included"
+    )]
     pub fn next_id(&self) -> Result<Id, IdError> {
         let now = self.clock.now();
         match self.take_at(1, now) {
@@ -211,20 +222,17 @@ impl<C: Clock> SnowflakeGenerator<C> {
 
     /// The first of `count` words taken at `now`, or the last word issued.
     #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "the compare-and-swap waits for every store before it, those of a call included"
-    )]
+    #[expect(clippy::inline_always, reason = "as `next_id`, whose body it is")]
     fn take_at(&self, count: u64, now: Timestamp) -> Result<u64, u64> {
-        let Ok(time) = self.layout.time_of(now) else {
-            return Err(self.sequence.last());
-        };
         if self.lease_expired() {
             return Err(self.sequence.last());
         }
-        let allowed = self.last_word(time.saturating_add(self.ahead));
-        let limit = allowed.min(self.ceiling());
-        self.sequence.take(count, self.first_word(time), limit)
+        let Ok(time) = self.layout.time_of(now) else {
+            return Err(self.sequence.last());
+        };
+        let from = self.layout.first_word(time);
+        let limit = from.saturating_add(self.reach).min(self.ceiling());
+        self.sequence.take(count, from, limit)
     }
 
     /// Takes up to `count` words: fewer where `count` at once are refused.
@@ -262,16 +270,6 @@ impl<C: Clock> SnowflakeGenerator<C> {
         whole_millis(self.clock.monotonic()) >= deadline
     }
 
-    const fn first_word(&self, time: u64) -> u64 {
-        time << self.layout.bits().sequence
-    }
-
-    /// The last word of the unit `time`, or of the layout's last.
-    #[inline]
-    fn last_word(&self, time: u64) -> u64 {
-        self.first_word(time.min(self.layout.last_time())) | self.layout.last_sequence()
-    }
-
     /// Why `count` words could not be had at `now`, when `last` was the last one issued.
     #[cold]
     #[inline(never)]
@@ -295,9 +293,9 @@ impl<C: Clock> SnowflakeGenerator<C> {
 
     /// As `refusal`, for a clock at `time` units.
     fn shortage(&self, count: u64, now: Timestamp, time: u64, last: u64) -> IdError {
-        let first = self.first_word(time).max(last + 1);
+        let first = self.layout.first_word(time).max(last + 1);
         let needed = first.saturating_add(count - 1);
-        if needed > self.last_word(u64::MAX) || needed == Sequence::ENDED {
+        if needed > self.layout.last_word(u64::MAX) || needed == Sequence::ENDED {
             return IdError::TimeOverflow;
         }
         let sequence_bits = self.layout.bits().sequence;
@@ -328,8 +326,7 @@ impl<C: Clock> SnowflakeGenerator<C> {
 
     /// The words between the clock's time and the furthest allowed.
     const fn max_batch(&self) -> u64 {
-        let units = self.ahead.saturating_add(1);
-        units.saturating_mul(self.layout.last_sequence().saturating_add(1))
+        self.reach + 1
     }
 }
 
@@ -386,9 +383,9 @@ impl<C: Clock> SnowflakeGenerator<C> {
     /// The last word whose time is at or before `mark`; zero if there is none.
     fn last_word_at(&self, mark: Timestamp) -> u64 {
         match self.layout.time_of(mark) {
-            Ok(time) => self.last_word(time),
+            Ok(time) => self.layout.last_word(time),
             Err(PartsError::BeforeEpoch) => 0,
-            Err(_) => self.last_word(u64::MAX),
+            Err(_) => self.layout.last_word(u64::MAX),
         }
     }
 }
@@ -454,6 +451,18 @@ mod tests {
         clock.advance(Duration::from_millis(1));
         assert_eq!(ids.next_id(), Err(IdError::TimeOverflow));
         clock.set_now(Timestamp::from_millis(u64::MAX));
+        assert_eq!(ids.next_id(), Err(IdError::TimeOverflow));
+    }
+
+    #[test]
+    fn the_longest_head_start_ends_with_the_widest_layout() {
+        let clock = ManualClock::new(Layout::MASTODON.end());
+        let options = SnowflakeOptions::default().with_max_ahead(Duration::MAX);
+        let ids = SnowflakeGenerator::with_clock(Layout::MASTODON, 0, clock, &options).unwrap();
+        // Of the 65,536 words the greatest is never issued.
+        assert!(ids.reserve(65_536).is_err());
+        assert!(ids.reserve(65_534).is_ok());
+        assert_eq!(ids.next_id(), Ok(Id::new(u64::MAX - 1)));
         assert_eq!(ids.next_id(), Err(IdError::TimeOverflow));
     }
 

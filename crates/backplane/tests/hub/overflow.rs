@@ -6,6 +6,7 @@ use backplane::{
     Epoch, ErrorKind, Position, Topic,
     hub::{CloseReason, ConnectionOptions, Delivery, Overflow, SubscribeOptions},
 };
+use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{Recorder, inline, send, settle, subscribed, topic};
@@ -32,10 +33,11 @@ proptest! {
             other.subscribe(&topic(number), &SubscribeOptions::default()).unwrap();
         }
         let mut offsets = [0_u64; 3];
+        let text = Bytes::from(vec![b'x'; 400]);
         for (number, size, room) in steps {
             offsets[number] += 1;
             let position = Position::new(Epoch::new(7), offsets[number]);
-            let _ = hub.publish_at(&topic(number), vec![b'x'; size].into(), position);
+            let _ = hub.publish_at(&topic(number), text.slice(..size), position);
             slow.set_room(Some(room));
             if room > 0 {
                 connection.ready().ready();
@@ -67,7 +69,26 @@ proptest! {
         for (number, offset) in offsets.into_iter().enumerate() {
             prop_assert_eq!(at.get(&topic(number)).copied().unwrap_or(0), offset);
         }
+        prop_assert!(text.is_unique(), "the hub keeps a payload that everybody has");
     }
+}
+
+#[test]
+fn a_queued_message_keeps_its_topic_when_nobody_subscribes_to_it_any_more() {
+    let (hub, slow) = (inline(), Recorder::stalled());
+    let connection = subscribed(&hub, &slow, &topic(0), Overflow::DropOldest);
+    settle(&hub);
+    send(&hub, &topic(0), "late");
+    assert!(connection.unsubscribe(&topic(0)));
+    settle(&hub);
+    let _newcomer = subscribed(&hub, &Recorder::default(), &topic(1), Overflow::DropOldest);
+    settle(&hub);
+    slow.set_room(None);
+    connection.ready().ready();
+    settle(&hub);
+    let seen = slow.take();
+    assert_eq!(seen.len(), 1);
+    assert!(matches!(&seen[0], Delivery::Message { topic: of, .. } if *of == topic(0)));
 }
 
 #[test]
