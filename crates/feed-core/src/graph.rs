@@ -301,7 +301,7 @@ pub enum Hide {
 #[derive(Clone, Debug)]
 pub struct Circle {
     viewer: UserId,
-    /// The viewer and everybody they follow, in the order of their hashes.
+    /// The viewer and everybody they follow, ascending.
     sources: Box<[UserId]>,
     /// The viewer's wishes for each of `sources` whom they follow.
     settings: Box<[Option<EdgeSettings>]>,
@@ -332,7 +332,7 @@ impl Circle {
             }
         }
         // Stable: an edge from the viewer to themselves comes after the viewer.
-        sources.sort_by_key(|&(source, _)| hash(source));
+        sources.sort_by_key(|&(source, _)| source);
         sources.dedup_by(|next, first| {
             let is_same = next.0 == first.0;
             if is_same {
@@ -363,14 +363,15 @@ impl Circle {
     /// Whether the viewer follows `author`.
     #[must_use]
     pub fn follows(&self, author: UserId) -> bool {
-        let place = self.place(author);
-        place.is_some_and(|at| author != self.viewer || self.settings[at].is_some())
+        let place = self.sources.binary_search(&author);
+        place.is_ok_and(|at| author != self.viewer || self.settings[at].is_some())
     }
 
     /// The viewer's wishes for `author`, if they follow them.
     #[must_use]
     pub fn settings(&self, author: UserId) -> Option<EdgeSettings> {
-        self.settings[self.place(author)?]
+        let place = self.sources.binary_search(&author).ok()?;
+        self.settings[place]
     }
 
     /// Whether `other` is blocked, in either direction.
@@ -385,15 +386,11 @@ impl Circle {
         !self.muted.is_empty() && self.muted.contains(&other)
     }
 
-    /// The viewer and everybody they follow, each once: the outboxes that a home feed is made of.
+    /// The viewer and everybody they follow, in ascending order: the outboxes that a home feed is made
+    /// of.
     #[must_use]
     pub fn sources(&self) -> &[UserId] {
         &self.sources
-    }
-
-    /// Whether `author` is one of the [`sources`](Self::sources).
-    pub(crate) fn is_source(&self, author: UserId) -> bool {
-        self.place(author).is_some()
     }
 
     /// The followees some of whose posts at or above `floor` may be missing in the timeline.
@@ -403,31 +400,6 @@ impl Circle {
         let count = self.pulled_until.partition_point(|until| *until >= floor);
         &self.pulled[..always + count]
     }
-
-    /// Where `author` is among the sources. The hashes are spread evenly, so one that is a third of
-    /// the largest is about a third of the way: that takes one cache line or two, where a binary
-    /// search waits for half a dozen, one after the other.
-    fn place(&self, author: UserId) -> Option<usize> {
-        let wanted = hash(author);
-        let guess = (u128::from(wanted) * self.sources.len() as u128) >> u64::BITS;
-        let guess = usize::try_from(guess).ok()?;
-        let (below, above) = self.sources.split_at(guess);
-        let missed = above.iter().take_while(|&&source| hash(source) < wanted);
-        let at = match missed.count() {
-            0 => {
-                let passed = below.iter().rev();
-                guess - passed.take_while(|&&source| hash(source) >= wanted).count()
-            }
-            missed => guess + missed,
-        };
-        (self.sources.get(at) == Some(&author)).then_some(at)
-    }
-}
-
-/// Multiplicative hashing, which no two users share.
-const fn hash(user: UserId) -> u64 {
-    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-    user.get().wrapping_mul(GOLDEN)
 }
 
 fn pulled_until(route: Route) -> Option<PostId> {
@@ -496,9 +468,7 @@ mod tests {
                     .iter()
                     .map(|&author| edge(author, Route::PUSH, Route::PUSH)),
             );
-            let mut sources = circle.sources().to_vec();
-            sources.sort_unstable();
-            assert_eq!(sources, [1, 5, 9].map(UserId::new));
+            assert_eq!(circle.sources(), [1, 5, 9].map(UserId::new));
             for author in 0..10 {
                 let settings = edges
                     .contains(&author)

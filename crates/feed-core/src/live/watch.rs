@@ -290,7 +290,7 @@ impl LiveFeed {
     /// Subscribes to the viewer's sources as they are now, and to no others.
     async fn follow(&mut self, circle: &Circle) -> Result<()> {
         let sources = circle.sources();
-        let gone = |author: &&UserId| !circle.is_source(**author);
+        let gone = |author: &&UserId| sources.binary_search(author).is_err();
         for author in self.sources.iter().filter(gone) {
             self.link.connection.unsubscribe(&hint::posts_of(*author));
         }
