@@ -76,7 +76,7 @@ impl<'a> Scan<'a> {
         self.timeline
     }
 
-    /// Looks at up to about `limit` more entries and appends those that the viewer may see.
+    /// Looks at up to `limit` more entries and appends those that the viewer may see.
     pub(crate) async fn next(&mut self, limit: usize, visible: &mut Vec<Entry>) -> Result<()> {
         let chunk = self.candidates(limit).await?;
         self.looked_at += chunk.len();
@@ -129,18 +129,18 @@ impl<'a> Scan<'a> {
 
     /// A chunk out of the timeline's window and the outboxes of authors who are pulled.
     ///
-    /// Both may be cut off by `limit`. The chunk ends where the first of them does, or an entry of
-    /// the other could be shown while a nearer one is missing.
+    /// Where either of them is cut off by `limit`, the chunk is full before it gets there.
     async fn hybrid(
         &mut self,
         window: Vec<Entry>,
         floor: PostId,
         limit: usize,
     ) -> Result<Vec<Candidate>> {
-        let window_end = (window.len() == limit).then(|| window[limit - 1].post);
-        let (ascending, least) = match self.seek {
-            Seek::Newest | Seek::Before(_) => (false, window_end.unwrap_or(floor)),
-            Seek::After(post) => (true, post),
+        let ascending = matches!(self.seek, Seek::After(_));
+        let least = match self.seek {
+            Seek::Newest | Seek::Before(_) if window.len() == limit => window[limit - 1].post,
+            Seek::Newest | Seek::Before(_) => floor,
+            Seek::After(post) => post,
         };
         let authors = self.circle.pulled_from(least);
         let pulled = if authors.is_empty() {
@@ -148,18 +148,18 @@ impl<'a> Scan<'a> {
         } else {
             self.outbox.latest(authors, self.seek, limit).await?
         };
-        let pulled_end = (pulled.len() == limit).then(|| pulled[limit - 1].post);
-        let edge = if ascending {
-            [window_end, pulled_end].into_iter().flatten().min()
+        let complete = if ascending {
+            pulled.len()
         } else {
-            let window_end = window_end.unwrap_or(floor);
-            Some(pulled_end.map_or(window_end, |end| end.max(window_end)))
+            pulled.partition_point(|entry| entry.post >= floor)
         };
-        let merged = merge(&window, &pulled, ascending, edge);
-        match edge {
-            Some(edge) if ascending => self.seek = Seek::After(edge),
-            Some(edge) if edge > PostId::MIN => self.seek = Seek::Before(edge),
-            _ => self.ended = true,
+        let merged = merge(&window, &pulled[..complete], ascending, limit);
+        if merged.len() == limit {
+            self.stand_at(merged.last().map(|last| &last.entry));
+        } else if ascending || floor == PostId::MIN {
+            self.ended = true;
+        } else {
+            self.seek = Seek::Before(floor);
         }
         Ok(merged)
     }
@@ -184,19 +184,16 @@ fn reaches(seek: Seek, floor: PostId) -> bool {
     }
 }
 
-/// The union of two runs in the same direction, up to and including `edge`.
+/// The first `limit` of the union of two runs in the same direction.
 fn merge(
-    window: &[Entry],
-    pulled: &[Entry],
+    mut window: &[Entry],
+    mut pulled: &[Entry],
     ascending: bool,
-    edge: Option<PostId>,
+    limit: usize,
 ) -> Vec<Candidate> {
     let before = |a: PostId, b: PostId| if ascending { a < b } else { a > b };
-    let within = |entry: &Entry| edge.is_none_or(|edge| !before(edge, entry.post));
-    let mut window = &window[..window.partition_point(within)];
-    let mut pulled = &pulled[..pulled.partition_point(within)];
-    let mut merged = Vec::with_capacity(window.len() + pulled.len());
-    loop {
+    let mut merged = Vec::with_capacity(limit.min(window.len() + pulled.len()));
+    while merged.len() < limit {
         let kept = window.first();
         let next = pulled.first();
         let is_kept_nearer = |kept: &&Entry| next.is_none_or(|next| before(kept.post, next.post));
@@ -209,7 +206,8 @@ fn merge(
             window = &window[usize::from(is_both)..];
             pulled = &pulled[1..];
         } else {
-            return merged;
+            break;
         }
     }
+    merged
 }

@@ -1,4 +1,5 @@
 mod author;
+mod authors;
 mod merge;
 #[cfg(test)]
 mod model;
@@ -13,7 +14,7 @@ use crate::{
     Appended, Entry, IdempotencyKey, Outbox, Post, PostId, PostState, Publication, Result,
     Retracted, Revised, Seek, UserId,
     memory::{
-        outbox::{author::Author, merge::merge},
+        outbox::{authors::Authors, merge::merge},
         room::Room,
         shards::Shards,
     },
@@ -41,7 +42,7 @@ use crate::{
 pub struct MemoryOutbox {
     options: MemoryOutboxOptions,
     /// Where both are locked, the author's shard comes first: whoever sees a line finds its post.
-    authors: Shards<HashMap<UserId, Author>>,
+    authors: Shards<Authors>,
     /// One shard of these at a time for a writer.
     posts: Shards<HashMap<PostId, Record>>,
     live: Room,
@@ -125,7 +126,7 @@ impl MemoryOutbox {
     /// See [`Outbox::retract`].
     pub fn retract(&self, author: UserId, post: PostId) -> Retracted {
         let mut authors = self.authors.write(author.get());
-        let known = authors.get(&author);
+        let known = authors.get(author);
         let removed = match self.posts.write(post.get()).entry(post) {
             Slot::Vacant(_) if known.is_some_and(|outbox| outbox.has_retracted(post)) => {
                 return Retracted::Absent;
@@ -144,7 +145,7 @@ impl MemoryOutbox {
                 }
             },
         };
-        let outbox = authors.entry(author).or_default();
+        let outbox = authors.get_or_insert(author);
         if removed.is_some() {
             outbox.remove(post);
             self.live.give(1);
@@ -161,10 +162,9 @@ impl MemoryOutbox {
         let shards = self
             .authors
             .read_many(authors.iter().map(|author| author.get()));
-        let found = authors.iter().filter_map(|&author| {
-            let outbox = shards.of(author.get()).get(&author)?;
-            Some((author, outbox))
-        });
+        let found = authors
+            .iter()
+            .filter_map(|&author| shards.of(author.get()).get(author));
         merge(found, seek, limit)
     }
 
@@ -176,7 +176,7 @@ impl MemoryOutbox {
             .read_many(authors.iter().map(|author| author.get()));
         let boxes = authors
             .iter()
-            .map(|author| shards.of(author.get()).get(author));
+            .map(|&author| shards.of(author.get()).get(author));
         boxes.map(|outbox| outbox?.newest()).collect()
     }
 
@@ -213,24 +213,20 @@ impl MemoryOutbox {
     #[must_use]
     pub fn published(&self, author: UserId, key: &IdempotencyKey) -> Option<PostId> {
         let authors = self.authors.read(author.get());
-        authors.get(&author)?.published(key)
+        authors.get(author)?.published(key)
     }
 
     /// See [`Outbox::erase`]. The author's keys go first, all at once, with what is known of
     /// retractions that are not kept.
     pub fn erase(&self, author: UserId, limit: usize) -> usize {
         let mut authors = self.authors.write(author.get());
-        let Slot::Occupied(mut slot) = authors.entry(author) else {
+        let Some(erased) = authors.prune(author, |outbox| outbox.erase(limit)) else {
             return 0;
         };
-        let erased = slot.get_mut().erase(limit);
         for &post in erased.live.iter().chain(&erased.retracted) {
             self.posts.write(post.get()).remove(&post);
         }
         self.live.give(erased.live.len());
-        if slot.get().is_empty() {
-            slot.remove();
-        }
         erased.live.len() + erased.retracted.len()
     }
 
@@ -248,7 +244,7 @@ impl MemoryOutbox {
     fn is_new(&self, item: &Publication) -> bool {
         let Entry { post, author, .. } = item.entry;
         let authors = self.authors.read(author.get());
-        let is_known = authors.get(&author).is_some_and(|outbox| {
+        let is_known = authors.get(author).is_some_and(|outbox| {
             let mut key = item.key.iter();
             outbox.has_retracted(post) || key.any(|key| outbox.published(key).is_some())
         });
@@ -258,7 +254,7 @@ impl MemoryOutbox {
     fn publish(&self, item: &Publication) -> Appended {
         let Entry { post, author, .. } = item.entry;
         let mut authors = self.authors.write(author.get());
-        let known = authors.get(&author);
+        let known = authors.get(author);
         if let Some(key) = &item.key
             && let Some(post) = known.and_then(|outbox| outbox.published(key))
         {
@@ -276,7 +272,7 @@ impl MemoryOutbox {
                 };
             }
         };
-        let outbox = authors.entry(author).or_default();
+        let outbox = authors.get_or_insert(author);
         outbox.insert(item.entry);
         if let Some(key) = &item.key {
             outbox.remember(key, post, self.options.keys_per_author);

@@ -1,6 +1,7 @@
 use std::array;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+use smallvec::SmallVec;
 
 /// A power of two, so that the high bits of a hash name a shard. Few enough that a reader of many
 /// keys locks every shard once for less than it would pay to lock once a key.
@@ -32,8 +33,18 @@ impl<T> Shards<T> {
 
     /// The shards of all `keys` at one instant.
     pub(crate) fn read_many(&self, keys: impl IntoIterator<Item = u64>) -> ReadMany<'_, T> {
-        let wanted = wanted(keys);
-        ReadMany(array::from_fn(|n| wanted[n].then(|| self.0[n].read())))
+        let mut read = ReadMany {
+            guards: SmallVec::new(),
+            places: [0; SHARDS],
+        };
+        let mut wanted = wanted(keys);
+        while wanted != 0 {
+            let shard = wanted.trailing_zeros() as usize;
+            wanted &= wanted - 1;
+            read.places[shard] = read.guards.len();
+            read.guards.push(self.0[shard].read());
+        }
+        read
     }
 
     /// All shards at one instant, to change.
@@ -44,16 +55,23 @@ impl<T> Shards<T> {
     /// The shards of all `keys` at one instant, to change.
     pub(crate) fn write_many(&self, keys: impl IntoIterator<Item = u64>) -> WriteMany<'_, T> {
         let wanted = wanted(keys);
-        WriteMany(array::from_fn(|n| wanted[n].then(|| self.0[n].write())))
+        WriteMany(array::from_fn(|n| {
+            (wanted >> n & 1 == 1).then(|| self.0[n].write())
+        }))
     }
 }
 
-pub(crate) struct ReadMany<'a, T>([Option<RwLockReadGuard<'a, T>>; SHARDS]);
+/// Only what is locked, so that nothing has to ask what is.
+pub(crate) struct ReadMany<'a, T> {
+    guards: SmallVec<[RwLockReadGuard<'a, T>; SHARDS]>,
+    /// Where the guard of each shard is.
+    places: [usize; SHARDS],
+}
 
 impl<T> ReadMany<'_, T> {
     /// The shard of one of the keys that were asked for.
     pub(crate) fn of(&self, key: u64) -> &T {
-        self.0[shard(key)].as_ref().expect(LOCKED)
+        &self.guards[self.places[shard(key)]]
     }
 }
 
@@ -68,12 +86,10 @@ impl<T> WriteMany<'_, T> {
 
 const LOCKED: &str = "the shard of every key that was asked for is locked";
 
-fn wanted(keys: impl IntoIterator<Item = u64>) -> [bool; SHARDS] {
-    let mut wanted = [false; SHARDS];
-    for key in keys {
-        wanted[shard(key)] = true;
-    }
-    wanted
+/// A bit for each shard.
+fn wanted(keys: impl IntoIterator<Item = u64>) -> u32 {
+    keys.into_iter()
+        .fold(0, |wanted, key| wanted | 1 << shard(key))
 }
 
 /// Multiplicative hashing: the golden ratio spreads runs of consecutive ids evenly.

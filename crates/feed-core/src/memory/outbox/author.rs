@@ -2,24 +2,25 @@ use std::collections::{BTreeSet, VecDeque};
 
 use hashbrown::HashMap;
 
-use crate::{Entry, IdempotencyKey, PostId, Seek};
+use crate::{Entry, IdempotencyKey, PostId, Seek, UserId};
 
-/// What the table of authors holds for each: 16 bytes, of which a merge mostly needs the first half.
+/// One author's live posts, and what is remembered of their past: one cache line, which is all that
+/// most pages need of an author.
+#[repr(align(64))]
 pub(super) struct Author {
-    /// The newest live post; [`PostId::MIN`] if there is none, or if that is its id.
-    newest: PostId,
-    pub(super) outbox: Box<AuthorBox>,
+    id: UserId,
+    /// The last lines, newest first, as far as there are so many.
+    recent: [Line; RECENT],
+    rest: Box<Rest>,
 }
 
-/// One author's live posts, and what is remembered of their past: one cache line.
+/// As many as the line has room for.
+pub(super) const RECENT: usize = 3;
+
 #[derive(Default)]
-#[repr(align(64))]
-pub(super) struct AuthorBox {
+struct Rest {
     /// Ascending by post: appending is the common case.
     lines: Vec<Line>,
-    /// The last two lines, newest first, as far as there are any: most pages hold no more of an
-    /// author, and need not fetch the others.
-    recent: [Line; 2],
     /// Most authors have none.
     past: Option<Box<Past>>,
 }
@@ -48,27 +49,57 @@ pub(super) struct Erased {
 }
 
 impl Author {
+    pub(super) fn new(id: UserId) -> Self {
+        Self {
+            id,
+            recent: [Line::NONE; RECENT],
+            rest: Box::default(),
+        }
+    }
+
+    #[inline]
+    pub(super) const fn id(&self) -> UserId {
+        self.id
+    }
+
+    #[inline]
     pub(super) fn newest(&self) -> Option<PostId> {
-        (self.newest != PostId::MIN || !self.outbox.lines.is_empty()).then_some(self.newest)
+        self.line(0).map(|line| line.post)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.outbox.lines.is_empty() && self.outbox.past.as_deref().is_none_or(Past::is_empty)
+        self.rest.lines.is_empty() && self.rest.past.as_deref().is_none_or(Past::is_empty)
+    }
+
+    /// The newest lines, newest first, if there are so many.
+    #[inline]
+    pub(super) fn recent(&self) -> Option<&[Line; RECENT]> {
+        (self.recent[RECENT - 1].post != PostId::MIN).then_some(&self.recent)
+    }
+
+    /// The line that so many others are newer than.
+    #[inline]
+    pub(super) fn line(&self, newer: usize) -> Option<Line> {
+        match self.recent.get(newer) {
+            Some(line) if line.post != PostId::MIN => Some(*line),
+            _ => self.rest.line(newer),
+        }
     }
 
     /// The nearest post in the range of `seek`, if there is any, and how many are newer.
+    #[inline]
     pub(super) fn nearest(&self, seek: Seek) -> Option<(PostId, usize)> {
         let newest = self.newest()?;
         let newer = match seek {
             Seek::Newest => 0,
             Seek::Before(bound) if newest < bound => 0,
-            Seek::Before(bound) => self.outbox.count_from(bound),
+            Seek::Before(bound) => self.rest.count_from(bound),
             Seek::After(bound) if newest <= bound => return None,
-            Seek::After(bound) => self.outbox.count_above(bound) - 1,
+            Seek::After(bound) => self.rest.count_above(bound) - 1,
         };
         match newer {
             0 => Some((newest, 0)),
-            _ => Some((self.outbox.line(newer)?.post, newer)),
+            _ => Some((self.line(newer)?.post, newer)),
         }
     }
 
@@ -78,7 +109,7 @@ impl Author {
             post: entry.post,
             origin: entry.origin,
         };
-        let lines = &mut self.outbox.lines;
+        let lines = &mut self.rest.lines;
         if lines.last().is_none_or(|last| last.post < line.post) {
             lines.push(line);
         } else {
@@ -90,23 +121,20 @@ impl Author {
 
     /// Takes a line out.
     pub(super) fn remove(&mut self, post: PostId) {
-        if let Ok(at) = self
-            .outbox
-            .lines
-            .binary_search_by_key(&post, |line| line.post)
-        {
-            self.outbox.lines.remove(at);
+        let lines = &mut self.rest.lines;
+        if let Ok(at) = lines.binary_search_by_key(&post, |line| line.post) {
+            lines.remove(at);
             self.refresh();
         }
     }
 
     pub(super) fn published(&self, key: &IdempotencyKey) -> Option<PostId> {
-        self.outbox.past.as_ref()?.published.get(key).copied()
+        self.rest.past.as_ref()?.published.get(key).copied()
     }
 
     /// Keeps `key`, which is not there yet, as one of the newest `bound` keys.
     pub(super) fn remember(&mut self, key: &IdempotencyKey, post: PostId, bound: usize) {
-        let past = self.outbox.past.get_or_insert_default();
+        let past = self.rest.past.get_or_insert_default();
         past.published.insert(key.clone(), post);
         past.keys.push_back(key.clone());
         if past.keys.len() > bound
@@ -118,14 +146,14 @@ impl Author {
 
     /// Whether `post`, of which nothing is stored, was retracted.
     pub(super) fn has_retracted(&self, post: PostId) -> bool {
-        let past = self.outbox.past.as_ref();
+        let past = self.rest.past.as_ref();
         past.is_some_and(|past| Some(post) <= past.retracted_to)
     }
 
     /// Keeps `post` as one of the `bound` retractions with the largest ids. Answers the one that
     /// this pushes out, which the author's watermark covers from now on.
     pub(super) fn retract(&mut self, post: PostId, bound: usize) -> Option<PostId> {
-        let past = self.outbox.past.get_or_insert_default();
+        let past = self.rest.past.get_or_insert_default();
         past.retracted.insert(post);
         if past.retracted.len() <= bound {
             return None;
@@ -138,11 +166,11 @@ impl Author {
     /// Takes out all keys and the watermark, and up to `limit` posts: live ones newest first, then
     /// retracted ones.
     pub(super) fn erase(&mut self, limit: usize) -> Erased {
-        let lines = &mut self.outbox.lines;
+        let lines = &mut self.rest.lines;
         let keep = lines.len().saturating_sub(limit);
         let live: Vec<_> = lines.drain(keep..).map(|line| line.post).collect();
         let mut retracted = Vec::new();
-        if let Some(past) = &mut self.outbox.past {
+        if let Some(past) = &mut self.rest.past {
             past.published.clear();
             past.keys.clear();
             past.retracted_to = None;
@@ -154,23 +182,17 @@ impl Author {
     }
 
     fn refresh(&mut self) {
-        let AuthorBox { lines, recent, .. } = &mut *self.outbox;
-        for (recent, line) in recent.iter_mut().zip(lines.iter().rev()) {
+        self.recent = [Line::NONE; RECENT];
+        for (recent, line) in self.recent.iter_mut().zip(self.rest.lines.iter().rev()) {
             *recent = *line;
         }
-        self.newest = lines.last().map_or(PostId::MIN, |line| line.post);
     }
 }
 
-impl AuthorBox {
-    /// The line that so many others are newer than.
-    pub(super) fn line(&self, newer: usize) -> Option<Line> {
+impl Rest {
+    fn line(&self, newer: usize) -> Option<Line> {
         let at = self.lines.len().checked_sub(newer + 1)?;
-        match newer {
-            0 => Some(self.recent[0]),
-            1 => Some(self.recent[1]),
-            _ => self.lines.get(at).copied(),
-        }
+        self.lines.get(at).copied()
     }
 
     /// How many lines lie at or above `bound`.
@@ -184,26 +206,26 @@ impl AuthorBox {
     }
 }
 
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            post: PostId::MIN,
-            origin: PostId::MIN,
-        }
-    }
-}
-
-impl Default for Author {
-    fn default() -> Self {
-        Self {
-            newest: PostId::MIN,
-            outbox: Box::default(),
-        }
-    }
+impl Line {
+    /// What no line is, or only that of the oldest post there can be.
+    const NONE: Self = Self {
+        post: PostId::MIN,
+        origin: PostId::MIN,
+    };
 }
 
 impl Past {
     fn is_empty(&self) -> bool {
         self.published.is_empty() && self.retracted.is_empty() && self.retracted_to.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_author_is_one_cache_line() {
+        assert_eq!(size_of::<Author>(), 64);
     }
 }
