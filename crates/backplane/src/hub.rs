@@ -211,7 +211,8 @@ impl Hub {
     }
 
     /// Tells every subscriber of `topic` that messages were lost before they reached the hub, after
-    /// the position `resume_from`; `missed` is `None` if nobody knows how many.
+    /// the position `resume_from`; `missed` is `None` if nobody knows how many. A full inbox takes it
+    /// all the same, since a loss must not be lost: tell of a stretch once, not of each message.
     pub fn publish_gap(&self, topic: &Topic, missed: Option<u64>, resume_from: Option<Position>) {
         let missing = Missing {
             count: missed,
@@ -273,8 +274,8 @@ impl Hub {
         }
     }
 
-    /// Closes every connection with [`CloseReason::HubClosed`], after one last offer to its sink.
-    /// Publishing is refused from now on.
+    /// Closes every connection with [`CloseReason::HubClosed`], after one last offer to its sink. What
+    /// is published from now on reaches nobody.
     pub fn close(&self) {
         self.core.close();
     }
