@@ -35,7 +35,7 @@ impl<T> Shards<T> {
     pub(crate) fn read_many(&self, keys: impl IntoIterator<Item = u64>) -> ReadMany<'_, T> {
         let mut read = ReadMany {
             guards: SmallVec::new(),
-            places: [0; SHARDS],
+            places: [usize::MAX; SHARDS],
         };
         let mut wanted = wanted(keys);
         while wanted != 0 {
@@ -64,7 +64,7 @@ impl<T> Shards<T> {
 /// Only what is locked, so that nothing has to ask what is.
 pub(crate) struct ReadMany<'a, T> {
     guards: SmallVec<[RwLockReadGuard<'a, T>; SHARDS]>,
-    /// Where the guard of each shard is.
+    /// Where the guard of each shard is; past the end for one that is not locked.
     places: [usize; SHARDS],
 }
 
