@@ -409,6 +409,18 @@ fn a_node_that_was_given_back_is_taken_over_at_once_and_above() {
 }
 
 #[test]
+fn a_node_that_could_not_be_given_back_is_free_when_its_lease_runs_out() {
+    let clock = ManualClock::default();
+    let leases = MemoryNodeLeases::new(1, Arc::new(clock.clone()));
+    let store = Flaky::new(leases, [Fault::None, Fault::Before]);
+    let keeper = open_lease(&store, &clock);
+    assert!(now(keeper.close()).is_err());
+    assert_eq!(now(keeper.extend()).unwrap(), Held::Lost);
+    clock.advance(options().ttl);
+    assert_eq!(open_lease(&store, &clock).lease().node, keeper.lease().node);
+}
+
+#[test]
 fn a_node_that_the_layout_has_no_room_for_is_invalid() {
     let store = Arc::new(MemoryHighWater::default());
     let (clock, options) = (ManualClock::default(), options());
@@ -420,6 +432,23 @@ fn a_node_that_the_layout_has_no_room_for_is_invalid() {
     leases.acquire(options.ttl, Timestamp::EPOCH);
     let opening = LeaseKeeper::open(leases, Layout::MASTODON, clock, &options);
     assert_eq!(now(opening).unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_mark_that_was_set_back_at_the_end_stays_there() {
+    let (store, clock) = (Arc::new(MemoryHighWater::default()), ManualClock::default());
+    let options = options();
+    let shared = Arc::<MemoryHighWater>::clone(&store);
+    let opening = MarkKeeper::open(shared, NARROW, 1, clock.clone(), &options);
+    let keeper = now(opening).unwrap();
+    keeper.generator().next_id().unwrap();
+    now(keeper.close()).unwrap();
+    let settled = store.load();
+    for _ in 0..3 {
+        clock.advance(options.reserve);
+        assert_eq!(now(keeper.extend()).unwrap(), Held::Lost);
+    }
+    assert_eq!(store.load(), settled);
 }
 
 #[test]

@@ -114,7 +114,7 @@ impl Feed {
         // One more than is copied tells whether anything is left out.
         let posts = parts
             .outbox
-            .latest(&[author], Seek::Newest, wanted + 1)
+            .latest(&[author], Seek::Newest, wanted.saturating_add(1))
             .await?;
         let copied = &posts[..posts.len().min(wanted)];
         let pulled_until = match parts.timelines.merge(viewer, copied).await? {

@@ -136,7 +136,8 @@ impl HydratorParts {
 impl Hydrator {
     /// A hydrator of these parts, whose caches are empty.
     #[must_use]
-    pub fn new(parts: HydratorParts) -> Self {
+    pub fn new(mut parts: HydratorParts) -> Self {
+        parts.options = parts.options.workable();
         let posts = Posts(Arc::clone(&parts.posts));
         let users = Users(Arc::clone(&parts.users));
         Self {

@@ -55,6 +55,7 @@ impl FeedOptions {
         const SECOND: Duration = Duration::from_secs(1);
         self.chunk = self.chunk.max(1);
         self.build = self.build.max(1);
+        self.scan_budget = self.scan_budget.max(1);
         self.rank_window = self.rank_window.min(MOST_RANKED);
         self.rank_ttl = self.rank_ttl.max(SECOND);
         self.lease = self.lease.max(SECOND);

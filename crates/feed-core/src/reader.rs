@@ -103,7 +103,8 @@ impl<'a> Reader<'a> {
     pub(crate) async fn shows(&self, entry: &Entry) -> Result<bool> {
         let span = self.options.repost_span;
         let mut line = Vec::new();
-        self.at_or_below(entry.post, span + 1, &mut line).await?;
+        self.at_or_below(entry.post, span.saturating_add(1), &mut line)
+            .await?;
         let first = shown(&line, span).next();
         Ok(first.is_some_and(|(_, first)| first == entry))
     }
@@ -202,7 +203,7 @@ impl<'a> Reader<'a> {
     /// Appends at least the next `count` visible entries from `post` down, if there are so many.
     async fn at_or_below(&self, post: PostId, count: usize, line: &mut Vec<Entry>) -> Result<()> {
         let mut scan = self.scan(including(post));
-        let enough = line.len() + count;
+        let enough = line.len().saturating_add(count);
         while line.len() < enough && !scan.ended() && scan.looked_at() < self.options.scan_budget {
             scan.next(count, line).await?;
         }

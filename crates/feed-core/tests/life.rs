@@ -53,6 +53,31 @@ async fn a_follow_shows_the_authors_posts_at_once_at_any_length() {
 }
 
 #[tokio::test]
+async fn options_without_a_bound_show_everything() {
+    let house = House::with(|parts| {
+        parts.options = FeedOptions::default()
+            .with_backfill(usize::MAX)
+            .with_repost_span(usize::MAX)
+            .with_scan_budget(0)
+            .with_post_quota(None);
+    });
+    let mut posts = house.posts(ANN, 10).await;
+    house.work().await;
+    house.home(BOB, 1).await;
+    house.follow(BOB, ANN).await;
+    let prev = house.page(BOB, 20).await.prev.unwrap();
+    // However far down the original is, it hides the repost.
+    house.repost(ANN, posts[0]).await;
+    house.work().await;
+    let newer = house.feed.home(BOB, &PageRequest::at(prev)).await.unwrap();
+    assert!(newer.entries.is_empty());
+    assert!(newer.next.is_some());
+    posts.reverse();
+    assert_eq!(house.walk(BOB, 20).await, posts);
+    assert!(house.timeline(BOB).await.ends_with(&posts));
+}
+
+#[tokio::test]
 async fn counts_are_of_users_and_never_below_zero() {
     let house = House::new();
     let (feed, post) = (&house.feed, house.post(ANN).await);

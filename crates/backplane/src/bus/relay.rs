@@ -60,7 +60,8 @@ pub struct Relay {
 pub struct RelayOptions {
     /// How long a topic stays subscribed that nobody on the node wants any more. Default 1 s.
     pub linger: Duration,
-    /// How often the position of a topic without messages is compared with the bus. Default 40 s.
+    /// How often the position of a topic without messages is compared with the bus; at most every
+    /// millisecond. Default 40 s.
     pub check_every: Duration,
     /// How long to wait before a call that failed is made again. There is no last attempt, whatever
     /// the options say. Default: doubling from 100 ms to 30 s.

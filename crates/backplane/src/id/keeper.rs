@@ -64,7 +64,8 @@ impl KeeperOptions {
 pub enum Held {
     /// The generator goes on.
     Yes,
-    /// Another holder has the node; the generator is closed.
+    /// The generator is closed: by [`close`](super::MarkKeeper::close), or because another holder has
+    /// the node.
     Lost,
 }
 

@@ -123,6 +123,9 @@ impl<C: Clock> LeaseKeeper<C> {
     ///
     /// The lease may have been renewed without the generator's knowledge; the next call tells it.
     pub async fn extend(&self) -> Result<Held> {
+        if self.generator.is_closed() {
+            return Ok(Held::Lost);
+        }
         let asked = self.generator.clock().monotonic();
         let until = self.until();
         let renewed = self.leases.renew(&self.lease, self.ttl, until).await?;

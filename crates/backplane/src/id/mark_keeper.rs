@@ -95,6 +95,9 @@ impl<C: Clock> MarkKeeper<C> {
     ///
     /// The mark may have moved; the next call finds out.
     pub async fn extend(&self) -> Result<Held> {
+        if self.generator.is_closed() {
+            return Ok(Held::Lost);
+        }
         let held = *self.mark.lock();
         let ahead = self.generator.furthest().saturating_add(self.reserve);
         let next = Mark {

@@ -185,7 +185,20 @@ mod tests {
     use crate::{
         ManualClock,
         conformance::{Fresh, TestTime, queue::options},
+        queue::Priority,
     };
+
+    #[test]
+    fn without_patience_the_highest_priority_still_has_a_turn() {
+        let clock = Arc::new(ManualClock::default());
+        let queue = MemoryQueue::new(clock, options().with_patience(0));
+        let of = |name: &'static str, priority| NewTask::new(name).with_priority(priority);
+        let tasks = ["normal", "more"].map(|name| of(name, Priority::Normal));
+        queue.enqueue(&tasks).unwrap();
+        queue.enqueue(&[of("high", Priority::High)]).unwrap();
+        let leases = queue.lease(1, Duration::from_secs(1)).unwrap();
+        assert_eq!(leases[0].payload, "high");
+    }
 
     fn fresh() -> Fresh<dyn TaskQueue> {
         let clock = ManualClock::default();

@@ -62,7 +62,7 @@ impl QueueOptions {
     /// Lets lower priorities through after `tasks` of higher ones; 0 counts as 1.
     #[must_use]
     pub fn with_patience(mut self, tasks: u32) -> Self {
-        self.patience = tasks.max(1);
+        self.patience = tasks;
         self
     }
 

@@ -51,10 +51,16 @@ impl HydratorOptions {
         self
     }
 
+    /// The same with what would stop a hydrator raised to what works, whichever way it was set.
+    pub(super) fn workable(mut self) -> Self {
+        self.hold = self.hold.max(Duration::from_millis(1));
+        self
+    }
+
     /// Caches nothing for `time` after it was forgotten; less than a millisecond counts as one.
     #[must_use]
-    pub fn with_hold(mut self, time: Duration) -> Self {
-        self.hold = time.max(Duration::from_millis(1));
+    pub const fn with_hold(mut self, time: Duration) -> Self {
+        self.hold = time;
         self
     }
 

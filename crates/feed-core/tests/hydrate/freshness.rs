@@ -86,6 +86,19 @@ async fn a_source_that_lags_behind_is_not_believed() {
 }
 
 #[tokio::test]
+async fn a_hold_of_no_time_is_still_a_hold() {
+    let mut options = HydratorOptions::default();
+    options.hold = Duration::ZERO;
+    let world = World::new(options);
+    let node = world.node();
+    world.tables.set_user(ANN, "Ann");
+    assert_eq!(profile(&node, ANN).await, "Ann");
+    world.tables.set_user(ANN, "Anna");
+    node.forget_users(&[ANN]).await.expect("the cache is well");
+    assert_eq!(profile(&node, ANN).await, "Anna");
+}
+
+#[tokio::test]
 async fn a_forgotten_user_is_read_anew_here_at_once_and_elsewhere_in_time() {
     let options = HydratorOptions::default();
     let (ttl, hold) = (options.users.ttl, options.hold);

@@ -87,7 +87,9 @@ pub(super) enum Output {
 }
 
 impl Links {
-    pub(super) fn new(options: RelayOptions, batch: usize) -> Self {
+    pub(super) fn new(mut options: RelayOptions, batch: usize) -> Self {
+        // What was checked must not be due again at once.
+        options.check_every = options.check_every.max(Duration::from_millis(1));
         Self {
             options,
             batch,
@@ -382,6 +384,21 @@ fn take_batch(queue: &mut VecDeque<Topic>, batch: usize) -> Option<Vec<Topic>> {
 mod tests {
     use super::*;
     use crate::Epoch;
+
+    #[test]
+    fn a_check_ends_however_often_it_is_asked_for() {
+        let topic: Topic = "a".parse().unwrap();
+        let start = Position::new(Epoch::new(1), 3);
+        let options = RelayOptions::default().with_check_every(Duration::ZERO);
+        let mut links = Links::new(options, 10);
+        links.wish(&topic, true, Duration::ZERO);
+        assert!(links.next_control().is_some());
+        let mut out = Vec::new();
+        links.subscribed(vec![topic], vec![start], Duration::ZERO, &mut out);
+        let due = links.next_tick().unwrap();
+        links.tick(due);
+        assert!(links.next_tick() > Some(due));
+    }
 
     #[test]
     fn a_message_that_overtakes_its_subscription_needs_no_history() {

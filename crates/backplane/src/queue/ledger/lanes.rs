@@ -52,7 +52,8 @@ impl Lanes {
                 ready: 0,
                 passed_over: 0,
             }),
-            patience,
+            // With 0 a lower priority that is due would go first every time.
+            patience: patience.max(1),
         }
     }
 

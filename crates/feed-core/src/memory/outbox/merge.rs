@@ -94,10 +94,9 @@ fn farthest(nearest: &[Nearest<'_>], limit: usize) -> u64 {
         return u64::MAX;
     }
     let distances = nearest.iter().map(|one| one.distance);
-    let (mut low, mut high) = (0, u64::MAX);
-    if let (Some(least), Some(most)) = (distances.clone().min(), distances.clone().max()) {
-        (low, high) = (least, most);
-    }
+    let (mut low, mut high) = distances.clone().fold((u64::MAX, 0), |(low, high), one| {
+        (low.min(one), high.max(one))
+    });
     for _ in 0..HALVES {
         let middle = low + (high - low) / 2;
         let within = distances.clone().filter(|one| *one <= middle).count();
@@ -157,8 +156,10 @@ impl Draft {
     /// Takes the author's recent lines, if they are the nearest, and answers how many are near
     /// enough. That cannot be foreseen, so no branch depends on it.
     fn collect_recent(&mut self, one: &Nearest<'_>) -> usize {
-        let (0, false, Some(recent)) = (one.newer, is_ascending(self.seek), one.author.recent())
-        else {
+        if one.newer > 0 || matches!(self.seek, Seek::After(_)) {
+            return 0;
+        }
+        let Some(recent) = one.author.recent() else {
             return 0;
         };
         let before = self.entries.len();
@@ -199,10 +200,6 @@ impl Draft {
         page.truncate(self.limit);
         page
     }
-}
-
-const fn is_ascending(seek: Seek) -> bool {
-    matches!(seek, Seek::After(_))
 }
 
 /// Grows in the direction of `seek`: the post, or its complement.
