@@ -7,8 +7,8 @@ use crate::{Entry, Error, ErrorKind, PostId, Result, Seek, UserId};
 
 /// What each author has published: the durable truth from which every timeline can be built again.
 ///
-/// Per post an outbox keeps its entry, its version and an opaque body (empty, if the application
-/// keeps bodies in a table of its own). A post moves one way: absent → live, at rising versions →
+/// Per post an outbox keeps its entry, its version, what it answers and an opaque body (empty, if the
+/// application keeps bodies in a table of its own). A post moves one way: absent → live, at rising versions →
 /// retracted. Retraction wins over everything, also over an append that comes later, so the order in
 /// which retries arrive does not matter.
 ///
@@ -42,7 +42,7 @@ pub trait Outbox: fmt::Debug + Send + Sync {
     /// Dropping the future leaves each item stored whole or not at all.
     async fn append(&self, items: &[Publication]) -> Result<Vec<Appended>>;
 
-    /// Replaces the body of a live post and raises its version by one.
+    /// Replaces the body of a live post and raises its version by one; what it answers stays.
     ///
     /// # Errors
     ///
@@ -115,16 +115,19 @@ pub struct Publication {
     pub body: Bytes,
     /// Makes a retry by the author's client harmless.
     pub key: Option<IdempotencyKey>,
+    /// The original that this one answers.
+    pub reply_to: Option<PostId>,
 }
 
 impl Publication {
-    /// An item without an idempotency key.
+    /// An item without an idempotency key that answers no other.
     #[must_use]
     pub const fn new(entry: Entry, body: Bytes) -> Self {
         Self {
             entry,
             body,
             key: None,
+            reply_to: None,
         }
     }
 
@@ -132,6 +135,13 @@ impl Publication {
     #[must_use]
     pub fn with_key(mut self, key: IdempotencyKey) -> Self {
         self.key = Some(key);
+        self
+    }
+
+    /// The same item as an answer to `original`.
+    #[must_use]
+    pub const fn in_reply_to(mut self, original: PostId) -> Self {
+        self.reply_to = Some(original);
         self
     }
 }
@@ -210,6 +220,8 @@ pub struct Post {
     pub version: u32,
     /// What the application stored.
     pub body: Bytes,
+    /// The original that it answers.
+    pub reply_to: Option<PostId>,
 }
 
 impl Post {
@@ -220,7 +232,15 @@ impl Post {
             entry,
             version,
             body,
+            reply_to: None,
         }
+    }
+
+    /// The same post as an answer to `original`.
+    #[must_use]
+    pub const fn in_reply_to(mut self, original: Option<PostId>) -> Self {
+        self.reply_to = original;
+        self
     }
 }
 

@@ -15,7 +15,7 @@ pub struct NewPost {
     pub content: Content,
     /// Makes a retry by the client harmless.
     pub key: Option<IdempotencyKey>,
-    /// The post that this one answers.
+    /// The post that this one answers. Where that was published before, what it answered then stays.
     pub reply_to: Option<PostId>,
 }
 
@@ -130,16 +130,28 @@ impl Feed {
             Some(earlier) => Published::Duplicate(earlier),
             None => self.publish_new(author, &post).await?,
         };
-        // A retry records the reply that an earlier call may have been too late for.
-        if let (Published::Accepted(id) | Published::Duplicate(id), Some(parent)) =
-            (published, post.reply_to)
-            && self.state(id).await?.live().is_some()
-            && let Some(original) = self.original(parent).await?
-        {
-            self.act(Action::reply(author, original, id)).await?;
+        match published {
+            Published::Accepted(id) if post.reply_to.is_some() => {
+                self.count_reply(author, id).await?;
+            }
+            // An earlier call may have come to its end before it.
+            Published::Duplicate(id) => self.count_reply(author, id).await?,
+            _ => {}
         }
         telemetry::published(&published);
         Ok(published)
+    }
+
+    /// Records what a post answers. That was decided when it was stored, whatever a retry says.
+    async fn count_reply(&self, author: UserId, id: PostId) -> Result<()> {
+        let posts = self.parts.outbox.posts(&[id]).await?;
+        let stored = posts.into_iter().next().flatten();
+        if let Some(parent) = stored.and_then(|post| post.reply_to)
+            && let Some(original) = self.state(parent).await?.live()
+        {
+            self.act(Action::reply(author, original, id)).await?;
+        }
+        Ok(())
     }
 
     pub(crate) fn check_body(&self, body: &[u8], op: &'static str) -> Result<()> {
@@ -161,9 +173,10 @@ impl Feed {
 
     async fn publish_new(&self, author: UserId, post: &NewPost) -> Result<Published> {
         self.check_users(&[author], "publish").await?;
-        if let Some(parent) = post.reply_to {
-            self.reach_original(author, parent, "publish").await?;
-        }
+        let answered = match post.reply_to {
+            Some(parent) => Some(self.reach_original(author, parent, "publish").await?.post),
+            None => None,
+        };
         // An attempt for which there is no id costs the author nothing.
         let (id, body) = match &post.content {
             Content::Elsewhere(id) => (*id, Bytes::new()),
@@ -178,6 +191,7 @@ impl Feed {
         }
         let mut item = Publication::new(Entry::original(id, author), body);
         item.key.clone_from(&post.key);
+        item.reply_to = answered;
         let published = self.distribute(item, elsewhere).await?;
         self.note_post(author, published).await;
         Ok(published)

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use backplane::queue::{Lease, Settlement};
+use backplane::queue::{Lease, LeaseKey, Settlement};
 use fastrand::Rng;
 use futures::future::{Either, select};
 
@@ -30,23 +30,33 @@ impl Feed {
         let parts = &self.parts;
         let leases = parts.queue.lease(most, parts.options.lease).await?;
         let mut renewed = parts.clock.monotonic();
-        let mut failure = None;
+        let mut done = Vec::with_capacity(leases.len());
         for (at, lease) in leases.iter().enumerate() {
             let now = parts.clock.monotonic();
-            if now.saturating_sub(renewed) > parts.options.lease / 2 {
+            let is_late = now.saturating_sub(renewed) > parts.options.lease / 2;
+            // What takes the process along with it must not take what is done too.
+            if is_late || lease.attempt > 1 {
+                self.settle(&mut done).await?;
+            }
+            if is_late {
                 // The pieces before took long, and those that wait must not run out meanwhile.
                 let rest: Vec<_> = leases[at..].iter().map(|lease| lease.key).collect();
                 parts.queue.extend(&rest, parts.options.lease).await?;
                 renewed = now;
             }
-            let settlement = self.attempt(lease).await;
-            let settled = parts.queue.settle(&[(lease.key, settlement)]).await;
-            failure = failure.or_else(|| settled.err());
+            done.push((lease.key, self.attempt(lease).await));
         }
-        match failure {
-            Some(error) => Err(error.into()),
-            None => Ok(leases.len()),
+        self.settle(&mut done).await?;
+        Ok(leases.len())
+    }
+
+    /// Settles pieces together, for which a durable queue goes to its disk once.
+    async fn settle(&self, done: &mut Vec<(LeaseKey, Settlement)>) -> Result<()> {
+        if !done.is_empty() {
+            self.parts.queue.settle(done).await?;
+            done.clear();
         }
+        Ok(())
     }
 
     /// Works until `stop` completes; what is being done then is finished first. While the queue is

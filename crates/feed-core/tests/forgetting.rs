@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use feed_core::{
     Action, ActionKind, Entry, ErrorKind, FeedEvent, FeedEvents, FeedOptions, NewPost, PostId,
-    Result, UserId,
+    Published, Result, UserId,
 };
 use parking_lot::Mutex;
 
@@ -22,7 +22,7 @@ async fn counts(house: &House, post: PostId) -> [u64; 3] {
 async fn reply(house: &House, author: UserId, post: PostId) -> PostId {
     let reply = NewPost::new("indeed").in_reply_to(post);
     let published = house.feed.publish(author, reply).await.unwrap();
-    let feed_core::Published::Accepted(reply) = published else {
+    let Published::Accepted(reply) = published else {
         panic!("{published:?}");
     };
     reply
@@ -160,4 +160,64 @@ async fn an_erased_users_posts_leave_no_action_behind_nor_do_those_deleted_just_
     assert_eq!(counts(&house, others).await, [1, 0, 0]);
     let stats = feed.parts().queue.stats().await.unwrap();
     assert_eq!((stats.ready, stats.delayed, stats.dead), (0, 0, 0));
+}
+
+/// Whatever else a retry says: otherwise one post could answer any number, past quota and block.
+#[tokio::test]
+async fn a_post_answers_what_it_answered_when_it_was_published() {
+    let house = House::new();
+    let (feed, post, other) = (&house.feed, house.post(ANN).await, house.post(ANN).await);
+    let keyed = || NewPost::new("indeed").with_key("a key".parse().unwrap());
+    let id = PostId::new(post.get() + (1 << 40));
+    let elsewhere = || NewPost::elsewhere(id);
+    for first in [keyed().in_reply_to(post), elsewhere().in_reply_to(post)] {
+        feed.publish(BOB, first).await.unwrap();
+    }
+    feed.publish(
+        BOB,
+        NewPost::new("plain").with_key("plain".parse().unwrap()),
+    )
+    .await
+    .unwrap();
+    feed.block(ANN, BOB, true).await.unwrap();
+
+    for again in [
+        keyed().in_reply_to(other),
+        keyed(),
+        NewPost::new("plain")
+            .with_key("plain".parse().unwrap())
+            .in_reply_to(other),
+    ] {
+        let answer = feed.publish(BOB, again).await.unwrap();
+        assert!(matches!(answer, Published::Duplicate(_)), "{answer:?}");
+    }
+    let refused = feed.publish(BOB, elsewhere().in_reply_to(other)).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::UnknownPost);
+    feed.block(ANN, BOB, false).await.unwrap();
+    feed.publish(BOB, elsewhere().in_reply_to(other))
+        .await
+        .unwrap();
+
+    assert_eq!(counts(&house, post).await, [0, 2, 0]);
+    assert_eq!(counts(&house, other).await, [0; 3]);
+}
+
+/// A process that dies between storing a reply and recording it.
+#[tokio::test]
+async fn a_retry_records_the_reply_that_was_cut_short() {
+    let house = House::new();
+    let (feed, post) = (&house.feed, house.post(ANN).await);
+    let keyed = || NewPost::new("indeed").with_key("a key".parse().unwrap());
+    let reply = keyed().in_reply_to(post);
+    let Published::Accepted(id) = feed.publish(BOB, reply).await.unwrap() else {
+        panic!("nothing limits the first post");
+    };
+    feed.parts()
+        .actions
+        .withdraw_items(BOB, &[id])
+        .await
+        .unwrap();
+    assert_eq!(counts(&house, post).await, [0; 3]);
+    feed.publish(BOB, keyed()).await.unwrap();
+    assert_eq!(counts(&house, post).await, [0, 1, 0]);
 }

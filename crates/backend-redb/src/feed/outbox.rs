@@ -146,14 +146,16 @@ impl Outbox for RedbOutbox {
             let (rows, bodies) = (tables.posts.read(txn)?, tables.bodies.read(txn)?);
             let whole = |&post: &PostId| {
                 let row = CorruptRow::pass_over(tables.post(&rows, post), None)?;
-                let state = row.map(|row| row.state(post));
-                let Some(PostState::Live { entry, version }) = state else {
+                let Some(row) = row else { return Ok(None) };
+                let PostState::Live { entry, version } = row.state(post) else {
                     return Ok(None);
                 };
                 let body = bodies.get(post.get())?;
                 let body =
                     body.map_or_else(Bytes::new, |body| Bytes::copy_from_slice(body.value()));
-                Ok(Some(Post::new(entry, version, body)))
+                Ok(Some(
+                    Post::new(entry, version, body).in_reply_to(row.reply_to()),
+                ))
             };
             posts.iter().map(whole).collect()
         })

@@ -247,16 +247,18 @@ pub async fn concurrent_retries_store_one_post(fresh: &Fresh<dyn Outbox>) {
     }
 }
 
-/// Each revision replaces the body and raises the version by one; the entry stays.
+/// Each revision replaces the body and raises the version by one; the entry stays, and what it answers.
 pub async fn a_revision_replaces_the_body_and_raises_the_version(fresh: &Fresh<dyn Outbox>) {
     let outbox = &*fresh.store;
-    publish(outbox, ANN, [7]).await;
+    let answered = post(u64::MAX);
+    append(outbox, item(ANN, 7).in_reply_to(answered)).await;
     for version in 2..5 {
         let text = Bytes::from(format!("version {version}"));
         let revised = outbox.revise(ANN, post(7), text.clone()).await.unwrap();
         assert_eq!(revised, Revised::Stored(version));
         assert_eq!(state(outbox, 7).await, live(ANN, 7, version));
         let whole = Post::new(Entry::original(post(7), ANN), version, text);
+        let whole = whole.in_reply_to(Some(answered));
         assert_eq!(outbox.posts(&[post(7)]).await.unwrap(), [Some(whole)]);
     }
 }

@@ -69,6 +69,10 @@ impl Kind for Posts {
         into.put_u32(post.version);
         into.put_u64(post.entry.author.get());
         into.put_u64(post.entry.origin.get());
+        into.put_u8(u8::from(post.reply_to.is_some()));
+        if let Some(original) = post.reply_to {
+            into.put_u64(original.get());
+        }
         into.put_slice(&post.body);
     }
 
@@ -76,8 +80,14 @@ impl Kind for Posts {
         let version = bytes.try_get_u32().ok()?;
         let author = UserId::new(bytes.try_get_u64().ok()?);
         let origin = PostId::new(bytes.try_get_u64().ok()?);
+        let reply_to = match bytes.try_get_u8().ok()? {
+            0 => None,
+            1 => Some(PostId::new(bytes.try_get_u64().ok()?)),
+            _ => return None,
+        };
         let entry = Entry::repost(PostId::new(id), author, origin);
-        Some(Post::new(entry, version, Bytes::copy_from_slice(bytes)))
+        let post = Post::new(entry, version, Bytes::copy_from_slice(bytes));
+        Some(post.in_reply_to(reply_to))
     }
 }
 

@@ -73,8 +73,13 @@ struct LivePost {
     author: UserId,
     origin: PostId,
     version: u32,
-    /// Apart, since every page looks posts up and few want bodies.
-    body: Box<Bytes>,
+    /// Apart, since every page looks posts up and few want this.
+    content: Box<Content>,
+}
+
+struct Content {
+    body: Bytes,
+    reply_to: Option<PostId>,
 }
 
 impl MemoryOutbox {
@@ -114,7 +119,7 @@ impl MemoryOutbox {
         let mut posts = self.posts.write(post.get());
         match posts.get_mut(&post) {
             Some(Record::Live(live)) if live.author == author => {
-                *live.body = body;
+                live.content.body = compact(&body);
                 live.version = live.version.saturating_add(1);
                 Revised::Stored(live.version)
             }
@@ -201,8 +206,9 @@ impl MemoryOutbox {
         let shards = self.posts.read_many(posts.iter().map(|post| post.get()));
         let whole = |&post: &PostId| match shards.of(post.get()).get(&post)? {
             Record::Live(live) => {
-                let body = Bytes::clone(&live.body);
-                Some(Post::new(live.entry(post), live.version, body))
+                let Content { body, reply_to } = &*live.content;
+                let whole = Post::new(live.entry(post), live.version, body.clone());
+                Some(whole.in_reply_to(*reply_to))
             }
             Record::Retracted => None,
         };
@@ -335,13 +341,21 @@ impl Outbox for MemoryOutbox {
     }
 }
 
+/// A body of its own: what arrives is often a slice of a buffer that is much larger.
+fn compact(body: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(body)
+}
+
 impl LivePost {
     fn first(item: &Publication) -> Self {
         Self {
             author: item.entry.author,
             origin: item.entry.origin,
             version: 1,
-            body: Box::new(item.body.clone()),
+            content: Box::new(Content {
+                body: compact(&item.body),
+                reply_to: item.reply_to,
+            }),
         }
     }
 

@@ -57,6 +57,8 @@ pub(crate) enum Strike {
 pub(crate) struct Faults {
     armed: Mutex<Option<(u32, Strike)>>,
     refused: AtomicU32,
+    /// Calls of the queue.
+    queue_calls: AtomicU32,
 }
 
 impl fmt::Debug for Faults {
@@ -81,7 +83,16 @@ impl Faults {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// How often the queue was called, refused or not.
+    #[allow(dead_code, reason = "not all who share this file count")]
+    pub(crate) fn queue_calls(&self) -> u32 {
+        self.queue_calls.load(Ordering::Relaxed)
+    }
+
     fn strike(&self, called: &'static str) -> Option<Fault> {
+        if called == "TaskQueue" {
+            self.queue_calls.fetch_add(1, Ordering::Relaxed);
+        }
         let struck = {
             let mut armed = self.armed.lock();
             match &mut *armed {

@@ -6,7 +6,7 @@ use feed_core::PushAll;
 use futures::{FutureExt as _, channel::oneshot, poll};
 
 use crate::{
-    flaky::Strike,
+    flaky::{Fault, Strike},
     world::{Op, Step, World},
 };
 
@@ -21,14 +21,17 @@ fn a_post_is_due() -> World {
         Op::Read(1, 1),
         Op::Publish(0, false),
     ] {
-        let (interruption, persistent) = (None, true);
-        world.step(&Step {
-            op,
-            interruption,
-            persistent,
-        });
+        world.step(&step(op));
     }
     world
+}
+
+fn step(op: Op) -> Step {
+    Step {
+        op,
+        interruption: None,
+        persistent: true,
+    }
 }
 
 async fn still_runs(run: &mut (impl Future<Output = feed_core::Result<()>> + Unpin)) -> bool {
@@ -71,4 +74,31 @@ async fn a_worker_that_waits_for_its_queue_stops_at_once() {
     stop.send(()).unwrap();
     assert!(matches!(poll!(&mut run), Poll::Ready(Ok(()))));
     assert!(world.is_work_left());
+}
+
+/// A durable queue goes to its disk once for all of them.
+#[tokio::test]
+async fn pieces_are_settled_together_but_for_one_that_failed_before() {
+    let mut world = World::new(Arc::new(PushAll));
+    for author in 0..4 {
+        world.step(&step(Op::Publish(author, false)));
+    }
+    let calls = world.faults.queue_calls();
+    assert_eq!(world.feed.work(16).await.unwrap(), 4);
+    assert_eq!(world.faults.queue_calls() - calls, 2, "lease and settle");
+    assert!(!world.is_work_left());
+
+    for author in 0..4 {
+        world.step(&step(Op::Publish(author, false)));
+    }
+    world.faults.arm(1, Strike::Fault(Fault::DieBefore));
+    assert!(world.feed.work(16).now_or_never().is_none());
+    world.clock.advance(LONG);
+    let calls = world.faults.queue_calls();
+    assert_eq!(world.feed.work(16).await.unwrap(), 4);
+    assert_eq!(
+        world.faults.queue_calls() - calls,
+        5,
+        "each may be what was died of"
+    );
 }

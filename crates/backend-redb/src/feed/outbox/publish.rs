@@ -88,7 +88,7 @@ impl<'txn> Shelves<'txn> {
             author,
             origin,
         } = item.entry;
-        let row = PostRow::first(&item.entry).encode();
+        let row = PostRow::first(item).encode();
         self.posts.insert(post.get(), &*row)?;
         self.lines
             .insert((author.get(), post.get()), origin.get())?;
@@ -136,13 +136,14 @@ pub(super) fn revise(
     body: &Bytes,
 ) -> Result<Revised, Failure> {
     let mut posts = tables.posts.write(txn)?;
-    let (author, origin, version) = match tables.post(&posts, post)? {
-        Some(PostRow::Live {
-            author,
-            origin,
-            version,
-        }) => (author, origin, version),
-        Some(PostRow::Retracted) | None => return Ok(Revised::Gone),
+    let Some(PostRow::Live {
+        author,
+        origin,
+        version,
+        reply_to,
+    }) = tables.post(&posts, post)?
+    else {
+        return Ok(Revised::Gone);
     };
     if author != reviser {
         return Ok(Revised::NotAuthor);
@@ -152,6 +153,7 @@ pub(super) fn revise(
         author,
         origin,
         version,
+        reply_to,
     };
     posts.insert(post.get(), &*row.encode())?;
     put_body(&mut tables.bodies.write(txn)?, post, body)?;

@@ -2,7 +2,7 @@
 //!
 //! | table | key | row |
 //! |---|---|---|
-//! | posts | post | version 1 `u8`, tag `u8`; tag 1, live: author `u64`, origin `u64`, version `u32`; tag 0, retracted |
+//! | posts | post | version 1 `u8`, tag `u8`; tag 1, live: author `u64`, origin `u64`, version `u32`; tag 2, live: the same, and the post that is answered `u64`; tag 0, retracted |
 //! | bodies | post | the body; no row if it is empty |
 //! | lines | author, post | origin, for live posts |
 //! | keys | author, idempotency key | post |
@@ -10,7 +10,7 @@
 //! | retractions | author, post | nothing |
 //! | pasts | author | version 1 `u8`, retractions kept `u64`, keys kept `u64`, tag `u8`; tag 1: up to which post absent ones count as retracted `u64` |
 
-use feed_core::{Entry, PostId, PostState, UserId};
+use feed_core::{Entry, PostId, PostState, Publication, UserId};
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
 const VERSION: u8 = 1;
 const RETRACTED: u8 = 0;
 const LIVE: u8 = 1;
+const REPLY: u8 = 2;
 
 #[derive(Debug)]
 pub(super) struct OutboxTables {
@@ -94,17 +95,19 @@ pub(super) enum PostRow {
         author: UserId,
         origin: PostId,
         version: u32,
+        reply_to: Option<PostId>,
     },
     Retracted,
 }
 
 impl PostRow {
     /// The row of a post that was just published.
-    pub(super) const fn first(entry: &Entry) -> Self {
+    pub(super) const fn first(item: &Publication) -> Self {
         Self::Live {
-            author: entry.author,
-            origin: entry.origin,
+            author: item.entry.author,
+            origin: item.entry.origin,
             version: 1,
+            reply_to: item.reply_to,
         }
     }
 
@@ -114,6 +117,7 @@ impl PostRow {
                 author,
                 origin,
                 version,
+                ..
             } => PostState::Live {
                 entry: Entry {
                     post,
@@ -126,19 +130,29 @@ impl PostRow {
         }
     }
 
+    /// The post that it answers.
+    pub(super) const fn reply_to(self) -> Option<PostId> {
+        match self {
+            Self::Live { reply_to, .. } => reply_to,
+            Self::Retracted => None,
+        }
+    }
+
     pub(super) fn encode(self) -> Vec<u8> {
-        let mut row = Vec::with_capacity(22);
+        let mut row = Vec::with_capacity(30);
         row.push(VERSION);
         match self {
             Self::Live {
                 author,
                 origin,
                 version,
+                reply_to,
             } => {
-                row.push(LIVE);
+                row.push(if reply_to.is_some() { REPLY } else { LIVE });
                 row.extend(author.get().to_le_bytes());
                 row.extend(origin.get().to_le_bytes());
                 row.extend(version.to_le_bytes());
+                row.extend(reply_to.iter().flat_map(|post| post.get().to_le_bytes()));
             }
             Self::Retracted => row.push(RETRACTED),
         }
@@ -148,10 +162,14 @@ impl PostRow {
     fn decode(row: &[u8]) -> Option<Self> {
         let mut row = Reader::of_version(VERSION, row)?;
         let post = match row.byte()? {
-            LIVE => Self::Live {
+            tag @ (LIVE | REPLY) => Self::Live {
                 author: UserId::new(row.long()?),
                 origin: PostId::new(row.long()?),
                 version: row.int()?,
+                reply_to: match tag {
+                    REPLY => Some(PostId::new(row.long()?)),
+                    _ => None,
+                },
             },
             RETRACTED => Self::Retracted,
             _ => return None,
@@ -219,11 +237,23 @@ mod tests {
             author: UserId::new(0x0102),
             origin: PostId::new(0x0304),
             version: 5,
+            reply_to: None,
         };
         let bytes = [
             1, 1, 2, 1, 0, 0, 0, 0, 0, 0, 4, 3, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0,
         ];
         assert_eq!(live.encode(), bytes);
+        let reply = PostRow::Live {
+            author: UserId::new(1),
+            origin: PostId::new(2),
+            version: 3,
+            reply_to: Some(PostId::new(4)),
+        };
+        let bytes = [
+            1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0,
+            0,
+        ];
+        assert_eq!(reply.encode(), bytes);
         assert_eq!(PostRow::Retracted.encode(), [1, 0]);
         let past = PastRow {
             retractions: 3,
@@ -243,8 +273,8 @@ mod tests {
             to in any::<Option<u64>>(),
         ) {
             let (author, origin) = (UserId::new(numbers.0), PostId::new(numbers.1));
-            let version = numbers.2;
-            let live = PostRow::Live { author, origin, version };
+            let (version, reply_to) = (numbers.2, to.map(PostId::new));
+            let live = PostRow::Live { author, origin, version, reply_to };
             for post in [live, PostRow::Retracted] {
                 prop_assert_eq!(PostRow::decode(&post.encode()), Some(post));
             }
@@ -254,7 +284,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_refused_or_was_a_row(bytes in vec(0..3_u8, 0..28)) {
+        fn garbage_is_refused_or_was_a_row(bytes in vec(0..3_u8, 0..32)) {
             if let Some(post) = PostRow::decode(&bytes) {
                 prop_assert_eq!(post.encode(), &bytes[..]);
             }

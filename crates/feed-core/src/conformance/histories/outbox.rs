@@ -60,8 +60,11 @@ pub fn histories() -> impl Strategy<Value = History<Op>> {
 
 fn item() -> impl Strategy<Value = Publication> {
     let key = prop::option::of(select(&KEYS[..]));
-    (post(), user(), post(), body(), key).prop_map(|(post, author, origin, body, key)| {
+    let reply_to = prop::option::of(post());
+    let item = (post(), user(), post(), body(), key, reply_to);
+    item.prop_map(|(post, author, origin, body, key, reply_to)| {
         let mut item = Publication::new(Entry::repost(post, author, origin), body);
+        item.reply_to = reply_to;
         item.key = key.map(|key| key.parse().unwrap());
         item
     })

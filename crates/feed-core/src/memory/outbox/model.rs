@@ -57,8 +57,10 @@ impl Model {
         if named || self.counts_as_retracted(author, post) {
             return Appended::Retracted;
         }
-        self.live
-            .insert(post, Post::new(item.entry, 1, item.body.clone()));
+        self.live.insert(
+            post,
+            Post::new(item.entry, 1, item.body.clone()).in_reply_to(item.reply_to),
+        );
         if let Some(key) = &item.key {
             self.keys.push((author, key.clone(), post));
             forget_oldest(&mut self.keys, KEPT_KEYS, |one| one.0 == author);
@@ -181,8 +183,11 @@ fn body() -> impl Strategy<Value = Bytes> {
 
 fn item() -> impl Strategy<Value = Publication> {
     let key = prop::option::of(prop::sample::select(&KEYS[..]));
-    (post(), author(), post(), body(), key).prop_map(|(post, author, origin, body, key)| {
-        let item = Publication::new(Entry::repost(post, author, origin), body);
+    let reply_to = prop::option::of(post());
+    let item = (post(), author(), post(), body(), key, reply_to);
+    item.prop_map(|(post, author, origin, body, key, reply_to)| {
+        let mut item = Publication::new(Entry::repost(post, author, origin), body);
+        item.reply_to = reply_to;
         match key {
             Some(key) => item.with_key(key.parse().expect("a key of one letter")),
             None => item,
