@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::{
     Timestamp,
-    conformance::Fresh,
+    conformance::{Fresh, ROUNDS},
     id::{HighWater, Mark, Replaced},
 };
 
@@ -85,17 +85,23 @@ pub async fn the_holder_is_part_of_the_mark(fresh: &Fresh<dyn HighWater>) {
     assert_eq!(succeeded.unwrap(), Replaced::Moved { mark: standing });
 }
 
-/// Of concurrent replacements that expect the same mark, exactly one is done.
+/// Of concurrent replacements that expect the same mark, exactly one is done, and the others learn
+/// of it.
 pub async fn one_of_many_concurrent_replacements_wins(fresh: &Fresh<dyn HighWater>) {
-    let calls = (0..8).map(|holder| {
-        let store = Arc::clone(&fresh.store);
-        async move { store.replace(None, mark(1_000, holder)).await.unwrap() }
-    });
-    let outcomes = futures::future::join_all(calls).await;
-    let done = outcomes
-        .iter()
-        .filter(|outcome| **outcome == Replaced::Done);
-    assert_eq!(done.count(), 1);
+    let mut standing = None;
+    for until in 1..=ROUNDS {
+        let candidate = move |n| mark(until, n as u64);
+        let replace = |store: Arc<dyn HighWater>, n| async move {
+            store.replace(standing, candidate(n)).await.unwrap()
+        };
+        let outcomes = fresh.at_once(4, replace).await;
+        let won = outcomes.iter().position(|one| *one == Replaced::Done);
+        let winner = Some(candidate(won.unwrap()));
+        let lost = Replaced::Moved { mark: winner };
+        assert_eq!(outcomes.iter().filter(|one| **one == lost).count(), 3);
+        assert_eq!(fresh.store.load().await.unwrap(), winner);
+        standing = winner;
+    }
 }
 
 /// The least and the greatest time and holder are kept exactly.

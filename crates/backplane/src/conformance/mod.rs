@@ -3,6 +3,7 @@
 //! A list is one macro per trait. An implementation's whole test is a call of it with an
 //! expression that makes a [`Fresh`] subject; each case gets its own, so that cases run in parallel.
 
+mod at_once;
 pub mod bus;
 pub mod directory;
 pub mod flaky_bus;
@@ -11,6 +12,8 @@ pub mod id_generator;
 pub mod node_leases;
 pub mod queue;
 pub mod rate;
+
+pub use at_once::{ROUNDS, at_once, hosted};
 
 use std::{sync::Arc, time::Duration};
 
@@ -55,7 +58,8 @@ impl TestTime {
 }
 
 /// One test per case in a module named after the list, which is how `cargo xtask guarantees` finds
-/// them.
+/// them. The test's runtime is tokio's, of one thread; calls that a case makes
+/// [`at_once`](crate::conformance::at_once) are made within it.
 ///
 /// `conformance_cases!(list, [path::to::cases], fresh => case, …)`; `list` ends in `_conformance`.
 #[macro_export]
@@ -69,7 +73,9 @@ macro_rules! conformance_cases {
             $(
                 #[tokio::test]
                 async fn $case() {
-                    cases::$case(&$fresh.await).await;
+                    let runtime = ::tokio::runtime::Handle::current();
+                    let case = async { cases::$case(&$fresh.await).await };
+                    $crate::conformance::hosted(move |call| runtime.block_on(call), case).await;
                 }
             )+
         }

@@ -9,7 +9,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crate::{
     Timestamp,
-    conformance::Fresh,
+    conformance::{Fresh, ROUNDS},
     id::{Acquired, NodeLease, NodeLeases, Renewed},
 };
 
@@ -201,18 +201,25 @@ pub async fn releasing_twice_is_releasing_once(fresh: &Fresh<dyn NodeLeases>) {
 
 /// Concurrent acquires get different nodes, and as many as there are succeed.
 pub async fn concurrent_acquires_get_different_nodes(fresh: &Fresh<dyn NodeLeases>) {
-    let calls = (0..2 * NODES).map(|_| {
-        let leases = Arc::clone(&fresh.store);
-        async move { leases.acquire(LONG, at(1_000)).await.unwrap() }
-    });
-    let acquired = futures::future::join_all(calls).await;
-    let nodes: Vec<_> = acquired
-        .iter()
-        .filter_map(|acquired| match acquired {
-            Acquired::Granted(lease) => Some(lease.node),
-            Acquired::AllTaken { .. } => None,
-        })
-        .collect();
-    assert_eq!(nodes.len(), NODES as usize);
-    assert_eq!(nodes.iter().collect::<HashSet<_>>().len(), nodes.len());
+    let acquire = |leases: Arc<dyn NodeLeases>, _| async move {
+        leases.acquire(LONG, at(1_000)).await.unwrap()
+    };
+    for _ in 0..ROUNDS {
+        let acquired = fresh.at_once(2 * NODES as usize, acquire).await;
+        let granted: Vec<_> = acquired
+            .into_iter()
+            .filter_map(|acquired| match acquired {
+                Acquired::Granted(lease) => Some(lease),
+                Acquired::AllTaken { .. } => None,
+            })
+            .collect();
+        let nodes: HashSet<_> = granted.iter().map(|lease| lease.node).collect();
+        assert_eq!(
+            (granted.len(), nodes.len()),
+            (NODES as usize, granted.len())
+        );
+        for lease in granted {
+            fresh.store.release(&lease, at(1_000)).await.unwrap();
+        }
+    }
 }

@@ -60,12 +60,12 @@ macro_rules! task_queue_conformance {
     };
 }
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{FutureExt, join};
 
-use super::Fresh;
+use super::{Fresh, ROUNDS};
 use crate::{
     ErrorKind,
     queue::{

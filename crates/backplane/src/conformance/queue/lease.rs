@@ -1,6 +1,7 @@
 use super::{
-    Bytes, Duration, Extended, Fresh, MINUTE, NO_DELAY, NewTask, OVER_A_SECOND, QueueStats, SECOND,
-    Settled, Settlement, TaskQueue, bury, enqueue, join, lease, payloads, retry, settle, stats,
+    Arc, BTreeSet, Bytes, Duration, Extended, Fresh, MINUTE, NO_DELAY, NewTask, OVER_A_SECOND,
+    QueueStats, ROUNDS, SECOND, Settled, Settlement, TaskQueue, bury, enqueue, lease, payloads,
+    retry, settle, stats,
 };
 
 /// A lease tells how many times its task has been leased, and when it was enqueued.
@@ -16,12 +17,21 @@ pub async fn counts_attempts(fresh: &Fresh<dyn TaskQueue>) {
     }
 }
 
-/// A leased task is not leased again while its lease lasts.
+/// A leased task is not leased again while its lease lasts, however many workers ask at once.
 pub async fn a_lease_excludes_other_workers(fresh: &Fresh<dyn TaskQueue>) {
-    enqueue(fresh, [NewTask::new("a"), NewTask::new("b")]).await;
-    let (one, two) = join!(lease(fresh, 1), lease(fresh, 1));
-    assert_ne!(one[0].key.task, two[0].key.task);
-    assert_eq!(lease(fresh, 1).await, []);
+    for _ in 0..ROUNDS {
+        let tasks = enqueue(fresh, vec![NewTask::new("a"); 5]).await;
+        let worker =
+            |queue: Arc<dyn TaskQueue>, _| async move { queue.lease(1, MINUTE).await.unwrap() };
+        let mut leased = fresh.at_once(4, worker).await.concat();
+        leased.extend(lease(fresh, 9).await);
+        let distinct: BTreeSet<_> = leased.iter().map(|lease| lease.key.task).collect();
+        assert_eq!(distinct, tasks.into_iter().collect());
+        assert_eq!(leased.len(), distinct.len());
+        for lease in leased {
+            settle(fresh, &lease, Settlement::Ack).await;
+        }
+    }
 }
 
 /// A task whose lease has passed is due again, at the end of its lane's line.
