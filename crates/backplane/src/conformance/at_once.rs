@@ -7,7 +7,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -21,7 +21,7 @@ use futures::{
 use super::Fresh;
 
 /// How often a case repeats a race. On few cores most calls miss each other.
-pub const ROUNDS: u64 = 50;
+pub const ROUNDS: u64 = 200;
 
 impl<T: ?Sized + Send + Sync + 'static> Fresh<T> {
     /// Makes `count` calls to the subject [`at_once`], each told its number from 0 on.
@@ -63,10 +63,13 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     let calls: Vec<_> = calls.into_iter().collect();
-    let start = Arc::new(Start::of(calls.len()));
+    let (start, threads) = (Arc::new(Start::default()), calls.len());
     let running: Vec<_> = calls
         .into_iter()
-        .map(|call| run(call, Arc::clone(&start)))
+        .map(|call| {
+            let start = Arc::clone(&start);
+            run(call, move || start.wait(threads))
+        })
         .collect();
     let mut answers = Vec::with_capacity(running.len());
     for (ended, thread) in running {
@@ -81,14 +84,17 @@ where
 }
 
 /// Begins a call on a thread of its own, and tells without blocking when it has ended.
-fn run<F>(call: F, start: Arc<Start>) -> (oneshot::Receiver<()>, thread::JoinHandle<F::Output>)
+fn run<F>(
+    call: F,
+    start: impl FnOnce() + Send + 'static,
+) -> (oneshot::Receiver<()>, thread::JoinHandle<F::Output>)
 where
     F: Future<Output: Send> + Send + 'static,
 {
     let host = HOST.with_borrow(Clone::clone);
     let (end, ended) = oneshot::channel();
     let thread = thread::spawn(move || {
-        start.wait();
+        start();
         let answer = host.block_on(call);
         drop(end);
         answer
@@ -144,30 +150,38 @@ impl fmt::Debug for Host {
     }
 }
 
-/// A line from which all threads start together. They spin: whoever has to be woken is late.
+/// A line from which all threads start together. They spin, since whoever has to be woken is late,
+/// and the last to arrive lets them go when it has seen that another is running at that instant.
+#[derive(Default)]
 struct Start {
-    threads: usize,
     arrived: AtomicUsize,
+    /// How often those who wait have looked.
+    looks: AtomicUsize,
+    gone: AtomicBool,
 }
 
 impl Start {
-    const fn of(threads: usize) -> Self {
-        Self {
-            threads,
-            arrived: AtomicUsize::new(0),
+    fn wait(&self, threads: usize) {
+        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 < threads {
+            return spin_until(|| {
+                self.looks.fetch_add(1, Ordering::Relaxed);
+                self.gone.load(Ordering::Acquire)
+            });
         }
+        let before = self.looks.load(Ordering::Relaxed);
+        spin_until(|| threads == 1 || self.looks.load(Ordering::Relaxed) != before);
+        self.gone.store(true, Ordering::Release);
     }
+}
 
-    fn wait(&self) {
-        self.arrived.fetch_add(1, Ordering::AcqRel);
-        for spins in 1_u32.. {
-            if self.arrived.load(Ordering::Acquire) >= self.threads {
-                return;
-            }
-            hint::spin_loop();
-            if spins.is_multiple_of(64) {
-                thread::yield_now();
-            }
+fn spin_until(done: impl Fn() -> bool) {
+    for spins in 1_u32.. {
+        if done() {
+            return;
+        }
+        hint::spin_loop();
+        if spins.is_multiple_of(256) {
+            thread::yield_now();
         }
     }
 }

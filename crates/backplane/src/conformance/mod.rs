@@ -15,7 +15,9 @@ pub mod rate;
 
 pub use at_once::{ROUNDS, at_once, hosted};
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures::future::{Either, select};
 
 use crate::{Clock, ManualClock, SystemClock, Timestamp};
 
@@ -26,6 +28,14 @@ pub struct Fresh<T: ?Sized> {
     pub store: Arc<T>,
     /// The subject's time.
     pub time: TestTime,
+}
+
+impl<T: ?Sized> Fresh<T> {
+    /// Whether `call` waits: at its first poll on a manual clock, for a while on an engine's.
+    pub async fn keeps_waiting(&self, call: impl Future) -> bool {
+        let while_ = self.time.pass(Duration::from_millis(200));
+        matches!(select(pin!(call), pin!(while_)).await, Either::Right(_))
+    }
 }
 
 /// The time that a subject under test reads.
