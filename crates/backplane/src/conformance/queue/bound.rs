@@ -1,7 +1,7 @@
 use super::{
-    Admission, Cause, Duration, Enqueued, ErrorKind, Fresh, Lane, MAX_KEY, MAX_REASON, MINUTE,
-    NO_DELAY, NewTask, OVER_A_SECOND, Priority, QueueStats, SECOND, Settled, Settlement, TaskQueue,
-    admit, bury, bury_all, enqueue, lease, payloads, settle, stats,
+    Admission, Arc, Cause, Duration, Enqueued, ErrorKind, Fresh, Lane, MAX_KEY, MAX_REASON, MINUTE,
+    NO_DELAY, NewTask, OVER_A_SECOND, Priority, QueueStats, ROUNDS, SECOND, Settled, Settlement,
+    TaskQueue, admit, bury, bury_all, enqueue, lease, payloads, settle, stats,
 };
 
 /// A call that does not fit as a whole adds nothing, and says when to ask again.
@@ -99,6 +99,47 @@ pub async fn a_refused_call_takes_no_key(fresh: &Fresh<dyn TaskQueue>) {
     let full_of_duplicates = [&keyed[..1], &keyed[..1]].concat();
     let known = Admission::Known(admitted[0].task());
     assert_eq!(admit(fresh, &full_of_duplicates).await, [known; 2]);
+}
+
+/// Of calls under one key at the same time one adds its task, and the others name it.
+pub async fn concurrent_calls_under_one_key_add_one_task(fresh: &Fresh<dyn TaskQueue>) {
+    for round in 0..ROUNDS {
+        let add = move |queue: Arc<dyn TaskQueue>, n: usize| async move {
+            let task = NewTask::new(n.to_string()).with_key(round.to_string());
+            match queue.enqueue(&[task]).await.unwrap() {
+                Enqueued::Accepted(admitted) => admitted[0],
+                Enqueued::Full { .. } => panic!("there is room"),
+            }
+        };
+        let admitted = fresh.at_once(4, add).await;
+        let leased = lease(fresh, 9).await;
+        assert_eq!(leased.len(), 1);
+        let task = leased[0].key.task;
+        let (new, known) = (Admission::New(task), Admission::Known(task));
+        assert_eq!(admitted.iter().filter(|one| **one == new).count(), 1);
+        assert_eq!(admitted.iter().filter(|one| **one == known).count(), 3);
+        settle(fresh, &leased[0], Settlement::Ack).await;
+    }
+}
+
+/// Calls at the same time never get more room between them than there is.
+pub async fn concurrent_calls_share_the_room(fresh: &Fresh<dyn TaskQueue>) {
+    enqueue(fresh, vec![NewTask::new("a"); 13]).await;
+    for _ in 0..ROUNDS {
+        let add = |queue: Arc<dyn TaskQueue>, _| async move {
+            let two = vec![NewTask::new("b"); 2];
+            queue.enqueue(&two).await.unwrap()
+        };
+        let mut added = fresh.at_once(4, add).await;
+        added.retain(|answer| matches!(answer, Enqueued::Accepted(_)));
+        assert_eq!(added.len(), 1, "there is room for three");
+        assert_eq!(stats(fresh).await.ready, 15);
+        let Enqueued::Accepted(admitted) = added.remove(0) else {
+            unreachable!("the others were taken out");
+        };
+        let tasks: Vec<_> = admitted.into_iter().map(Admission::task).collect();
+        fresh.store.discard(&tasks).await.unwrap();
+    }
 }
 
 /// Purging a lane leaves nothing of it: no task, lease, dead letter or key; other lanes stay.

@@ -1,7 +1,7 @@
 use super::{
-    Bytes, Cause, Discarded, Fresh, Lane, NO_DELAY, NewTask, OVER_A_SECOND, QueueStats, SECOND,
-    Settled, Settlement, TaskId, TaskQueue, bury, bury_all, enqueue, in_lane_of_its_first_digit,
-    lease, payloads, retry, settle, stats,
+    Bytes, Cause, Discarded, Fresh, Lane, NO_DELAY, NewTask, OVER_A_SECOND, Priority, QueueStats,
+    SECOND, Settled, Settlement, TaskId, TaskQueue, bury, bury_all, enqueue,
+    in_lane_of_its_first_digit, lease, payloads, retry, settle, stats,
 };
 
 /// A failed task is not leased again before the delay of its retry has passed.
@@ -47,6 +47,33 @@ pub async fn a_continued_task_starts_afresh(fresh: &Fresh<dyn TaskQueue>) {
     assert_eq!(lease(fresh, 1).await, []);
     fresh.time.pass(OVER_A_SECOND).await;
     assert_eq!(payloads(&lease(fresh, 1).await), ["2"]);
+}
+
+/// A task that comes back, however it does, is leased before those of a lower priority.
+pub async fn a_task_that_comes_back_keeps_its_priority(fresh: &Fresh<dyn TaskQueue>) {
+    let high = NewTask::new("high").with_priority(Priority::High);
+    let again = Settlement::Continue {
+        payload: Bytes::from_static(b"high"),
+        delay: NO_DELAY,
+    };
+    let released = Settlement::Release { delay: NO_DELAY };
+    for settlement in [retry(NO_DELAY), released, again, bury("no")] {
+        enqueue(fresh, std::slice::from_ref(&high)).await;
+        let leased = lease(fresh, 1).await.remove(0);
+        enqueue(fresh, [NewTask::new("normal")]).await;
+        settle(fresh, &leased, settlement.clone()).await;
+        fresh.store.redrive(&[leased.key.task]).await.unwrap();
+        let leased = lease(fresh, 2).await;
+        assert_eq!(payloads(&leased), ["high", "normal"], "{settlement:?}");
+        for leased in leased {
+            settle(fresh, &leased, Settlement::Ack).await;
+        }
+    }
+    enqueue(fresh, [high]).await;
+    fresh.store.lease(1, SECOND).await.unwrap();
+    enqueue(fresh, [NewTask::new("normal")]).await;
+    fresh.time.pass(OVER_A_SECOND).await;
+    assert_eq!(payloads(&lease(fresh, 2).await), ["high", "normal"]);
 }
 
 /// A buried task is a dead letter with its reason and is not leased again.

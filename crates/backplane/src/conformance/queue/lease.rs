@@ -50,6 +50,8 @@ pub async fn a_stalled_worker_can_change_nothing(fresh: &Fresh<dyn TaskQueue>) {
     enqueue(fresh, [NewTask::new("a")]).await;
     let stalled = fresh.store.lease(1, SECOND).await.unwrap().remove(0);
     fresh.time.pass(OVER_A_SECOND).await;
+    let extended = fresh.store.extend(&[stalled.key], MINUTE).await.unwrap();
+    assert_eq!(extended, [Extended::Lost]);
     assert_eq!(
         settle(fresh, &stalled, Settlement::Ack).await,
         Settled::Lost
@@ -107,6 +109,28 @@ pub async fn extending_keeps_a_lease(fresh: &Fresh<dyn TaskQueue>) {
     fresh.time.pass(OVER_A_SECOND).await;
     assert_eq!(lease(fresh, 1).await, []);
     assert_eq!(settle(fresh, &leased, Settlement::Ack).await, Settled::Done);
+}
+
+/// A lost lease in a batch that is extended does not keep the others from lasting for the new time.
+pub async fn extends_each_lease_by_itself(fresh: &Fresh<dyn TaskQueue>) {
+    enqueue(fresh, ["a", "b", "c"].map(NewTask::new)).await;
+    let leased = fresh.store.lease(3, SECOND).await.unwrap();
+    settle(fresh, &leased[1], Settlement::Ack).await;
+    let batch = [0, 1, 0, 2].map(|at: usize| leased[at].key);
+    let extended = fresh.store.extend(&batch, MINUTE).await.unwrap();
+    let expected = [
+        Extended::Held,
+        Extended::Lost,
+        Extended::Held,
+        Extended::Held,
+    ];
+    assert_eq!(extended, expected);
+    assert_eq!(fresh.store.extend(&[], MINUTE).await.unwrap(), []);
+    fresh.time.pass(OVER_A_SECOND).await;
+    assert_eq!(lease(fresh, 1).await, []);
+    for held in [&leased[0], &leased[2]] {
+        assert_eq!(settle(fresh, held, Settlement::Ack).await, Settled::Done);
+    }
 }
 
 /// A lost lease in a batch of settlements does not keep the others from being settled, and the
