@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     ErrorKind,
-    conformance::{Fresh, ROUNDS},
+    conformance::{Fresh, ROUNDS, TestTime},
     rate::{Decision, MAX_KEY_BYTES, Quota, RateLimiter},
 };
 
@@ -24,11 +24,13 @@ macro_rules! rate_conformance {
                 burst_passes_at_once,
                 more_than_the_burst_waits,
                 waiting_as_told_is_enough,
+                what_was_used_comes_back_bit_by_bit,
                 idle_time_saves_up_no_more_than_the_burst,
                 a_cost_counts_as_many,
                 a_refused_cost_takes_nothing,
                 a_cost_above_the_burst_never_passes,
                 a_cost_of_zero_only_asks,
+                a_cost_of_zero_is_allowed_whatever_is_owed,
                 keys_do_not_share,
                 keys_are_any_bytes,
                 a_key_over_the_limit_is_invalid,
@@ -89,6 +91,33 @@ pub async fn waiting_as_told_is_enough(fresh: &Fresh<dyn RateLimiter>) {
     assert!(check(fresh, b"key", quota, 1).await.is_allowed());
 }
 
+/// A quota comes back evenly, and a check waits for as much of it as it asks for.
+pub async fn what_was_used_comes_back_bit_by_bit(fresh: &Fresh<dyn RateLimiter>) {
+    let quota = Quota::new(20, Duration::from_secs(2)).unwrap();
+    let one = Duration::from_millis(100);
+    assert_eq!(check(fresh, b"key", quota, 20).await, allowed(0));
+    for cost in [1, 3] {
+        let decision = check(fresh, b"key", quota, cost).await;
+        let Decision::Limited { retry_after } = decision else {
+            panic!("{decision:?}");
+        };
+        assert!(retry_after <= cost * one, "{retry_after:?}");
+        assert!(retry_after + one > cost * one || is_engine(fresh));
+    }
+    fresh.time.pass(5 * one).await;
+    let decision = check(fresh, b"key", quota, 0).await;
+    let Decision::Allowed { remaining } = decision else {
+        panic!("{decision:?}");
+    };
+    assert!(remaining == 5 || is_engine(fresh) && (5..15).contains(&remaining));
+    assert!(check(fresh, b"key", quota, 5).await.is_allowed());
+}
+
+/// Whether time passes that no case has let pass.
+const fn is_engine(fresh: &Fresh<dyn RateLimiter>) -> bool {
+    !matches!(fresh.time, TestTime::Manual(_))
+}
+
 /// A key that rests for longer than its quota takes to refill holds the burst and no more.
 pub async fn idle_time_saves_up_no_more_than_the_burst(fresh: &Fresh<dyn RateLimiter>) {
     let quick = Quota::new(100, Duration::from_secs(1))
@@ -140,6 +169,14 @@ pub async fn a_cost_of_zero_only_asks(fresh: &Fresh<dyn RateLimiter>) {
     }
     assert_eq!(check(fresh, b"key", hourly(2), 2).await, allowed(0));
     assert_eq!(check(fresh, b"key", hourly(2), 0).await, allowed(0));
+}
+
+/// A cost of zero is allowed also where more was used than the burst it is checked against.
+pub async fn a_cost_of_zero_is_allowed_whatever_is_owed(fresh: &Fresh<dyn RateLimiter>) {
+    assert_eq!(check(fresh, b"key", hourly(10), 10).await, allowed(0));
+    let smaller = hourly(10).with_burst(3).unwrap();
+    assert_eq!(check(fresh, b"key", smaller, 0).await, allowed(0));
+    assert!(!check(fresh, b"key", smaller, 1).await.is_allowed());
 }
 
 /// What one key uses is not missing from another.
