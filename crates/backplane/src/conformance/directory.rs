@@ -30,18 +30,21 @@ macro_rules! directory_conformance {
             refuses_more_nodes_and_services_than_fit,
             rejects_what_breaks_the_limits,
             tells_at_once_what_was_missed,
+            tells_at_once_of_an_epoch_that_is_not_reached,
             tells_whoever_waits_of_a_join,
             tells_whoever_waits_of_a_lease_that_passed,
             a_watch_begins_with_the_present,
+            concurrent_joins_of_one_name_leave_one_member,
+            concurrent_joins_share_the_room,
         );
     };
 }
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, StreamExt, join};
+use futures::{StreamExt, join};
 
-use super::Fresh;
+use super::{Fresh, ROUNDS};
 use crate::{
     ErrorKind,
     directory::{
@@ -295,11 +298,23 @@ pub async fn tells_at_once_what_was_missed(fresh: &Fresh<dyn Directory>) {
     assert_eq!(names(&changed), ["a", "b"]);
 }
 
+/// Whoever asks with an epoch that the service has not reached, as of a directory that was lost, gets
+/// the present view at once.
+pub async fn tells_at_once_of_an_epoch_that_is_not_reached(fresh: &Fresh<dyn Directory>) {
+    join(fresh, node("a", 1), MINUTE).await;
+    let present = view(fresh).await;
+    for since in [present.epoch.get() + 1, u64::MAX] {
+        let since = ViewEpoch::new(since);
+        let changed = fresh.store.changed("chat", since).await.unwrap();
+        assert_eq!(changed, present);
+    }
+}
+
 /// Whoever waits for a change learns of a join, and not before it.
 pub async fn tells_whoever_waits_of_a_join(fresh: &Fresh<dyn Directory>) {
     let before = view(fresh).await.epoch;
     let unchanged = fresh.store.changed("chat", before);
-    assert!(unchanged.now_or_never().is_none());
+    assert!(fresh.keeps_waiting(unchanged).await);
     let wait = fresh.store.changed("chat", before);
     let (changed, _) = join!(wait, join(fresh, node("a", 1), MINUTE));
     assert_eq!(names(&changed.unwrap()), ["a"]);
@@ -320,12 +335,53 @@ pub async fn a_watch_begins_with_the_present(fresh: &Fresh<dyn Directory>) {
     let mut watch = fresh.store.watch("chat");
     let first = watch.next().await.unwrap().unwrap();
     assert_eq!(names(&first), ["a"]);
-    assert!(watch.next().now_or_never().is_none());
+    assert!(fresh.keeps_waiting(watch.next()).await);
     join(fresh, node("b", 1), MINUTE).await;
     join(fresh, node("c", 1), MINUTE).await;
     let second = watch.next().await.unwrap().unwrap();
     assert_eq!(names(&second), ["a", "b", "c"]);
     assert!(second.epoch > first.epoch);
+}
+
+/// Of joins under one name at the same time the last membership alone is held.
+pub async fn concurrent_joins_of_one_name_leave_one_member(fresh: &Fresh<dyn Directory>) {
+    for _ in 0..ROUNDS {
+        let call = |directory: Arc<dyn Directory>, _| async move {
+            let joined = directory.join("chat", node("a", 1), MINUTE).await;
+            match joined.unwrap() {
+                Joined::Member(membership) => membership,
+                refused => panic!("may join, but {refused:?}"),
+            }
+        };
+        let mut memberships = fresh.at_once(4, call).await;
+        assert_eq!(names(&view(fresh).await), ["a"]);
+        memberships.sort_by_key(|membership| membership.token);
+        assert!(memberships.is_sorted_by(|a, b| a.token < b.token));
+        let last = memberships.remove(3);
+        for lost in &memberships {
+            assert_lost(fresh, lost).await;
+        }
+        assert_eq!(fresh.store.leave(&last).await.unwrap(), Tenure::Held);
+    }
+}
+
+/// Of joins at the same time as many succeed as there is room for, and the others are told so.
+pub async fn concurrent_joins_share_the_room(fresh: &Fresh<dyn Directory>) {
+    for _ in 0..ROUNDS {
+        let call = |directory: Arc<dyn Directory>, n: usize| async move {
+            let joining = node(["a", "b", "c", "d", "e"][n], 1);
+            directory.join("chat", joining, MINUTE).await.unwrap()
+        };
+        let joined = fresh.at_once(5, call).await;
+        let full = joined.iter().filter(|one| **one == Joined::Full);
+        assert_eq!(full.count(), 2);
+        assert_eq!(view(fresh).await.nodes.len(), 3);
+        for one in joined {
+            if let Joined::Member(membership) = one {
+                assert_eq!(fresh.store.leave(&membership).await.unwrap(), Tenure::Held);
+            }
+        }
+    }
 }
 
 fn node(name: &str, incarnation: u64) -> Node {
