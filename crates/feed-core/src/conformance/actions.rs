@@ -5,6 +5,10 @@
     reason = "a case panics to fail"
 )]
 
+mod race;
+
+pub use race::*;
+
 /// One test per guarantee of [`Actions`](crate::Actions) and [`Counters`](crate::Counters), over the
 /// empty pair that `$fresh` makes, with room for 1,000 actions.
 #[macro_export]
@@ -23,8 +27,9 @@ macro_rules! actions_conformance {
             acted_answers_in_the_order_asked,
             awkward_ids_are_exact,
             retries_leave_counts_exact,
-            concurrent_likes_count_once_each,
+            the_author_of_the_first_action_counts_for_all,
             replies_and_reposts_are_withdrawn_by_their_items,
+            what_one_item_did_is_answered_by_kind_and_post,
             withdrawing_items_leaves_likes_and_others_alone,
             a_forgotten_post_has_no_counts_and_nobody_acted_on_it,
             forgets_in_slices,
@@ -33,15 +38,16 @@ macro_rules! actions_conformance {
             erases_in_slices,
             erasing_leaves_others_alone,
             erasing_takes_along_what_was_done_to_ones_posts,
+            concurrent_likes_count_once_each,
+            concurrent_reposts_by_one_user_are_one,
+            counts_are_exact_whatever_happens_at_once,
         );
     };
 }
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use futures::future::join_all;
-
-use super::{Fresh, awkward_ids};
+use super::{Fresh, ROUNDS, awkward_ids};
 use crate::{Action, ActionKind, Actions, Counters, Counts, Entry, PostId, Recorded, UserId};
 
 /// Sets of actions, and the counters that show their sizes.
@@ -199,6 +205,23 @@ pub async fn a_batch_takes_effect_in_the_order_given(fresh: &Fresh<Subject>) {
     assert_eq!(subject.counts(POST).await, [0, 0, 1]);
 }
 
+/// A post's author is who the first action on it named, for what is answered and for erasing.
+pub async fn the_author_of_the_first_action_counts_for_all(fresh: &Fresh<Subject>) {
+    let subject = &fresh.store;
+    let wrong = UserId::new(77);
+    subject.record(like(BOB, POST)).await;
+    subject.record(repost(BOB, 30)).await;
+    let mistaken = Action::reply(ANN, Entry::original(POST, wrong), PostId::new(20));
+    assert_eq!(subject.record(mistaken).await, Recorded::New);
+    assert_eq!(subject.actions.erase(wrong, 9).await.unwrap(), 0);
+    let items = [mistaken.item];
+    let withdrawn = subject.actions.withdraw_items(ANN, &items).await.unwrap();
+    assert_eq!(withdrawn, [reply(ANN, 20)]);
+    subject.record(mistaken).await;
+    assert_eq!(subject.actions.erase(CAT, 9).await.unwrap(), 3);
+    assert_eq!(subject.counts(POST).await, [0; 3]);
+}
+
 /// What was withdrawn is gone, and can be done again.
 pub async fn withdrawing_takes_back_once(fresh: &Fresh<Subject>) {
     let subject = &fresh.store;
@@ -303,16 +326,6 @@ pub async fn retries_leave_counts_exact(fresh: &Fresh<Subject>) {
     }
 }
 
-/// Of likes at the same time each user's counts once, and exactly one of each user's is new.
-pub async fn concurrent_likes_count_once_each(fresh: &Fresh<Subject>) {
-    let subject = &fresh.store;
-    let actors = (0..30).map(|n| UserId::new(n % 3));
-    let answers = join_all(actors.map(|actor| subject.record(like(actor, POST)))).await;
-    let new = answers.iter().filter(|&&answer| answer == Recorded::New);
-    assert_eq!(new.count(), 3);
-    assert_eq!(subject.counts(POST).await, [3, 0, 0]);
-}
-
 /// A reply or a repost is taken back by its item alone, and answered as it was recorded.
 pub async fn replies_and_reposts_are_withdrawn_by_their_items(fresh: &Fresh<Subject>) {
     let subject = &fresh.store;
@@ -331,6 +344,29 @@ pub async fn replies_and_reposts_are_withdrawn_by_their_items(fresh: &Fresh<Subj
     assert_eq!(subject.counts(OTHER).await, [0; 3]);
     assert_eq!(subject.acted(ANN, ActionKind::Reply, POST).await, None);
     assert_eq!(subject.record(repost(ANN, 22)).await, Recorded::New);
+}
+
+/// Of what one item did, the replies are answered before the reposts, and each kind by post.
+pub async fn what_one_item_did_is_answered_by_kind_and_post(fresh: &Fresh<Subject>) {
+    let subject = &fresh.store;
+    let item = PostId::new(20);
+    let reply_to = |post| Action::reply(ANN, Entry::original(post, CAT), item);
+    let answered = [
+        reply_to(PostId::new(9)),
+        reply_to(POST),
+        reply_to(OTHER),
+        repost_of(ANN, POST, 20),
+        repost_of(ANN, OTHER, 20),
+    ];
+    for made in [4, 1, 3, 0, 2] {
+        subject.record(answered[made]).await;
+    }
+    let later = reply(ANN, 21);
+    subject.record(later).await;
+    let items = [item, later.item, item];
+    let withdrawn = subject.actions.withdraw_items(ANN, &items).await.unwrap();
+    assert_eq!(withdrawn[..5], answered);
+    assert_eq!(withdrawn[5..], [later]);
 }
 
 /// Withdrawing by items leaves likes, other items and what others did.

@@ -20,16 +20,16 @@ macro_rules! activity_conformance {
             concurrent_marks_leave_the_newest,
             visits_posts_and_markers_are_apart,
             an_erased_viewer_is_a_stranger,
+            concurrent_notes_and_marks_all_take_effect,
         );
     };
 }
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use backplane::Timestamp;
-use futures::future::join_all;
 
-use super::{Fresh, awkward_ids};
+use super::{Fresh, ROUNDS, awkward_ids};
 use crate::{Activity, Habit, PostId, Rhythm, UserId};
 
 const ANN: UserId = UserId::new(1);
@@ -61,11 +61,21 @@ pub async fn the_first_time_has_no_rate(fresh: &Fresh<dyn Activity>) {
     assert_eq!(visits(activity, ANN).await, Some(Rhythm::first(NOON)));
 }
 
-/// After every note, near or far, a user's rhythm is what [`Rhythm::again`] makes of it.
+/// After every note, near or far, a user's rhythm is what [`Rhythm::again`] makes of it, for each
+/// habit by itself.
 pub async fn counts_times_as_the_core_does(fresh: &Fresh<dyn Activity>) {
     let activity = &*fresh.store;
+    for habit in [Habit::Visit, Habit::Post] {
+        let expected = note_often(activity, habit).await;
+        activity.note(habit, &[BOB], NOON).await.unwrap();
+        let rhythms = activity.rhythms(habit, &[ANN, BOB]).await.unwrap();
+        assert_eq!(rhythms, [Some(expected), Some(Rhythm::first(NOON))]);
+    }
+}
+
+async fn note_often(activity: &dyn Activity, habit: Habit) -> Rhythm {
     let mut expected = Rhythm::first(NOON);
-    activity.note(Habit::Visit, &[ANN], NOON).await.unwrap();
+    activity.note(habit, &[ANN], NOON).await.unwrap();
     let steps = [
         0,
         1,
@@ -82,11 +92,13 @@ pub async fn counts_times_as_the_core_does(fresh: &Fresh<dyn Activity>) {
         let at = expected.last.saturating_add(Duration::from_millis(step));
         expected = expected.again(at);
         for _ in 0..2 {
-            activity.note(Habit::Visit, &[ANN], at).await.unwrap();
-            assert_eq!(visits(activity, ANN).await, Some(expected));
+            activity.note(habit, &[ANN], at).await.unwrap();
+            let rhythms = activity.rhythms(habit, &[ANN]).await.unwrap();
+            assert_eq!(rhythms, [Some(expected)]);
         }
     }
     assert!(expected.per_day_milli > 0);
+    expected
 }
 
 /// A note from before the last one, as a retry may bring it, changes nothing.
@@ -132,17 +144,6 @@ pub async fn a_marker_never_moves_back(fresh: &Fresh<dyn Activity>) {
     assert_eq!(activity.marker(BOB).await.unwrap().get(), 5);
 }
 
-/// Of marks at the same time the newest stays, and each answer is at or above its own.
-pub async fn concurrent_marks_leave_the_newest(fresh: &Fresh<dyn Activity>) {
-    let activity = &*fresh.store;
-    let posts = (0_u64..20).map(|n| n * 7 % 20);
-    let marks = posts.map(|post| async move { (post, mark(activity, ANN, post).await) });
-    for (post, answer) in join_all(marks).await {
-        assert!((post..20).contains(&answer));
-    }
-    assert_eq!(activity.marker(ANN).await.unwrap().get(), 19);
-}
-
 /// Marking is no visit, a visit no post, and neither moves a marker.
 pub async fn visits_posts_and_markers_are_apart(fresh: &Fresh<dyn Activity>) {
     let activity = &*fresh.store;
@@ -177,4 +178,41 @@ pub async fn an_erased_viewer_is_a_stranger(fresh: &Fresh<dyn Activity>) {
     assert_eq!(visits(activity, BOB).await, Some(Rhythm::first(NOON)));
     assert_eq!(activity.marker(BOB).await.unwrap().get(), 9);
     assert_eq!(mark(activity, ANN, 3).await, 3);
+}
+
+/// Of marks at the same time the newest stays, and each answer is at or above its own.
+pub async fn concurrent_marks_leave_the_newest(fresh: &Fresh<dyn Activity>) {
+    let activity = &*fresh.store;
+    for round in 0..ROUNDS {
+        let move_on = move |activity: Arc<dyn Activity>, n| async move {
+            let post = round * 4 + [3, 1, 4, 2][n];
+            (post, mark(&*activity, ANN, post).await)
+        };
+        let newest = round * 4 + 4;
+        for (post, answer) in fresh.at_once(4, move_on).await {
+            assert!((post..=newest).contains(&answer));
+        }
+        assert_eq!(activity.marker(ANN).await.unwrap().get(), newest);
+    }
+}
+
+/// Notes and marks of one user at the same time all take effect, and the newest note stands.
+pub async fn concurrent_notes_and_marks_all_take_effect(fresh: &Fresh<dyn Activity>) {
+    let activity = &*fresh.store;
+    let later = NOON.saturating_add(Duration::from_secs(3_600));
+    for user in (0..ROUNDS).map(|round| UserId::new(100 + round)) {
+        let call = move |activity: Arc<dyn Activity>, n| async move {
+            match n {
+                0 => activity.note(Habit::Visit, &[user], NOON).await.unwrap(),
+                1 => activity.note(Habit::Visit, &[user], later).await.unwrap(),
+                2 => activity.note(Habit::Post, &[user], NOON).await.unwrap(),
+                _ => assert_eq!(mark(&*activity, user, 9).await, 9),
+            }
+        };
+        fresh.at_once(4, call).await;
+        assert_eq!(visits(activity, user).await.unwrap().last, later);
+        let posts = activity.rhythms(Habit::Post, &[user]).await.unwrap();
+        assert_eq!(posts, [Some(Rhythm::first(NOON))]);
+        assert_eq!(activity.marker(user).await.unwrap().get(), 9);
+    }
 }

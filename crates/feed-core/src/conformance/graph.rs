@@ -6,10 +6,12 @@
 )]
 
 mod erase;
+mod race;
 mod relation;
 mod route;
 
 pub use erase::*;
+pub use race::*;
 pub use relation::*;
 pub use route::*;
 
@@ -31,14 +33,12 @@ macro_rules! graph_conformance {
             authors_are_pushed_unless_routed,
             an_author_route_reaches_all_followers_and_nobody_else,
             a_stale_stamp_routes_no_author,
-            of_two_routes_decided_on_one_sight_one_is_set,
             followers_come_in_pages_ascending,
             a_walk_meets_every_lasting_follower_once,
             awkward_ids_are_exact,
             circles_answer_in_the_order_asked,
             a_circle_that_was_handed_out_stays_as_it_was,
             degrees_count_edges,
-            concurrent_follows_make_one_edge,
             a_block_hides_in_both_directions,
             two_blocks_are_lifted_one_by_one,
             a_mute_hides_in_one_direction,
@@ -50,15 +50,19 @@ macro_rules! graph_conformance {
             erases_lists_and_memberships,
             erases_the_route_of_an_author,
             an_erased_user_can_begin_again,
+            concurrent_follows_make_one_edge,
+            concurrent_follows_of_different_users_are_all_made,
+            an_edge_that_comes_and_goes_at_once_is_at_both_ends_or_none,
+            of_routes_decided_on_one_sight_one_is_set,
+            a_relation_that_comes_and_goes_at_once_is_of_both_or_none,
+            concurrent_lists_are_not_mixed,
         );
     };
 }
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use futures::{future::join_all, join};
-
-use super::{Fresh, awkward_ids};
+use super::{Fresh, ROUNDS, awkward_ids};
 use crate::{
     Circle, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, ListId, PostId,
     Route, RouteStamp, UserId,
@@ -341,18 +345,4 @@ pub async fn degrees_count_edges(fresh: &Fresh<dyn Graph>) {
         degrees,
         [bob, degree(0, 0), degree(1, 2), degree(1, 1), bob]
     );
-}
-
-/// Of follows of one edge at the same time, exactly one adds it.
-pub async fn concurrent_follows_make_one_edge(fresh: &Fresh<dyn Graph>) {
-    let graph = &*fresh.store;
-    let settings = EdgeSettings::default();
-    let follows = (0..20).map(|_| graph.follow(ANN, BOB, settings));
-    let answers = join_all(follows).await;
-    let added = answers
-        .iter()
-        .filter(|one| matches!(one, Ok(Followed::Added(_))));
-    assert_eq!(added.count(), 1);
-    assert_eq!(degree(graph, BOB).await, (1, 0));
-    assert_eq!(degree(graph, ANN).await, (0, 1));
 }

@@ -11,7 +11,7 @@ pub mod shared_cache;
 pub mod timeline;
 
 pub use backplane::{
-    conformance::{Fresh, TestTime},
+    conformance::{Fresh, ROUNDS, TestTime},
     conformance_cases,
 };
 

@@ -5,6 +5,16 @@
     reason = "a case panics to fail"
 )]
 
+mod body;
+mod key;
+mod race;
+mod retraction;
+
+pub use body::*;
+pub use key::*;
+pub use race::*;
+pub use retraction::*;
+
 /// One test per guarantee of [`Outbox`](crate::Outbox), over the empty outbox that `$fresh` makes:
 /// with room for 2,000 posts, and for 100 keys and retractions of each author.
 #[macro_export]
@@ -19,7 +29,8 @@ macro_rules! outbox_conformance {
             another_authors_key_is_another_key,
             a_refused_item_takes_no_key,
             a_key_outlives_its_post,
-            concurrent_retries_store_one_post,
+            keys_are_told_apart_to_the_last_byte,
+            a_body_may_be_empty,
             a_revision_replaces_the_body_and_raises_the_version,
             only_the_author_revises,
             a_retracted_post_cannot_be_revised,
@@ -27,6 +38,7 @@ macro_rules! outbox_conformance {
             retracting_again_changes_nothing,
             only_the_author_retracts,
             a_retraction_beats_a_late_append,
+            no_retraction_is_forgotten_for_lack_of_room,
             merges_in_both_directions,
             the_merge_leaves_no_nearer_entry_out,
             a_busy_author_is_not_cut_short,
@@ -39,15 +51,22 @@ macro_rules! outbox_conformance {
             heads_are_the_newest_live_posts,
             erases_in_slices,
             an_erased_post_can_be_published_anew,
+            erasing_forgets_retractions_however_many,
             erasing_leaves_others_alone,
+            concurrent_retries_store_one_post,
+            concurrent_appends_of_one_post_store_one_body,
+            concurrent_revisions_have_versions_of_their_own,
+            concurrent_retractions_remove_once,
+            a_retraction_beats_an_append_beside_it,
         );
     };
 }
 
-use bytes::Bytes;
-use futures::future::join_all;
+use std::sync::Arc;
 
-use super::{Fresh, awkward_ids};
+use bytes::Bytes;
+
+use super::{Fresh, ROUNDS, awkward_ids};
 use crate::{
     Appended, Entry, IdempotencyKey, Outbox, Post, PostId, PostState, Publication, Retracted,
     Revised, Seek, UserId,
@@ -228,23 +247,6 @@ pub async fn a_key_outlives_its_post(fresh: &Fresh<dyn Outbox>) {
     let published = outbox.published(ANN, &key("k")).await.unwrap();
     assert_eq!(published, Some(post(7)));
     assert_eq!(latest(outbox, &[ANN], Seek::Newest, 9).await, []);
-}
-
-/// Of attempts under one key at the same time, one is stored and all others name it.
-pub async fn concurrent_retries_store_one_post(fresh: &Fresh<dyn Outbox>) {
-    let outbox = &*fresh.store;
-    let attempts = (10..30).map(|raw| append(outbox, item(ANN, raw).with_key(key("k"))));
-    let answers = join_all(attempts).await;
-    let stored = latest(outbox, &[ANN], Seek::Newest, 99).await;
-    assert_eq!(stored.len(), 1);
-    for (raw, answer) in (10..30).zip(answers) {
-        let expected = if raw == stored[0] {
-            Appended::Stored
-        } else {
-            Appended::Duplicate(post(stored[0]))
-        };
-        assert_eq!(answer, expected);
-    }
 }
 
 /// Each revision replaces the body and raises the version by one; the entry stays, and what it answers.

@@ -30,12 +30,11 @@ macro_rules! shared_cache_conformance {
     };
 }
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures::future::join_all;
 
-use super::Fresh;
+use super::{Fresh, ROUNDS};
 use crate::{CacheItem, SharedCache};
 
 /// Longer than any case takes.
@@ -210,13 +209,24 @@ pub async fn an_item_past_its_time_can_be_added(fresh: &Fresh<dyn SharedCache>) 
 
 /// Of several who add one key at the same time, one does, and all find its value.
 pub async fn concurrent_adds_have_one_winner(fresh: &Fresh<dyn SharedCache>) {
-    let cache = &*fresh.store;
-    let values = ["0", "1", "2", "3", "4", "5", "6", "7"];
-    let racing = values.map(|value| add(cache, "a", value, LONG));
-    let added = join_all(racing).await;
-    let winners: Vec<_> = (0..values.len()).filter(|&n| added[n]).collect();
-    assert_eq!(winners.len(), 1);
-    assert_eq!(get(cache, "a").await, Some(values[winners[0]].into()));
+    for round in 0..ROUNDS {
+        let key = Bytes::from(format!("key {round}"));
+        let asked = [key.clone()];
+        let call = move |cache: Arc<dyn SharedCache>, n: usize| {
+            let key = key.clone();
+            async move {
+                let item = CacheItem::new(key.clone(), n.to_string(), LONG).unwrap();
+                let added = cache.add_many(&[item]).await.unwrap()[0];
+                (added, cache.get_many(&[key]).await.unwrap().remove(0))
+            }
+        };
+        let answers = fresh.at_once(4, call).await;
+        assert_eq!(answers.iter().filter(|(added, _)| *added).count(), 1);
+        let winner = answers.iter().position(|(added, _)| *added);
+        let value = winner.map(|winner| Bytes::from(winner.to_string()));
+        assert!(answers.iter().all(|(_, found)| *found == value));
+        assert_eq!(fresh.store.get_many(&asked).await.unwrap(), [value]);
+    }
 }
 
 /// What was removed is not found, removing what is absent does nothing, and the key can be added.

@@ -7,15 +7,19 @@
 
 mod build;
 mod push;
+mod race;
 mod window;
 
 pub use build::*;
 pub use push::*;
+pub use race::*;
 pub use window::*;
+
+use std::sync::Arc;
 
 use backplane::Timestamp;
 
-use super::{Fresh, awkward_ids};
+use super::{Fresh, ROUNDS, awkward_ids};
 use crate::{
     BuildStart, BuildTicket, Entry, PostId, PushReport, Seek, TimelineState, TimelineStore, UserId,
 };
@@ -60,6 +64,7 @@ macro_rules! timeline_conformance {
             a_purge_takes_one_authors_entries,
             a_purge_of_many_is_a_purge_of_each,
             a_purge_of_a_stranger_takes_nothing,
+            a_purge_during_a_build_is_kept,
             a_merge_adds_older_entries,
             a_merge_does_not_reach_below_the_floor,
             a_merge_above_capacity_keeps_the_newest,
@@ -70,6 +75,12 @@ macro_rules! timeline_conformance {
             reposts_keep_their_origins,
             timelines_are_apart,
             awkward_ids_are_exact,
+            concurrent_changes_all_take_effect,
+            one_of_many_concurrent_builds_begins,
+            a_push_while_a_build_commits_is_kept,
+            concurrent_commits_take_effect_once,
+            a_drop_beats_whatever_happens_beside_it,
+            a_window_is_of_one_instant,
         );
     };
 }

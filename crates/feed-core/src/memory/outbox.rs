@@ -423,8 +423,12 @@ mod tests {
     const BOB: UserId = UserId::new(2);
 
     fn fresh() -> Fresh<dyn Outbox> {
+        let options = MemoryOutboxOptions::default()
+            .with_max_posts(2_000)
+            .with_keys_per_author(100)
+            .with_retractions_per_author(100);
         Fresh {
-            store: Arc::new(MemoryOutbox::default()),
+            store: Arc::new(MemoryOutbox::new(options)),
             time: TestTime::Manual(ManualClock::default()),
         }
     }

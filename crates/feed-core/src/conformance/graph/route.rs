@@ -1,6 +1,6 @@
 use super::{
     ANN, BOB, BTreeSet, CAT, DAN, EdgeRoute, Fresh, Graph, PostId, Route, circle, follow, follower,
-    followers, join, pulled, reroute, until,
+    followers, pulled, reroute, until,
 };
 
 /// Each route of an edge is what fanout finds and what readers go by, to the very post.
@@ -152,27 +152,4 @@ pub async fn a_stale_stamp_routes_no_author(fresh: &Fresh<dyn Graph>) {
     );
     let found = graph.author_route(BOB).await.unwrap();
     assert_eq!(found, (Route::Pull, second.unwrap()));
-}
-
-/// Of changes at the same time that go out from one stamp, exactly one is made.
-pub async fn of_two_routes_decided_on_one_sight_one_is_set(fresh: &Fresh<dyn Graph>) {
-    let graph = &*fresh.store;
-    let edge = follow(graph, ANN, BOB).await;
-    let (one, two) = join!(
-        reroute(graph, (ANN, BOB), edge, Route::Pull),
-        reroute(graph, (ANN, BOB), edge, Route::PUSH),
-    );
-    assert!(one.is_some() != two.is_some());
-    let found = follower(graph, ANN, BOB).await;
-    assert_eq!(Some(found.stamp), one.or(two));
-
-    let author = graph.author_route(BOB).await.unwrap().1;
-    let (one, two) = join!(
-        graph.route_author(BOB, author, Route::Pull),
-        graph.route_author(BOB, author, Route::Both),
-    );
-    let (one, two) = (one.unwrap(), two.unwrap());
-    assert!(one.is_some() != two.is_some());
-    let found = graph.author_route(BOB).await.unwrap();
-    assert_eq!(Some(found.1), one.or(two));
 }

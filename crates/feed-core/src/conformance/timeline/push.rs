@@ -256,6 +256,19 @@ pub async fn a_purge_of_a_stranger_takes_nothing(fresh: &Fresh<dyn TimelineStore
     assert_eq!(all(timelines, ANN).await, [7, 5]);
 }
 
+/// An author's entries that were pushed and purged while a build reads do not come with the build.
+pub async fn a_purge_during_a_build_is_kept(fresh: &Fresh<dyn TimelineStore>) {
+    let timelines = &*fresh.store;
+    let ticket = begin(timelines, ANN).await;
+    for (raw, author) in [(5, BOB), (6, CAT), (8, BOB)] {
+        let pushed = Entry::original(post(raw), author);
+        timelines.push_many(&[ANN], pushed).await.unwrap();
+    }
+    assert_eq!(timelines.purge_many(&[ANN], BOB).await.unwrap(), 2);
+    assert!(commit(timelines, ticket, [7], 0).await);
+    assert_eq!(all(timelines, ANN).await, [7, 6]);
+}
+
 /// A merge adds entries wherever they belong, each once, and says that the timeline was warm.
 pub async fn a_merge_adds_older_entries(fresh: &Fresh<dyn TimelineStore>) {
     let timelines = &*fresh.store;
