@@ -201,13 +201,15 @@ pub async fn releasing_twice_is_releasing_once(fresh: &Fresh<dyn NodeLeases>) {
 
 /// Concurrent acquires get different nodes, and as many as there are succeed.
 pub async fn concurrent_acquires_get_different_nodes(fresh: &Fresh<dyn NodeLeases>) {
-    let acquire = |leases: Arc<dyn NodeLeases>, _| async move {
-        leases.acquire(LONG, at(1_000)).await.unwrap()
+    let acquire_two = |leases: Arc<dyn NodeLeases>, _| async move {
+        let first = leases.acquire(LONG, at(1_000)).await.unwrap();
+        [first, leases.acquire(LONG, at(1_000)).await.unwrap()]
     };
     for _ in 0..ROUNDS {
-        let acquired = fresh.at_once(2 * NODES as usize, acquire).await;
+        let acquired = fresh.at_once(NODES as usize, acquire_two).await;
         let granted: Vec<_> = acquired
             .into_iter()
+            .flatten()
             .filter_map(|acquired| match acquired {
                 Acquired::Granted(lease) => Some(lease),
                 Acquired::AllTaken { .. } => None,
