@@ -90,6 +90,15 @@ impl MemoryBus {
     pub fn lose(&self, topic: &Topic) {
         self.shared.shards.restart(topic);
     }
+
+    /// Takes from every node the events that it has not read and tells it
+    /// [`Resubscribed`](crate::bus::BusEvent::Resubscribed) for each of its topics, as a connection
+    /// does that broke and was made again. Streams stay as they are.
+    pub fn cut(&self) {
+        for queue in self.shared.shards.nodes() {
+            queue.cut();
+        }
+    }
 }
 
 impl Default for MemoryBus {
@@ -365,11 +374,16 @@ mod tests {
         async fn lose(&self, topic: &Topic) {
             self.lose(topic);
         }
+
+        async fn cut(&self) {
+            self.cut();
+        }
     }
 
     fn small_bus() -> (MemoryBus, ManualClock) {
         let mut limits = BusLimits::new();
         limits.history = 20;
+        limits.page = 10;
         limits.queue = 50;
         limits.idempotency_keys = 10;
         limits.payload = 1_000;

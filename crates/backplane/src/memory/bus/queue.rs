@@ -75,6 +75,23 @@ impl EventQueue {
         state.waker.take()
     }
 
+    /// Loses what is queued, and says so for each topic.
+    pub(super) fn cut(&self) {
+        let mut state = self.state.lock();
+        if self.is_closed() {
+            return;
+        }
+        let renewed = |topic: &Topic| BusEvent::Resubscribed {
+            topic: topic.clone(),
+        };
+        state.events = state.topics.iter().map(renewed).collect();
+        state.bytes = 0;
+        state.dropped.clear();
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
     /// Notes a subscription; `false` if the queue is closed.
     pub(super) fn track(&self, topic: &Topic) -> bool {
         let mut state = self.state.lock();

@@ -1,14 +1,17 @@
 use std::{
     collections::{HashSet, VecDeque},
     hash::BuildHasher,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use fastrand::Rng;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::{MemoryBusOptions, stream::Stream};
+use super::{MemoryBusOptions, queue::EventQueue, stream::Stream};
 use crate::{Epoch, Topic, sync::Mutex};
 
 const SHARDS: u64 = 64;
@@ -119,6 +122,19 @@ impl Shards {
         if let Some(stream) = self.find(&mut shard.streams, topic) {
             stream.restart(epoch);
         }
+    }
+
+    /// Every node that subscribes to something.
+    pub(super) fn nodes(&self) -> Vec<Arc<EventQueue>> {
+        let mut nodes: Vec<Arc<EventQueue>> = Vec::new();
+        for shard in &self.split {
+            let shard = shard.lock();
+            let joined = shard.streams.iter().flat_map(Stream::nodes);
+            nodes.extend(joined.map(Arc::clone));
+            nodes.sort_by_key(Arc::as_ptr);
+            nodes.dedup_by_key(|node| Arc::as_ptr(node));
+        }
+        nodes
     }
 
     fn shard(&self, topic: &Topic) -> &Mutex<Shard> {

@@ -47,6 +47,10 @@ impl Stream {
         &self.topic
     }
 
+    pub(super) fn nodes(&self) -> &[Arc<EventQueue>] {
+        &self.nodes
+    }
+
     /// Delivers to `node` from here on.
     pub(super) fn join(&mut self, node: &Arc<EventQueue>, now: Duration) -> Position {
         self.touched = now;
