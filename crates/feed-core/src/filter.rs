@@ -39,8 +39,8 @@ impl Candidate {
     }
 }
 
-/// Keeps what one viewer may see: nothing that was retracted, nothing across a block, and in their
-/// own feeds nobody they mute and no reposts they hide.
+/// Keeps what one viewer may see: nothing that was retracted, nothing across a block, and but for the
+/// page of an author, which they chose to open, nobody they mute and no reposts they hide.
 ///
 /// Timelines and fanout may be late; this is asked on every read and is not.
 #[derive(Clone, Copy, Debug)]
@@ -101,19 +101,23 @@ impl<'a> Filter<'a> {
         if entry.author == circle.viewer() {
             return true;
         }
-        let listed = match self.scope {
+        let wanted = match self.scope {
             Scope::Home => {
-                (candidate.pulled || circle.follows(entry.author)) && !circle.mutes(entry.author)
+                (candidate.pulled || circle.follows(entry.author)) && self.is_wanted(&entry)
             }
-            Scope::List => !circle.mutes(entry.author),
+            Scope::List => self.is_wanted(&entry),
             Scope::Author(_) => true,
         };
+        wanted && !circle.blocks(entry.author)
+    }
+
+    /// Whether the viewer neither mutes the author of an entry nor hides what the author reposts.
+    fn is_wanted(&self, entry: &Entry) -> bool {
         let hides_reposts = || {
-            let settings = circle.settings(entry.author);
+            let settings = self.circle.settings(entry.author);
             settings.is_some_and(|edge| edge.hide_reposts)
         };
-        let unwanted = entry.is_repost() && hides_reposts();
-        listed && !unwanted && !circle.blocks(entry.author)
+        !self.circle.mutes(entry.author) && !(entry.is_repost() && hides_reposts())
     }
 
     /// Whether what an entry shows is still there, and by somebody the viewer may see.

@@ -259,7 +259,7 @@ impl World {
     /// Edits a post as an application does: the table first, then the feed.
     pub(crate) fn edit(&self, entry: Entry, version: u32, body: &str) {
         self.tables.set_post(entry, version, body);
-        let revised = self.outbox.revise(entry.author, entry.post, Bytes::new());
+        let revised = self.outbox.revise(entry.author, entry.post, b"");
         assert_eq!(revised, Revised::Stored(version));
     }
 

@@ -228,7 +228,7 @@ fn apply(outbox: &MemoryOutbox, model: &mut Model, op: &Op) -> Result<(), TestCa
         }
         Op::Revise(author, post, body) => {
             let expected = model.revise(*author, *post, body);
-            prop_assert_eq!(outbox.revise(*author, *post, body.clone()), expected);
+            prop_assert_eq!(outbox.revise(*author, *post, body), expected);
         }
         Op::Retract(author, post) => {
             let expected = model.retract(*author, *post);
