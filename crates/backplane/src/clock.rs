@@ -277,12 +277,16 @@ impl ManualClock {
         time.now = time.now.saturating_add(by);
         time.monotonic = time.monotonic.saturating_add(by);
         let monotonic = time.monotonic;
-        let due: Vec<_> = time
-            .sleepers
-            .extract_if(.., |_, (deadline, _)| *deadline <= monotonic)
-            .collect();
+        let mut due = Vec::new();
+        time.sleepers.retain(|_, (deadline, waker)| {
+            let sleeps_on = *deadline > monotonic;
+            if !sleeps_on {
+                due.push(waker.clone());
+            }
+            sleeps_on
+        });
         drop(time);
-        for (_, (_, waker)) in due {
+        for waker in due {
             waker.wake();
         }
     }
