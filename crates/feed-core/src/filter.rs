@@ -117,7 +117,8 @@ impl<'a> Filter<'a> {
             let settings = self.circle.settings(entry.author);
             settings.is_some_and(|edge| edge.hide_reposts)
         };
-        !self.circle.mutes(entry.author) && !(entry.is_repost() && hides_reposts())
+        let hidden = entry.is_repost() && hides_reposts();
+        !hidden && !self.circle.mutes(entry.author)
     }
 
     /// Whether what an entry shows is still there, and by somebody the viewer may see.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use backplane::queue::{Lease, LeaseKey, Settlement};
+use backplane::queue::{Lease, LeaseKey, Settled, Settlement};
 use fastrand::Rng;
 use futures::future::{Either, select};
 
@@ -52,9 +52,19 @@ impl Feed {
 
     /// Settles pieces together, for which a durable queue goes to its disk once.
     async fn settle(&self, done: &mut Vec<(LeaseKey, Settlement)>) -> Result<()> {
-        if !done.is_empty() {
-            self.parts.queue.settle(done).await?;
-            done.clear();
+        if done.is_empty() {
+            return Ok(());
+        }
+        let queue = &self.parts.queue;
+        let settled = queue.settle(done).await?;
+        let outcomes = done.drain(..).zip(settled);
+        let buried: Vec<_> = outcomes
+            .filter(|(_, settled)| *settled == Settled::Buried)
+            .map(|((key, _), _)| key.task)
+            .collect();
+        if !buried.is_empty() {
+            // The queue allows fewer attempts than the feed, and what it buries nobody would pull.
+            queue.redrive(&buried).await?;
         }
         Ok(())
     }

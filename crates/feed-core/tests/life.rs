@@ -7,16 +7,17 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use backplane::{memory::MemoryQueue, queue::QueueOptions};
 use feed_core::{
-    ActionKind, Entry, ErrorKind, FeedOptions, Habit, MemoryTimelines, NewPost, PageRequest,
-    PageSize, PageSource, PostId, PostState, PullAll, PushAll, Ranker, Result, TimelineState,
-    UserId,
+    ActionKind, Entry, Error, ErrorKind, FeedEvent, FeedEvents, FeedOptions, Habit,
+    MemoryTimelines, NewPost, PageRequest, PageSize, PageSource, PostId, PostState, PullAll,
+    PushAll, Ranker, Result, TimelineState, UserId,
 };
 use parking_lot::Mutex;
 
@@ -447,4 +448,48 @@ async fn an_edit_raises_the_version_and_moves_nothing() {
     assert_eq!(house.home(BOB, 20).await, [posts[1], posts[0]]);
     let post = house.feed.parts().outbox.posts(&posts[..1]).await.unwrap();
     assert_eq!(post[0].as_ref().unwrap().body, "best");
+}
+
+/// Fails so often.
+#[derive(Debug)]
+struct Hoarse(AtomicU32);
+
+#[async_trait]
+impl FeedEvents for Hoarse {
+    async fn emit(&self, _: &[FeedEvent]) -> Result<()> {
+        let relaxed = Ordering::Relaxed;
+        let left = self
+            .0
+            .fetch_update(relaxed, relaxed, |left| left.checked_sub(1));
+        match left {
+            Ok(_) => Err(Error::bare(ErrorKind::Unavailable, "emit")),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_queue_of_fewer_attempts_than_the_feed_buries_no_post() {
+    let house = House::with(|parts| {
+        let options = QueueOptions::default().with_max_attempts(2);
+        parts.queue = Arc::new(MemoryQueue::new(Arc::clone(&parts.clock), options));
+        parts.events = Arc::new(Hoarse(AtomicU32::new(5)));
+        parts.options = parts.options.clone().with_attempts(u32::MAX);
+    });
+    house.follow(BOB, ANN).await;
+    house.home(BOB, 1).await;
+    let post = house.post(ANN).await;
+    for _ in 0..6 {
+        house.work().await;
+        house.clock.advance(Duration::from_secs(61));
+    }
+    assert_eq!(house.timeline(BOB).await, [post]);
+    let dead = house
+        .feed
+        .parts()
+        .queue
+        .dead_letters(None, 9)
+        .await
+        .unwrap();
+    assert_eq!(dead, []);
 }
