@@ -470,15 +470,17 @@ impl FeedEvents for Hoarse {
 
 #[tokio::test]
 async fn a_queue_of_fewer_attempts_than_the_feed_buries_no_post() {
+    let events = Arc::new(Hoarse(AtomicU32::new(0)));
     let house = House::with(|parts| {
         let options = QueueOptions::default().with_max_attempts(2);
         parts.queue = Arc::new(MemoryQueue::new(Arc::clone(&parts.clock), options));
-        parts.events = Arc::new(Hoarse(AtomicU32::new(5)));
+        parts.events = Arc::clone(&events) as Arc<dyn FeedEvents>;
         parts.options = parts.options.clone().with_attempts(u32::MAX);
     });
     house.follow(BOB, ANN).await;
     house.home(BOB, 1).await;
     let post = house.post(ANN).await;
+    events.0.store(5, Ordering::Relaxed);
     for _ in 0..6 {
         house.work().await;
         house.clock.advance(Duration::from_secs(61));
