@@ -4,6 +4,7 @@
 #[path = "../house/mod.rs"]
 mod house;
 
+mod ends;
 mod histories;
 mod resume;
 mod screen;
