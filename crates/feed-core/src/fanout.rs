@@ -5,8 +5,8 @@ use std::time::Duration;
 use backplane::queue::{Lease, Settlement};
 
 use crate::{
-    Audience, AuthorStats, Change, Entry, Feed, FeedEvent, Follower, Habit, PostState, Result,
-    UserId,
+    Audience, AuthorStats, Change, Entry, Error, ErrorKind, Feed, FeedEvent, Follower, Habit,
+    PostState, Result, UserId,
     task::{Errand, FanoutTask, Stage},
     telemetry,
 };
@@ -24,8 +24,10 @@ impl Feed {
             self.push(&[entry.author], entry).await?;
         }
         let author = self.author_stats(entry.author).await?;
-        if !self.route(&author, entry.author).await?.is_pushed() {
-            self.tell_author(task, Change::Published).await?;
+        let route = self.route(&author, entry.author).await?;
+        // Those who watch read outboxes, and need not wait for the timelines of others.
+        self.tell_author(task, Change::Published).await?;
+        if !route.is_pushed() {
             return Ok(Settlement::Ack);
         }
         let page = self.followers(task).await?;
@@ -34,7 +36,6 @@ impl Feed {
             .await?;
         let viewers: Vec<_> = served.iter().map(|follower| follower.viewer).collect();
         self.push(&viewers, entry).await?;
-        self.tell_author(task, Change::Published).await?;
         self.tell_followers(entry, Change::Published, served)
             .await?;
         Ok(self.onward(task, &page))
@@ -169,13 +170,18 @@ impl Feed {
         }
     }
 
-    /// Writes into the timelines. One that cannot be written is given up by a task of its own.
+    /// Writes into the timelines. A few that cannot be written are given up, each by a task of its own;
+    /// where there are more, an engine is down, and the caller tries all of them again later.
     pub(crate) async fn push(&self, viewers: &[UserId], entry: Entry) -> Result<()> {
         if viewers.is_empty() {
             return Ok(());
         }
         let report = self.parts.timelines.push_many(viewers, entry).await?;
         telemetry::delivered(report.inserted);
+        if report.failed.len() > A_FEW {
+            let failed = format!("{} timelines could not be written", report.failed.len());
+            return Err(Error::new(ErrorKind::Unavailable, "fanout", failed));
+        }
         let give_up = |owner| FanoutTask::new(Errand::Drop, Entry::original(entry.post, owner));
         let given_up: Vec<_> = report.failed.into_iter().map(give_up).collect();
         self.send(&given_up, "fanout").await
@@ -240,6 +246,9 @@ impl Feed {
         Ok(here.filter(|follower| follower.route.is_pushed()).collect())
     }
 }
+
+/// How many timelines of a chunk are given up one by one.
+const A_FEW: usize = 8;
 
 /// How long a task waits for its post to arrive before it looks again, at first. An idle worker is
 /// nearly always there before the post, so this is what a post takes to reach its first followers.

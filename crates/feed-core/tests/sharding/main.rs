@@ -4,6 +4,7 @@
 mod flaky;
 mod fleet;
 mod moves;
+mod outage;
 mod world;
 
 use std::time::Duration;
