@@ -217,12 +217,16 @@ impl LiveFeed {
             return Ok(());
         }
         let shown = self.shown(&circle).await?;
+        let gone = self.gone(&circle).await?;
         for hint in mem::take(&mut self.hints) {
             let Hint::Post { entry, change } = hint else {
                 continue;
             };
             let change = match change {
-                Change::Retracted => self.removed(entry),
+                Change::Retracted if self.known.contains(&entry) || gone.contains(&entry) => {
+                    self.removed(entry)
+                }
+                Change::Retracted => continue,
                 _ if !shown.contains(&entry) => continue,
                 Change::Revised { version } => LiveChange::Revised { entry, version },
                 Change::Published if self.known.has_repost_above(&entry) => {
@@ -278,12 +282,9 @@ impl LiveFeed {
 
     /// Which of the entries that the hints tell of are shown in the home feed.
     async fn shown(&self, circle: &Circle) -> Result<Vec<Entry>> {
-        let told = self.hints.iter().filter_map(|hint| match hint {
-            Hint::Post { entry, change } if *change != Change::Retracted => Some(*entry),
-            _ => None,
-        });
+        let told = self.told_of(|change| change != Change::Retracted);
         let mut visible = Vec::new();
-        Filter::new(&*self.feed.parts.outbox, circle, Scope::Home)
+        self.filter(circle)
             .keep(told.map(Candidate::kept).collect(), &mut visible)
             .await?;
         let mut shown = Vec::with_capacity(visible.len());
@@ -294,6 +295,23 @@ impl LiveFeed {
             }
         }
         Ok(shown)
+    }
+
+    /// Which of the entries that the hints say are gone may have been shown there.
+    async fn gone(&self, circle: &Circle) -> Result<Vec<Entry>> {
+        let told = self.told_of(|change| change == Change::Retracted);
+        self.filter(circle).keep_gone(told.collect()).await
+    }
+
+    fn told_of(&self, is_wanted: impl Fn(Change) -> bool) -> impl Iterator<Item = Entry> {
+        self.hints.iter().filter_map(move |hint| match hint {
+            Hint::Post { entry, change } if is_wanted(*change) => Some(*entry),
+            _ => None,
+        })
+    }
+
+    fn filter<'a>(&'a self, circle: &'a Circle) -> Filter<'a> {
+        Filter::new(&*self.feed.parts.outbox, circle, Scope::Home)
     }
 
     /// Subscribes to the viewer's circle and to its sources as they are now, and to no others: whoever
