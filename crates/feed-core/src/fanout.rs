@@ -5,8 +5,7 @@ use std::time::Duration;
 use backplane::queue::{Lease, Settlement};
 
 use crate::{
-    Audience, AuthorStats, Change, Entry, Error, ErrorKind, Feed, FeedEvent, Follower, Habit,
-    PostState, Result, UserId,
+    AuthorStats, Change, Entry, Error, ErrorKind, Feed, Follower, Habit, PostState, Result, UserId,
     task::{Errand, FanoutTask, Stage},
     telemetry,
 };
@@ -185,36 +184,6 @@ impl Feed {
         let give_up = |owner| FanoutTask::new(Errand::Drop, Entry::original(entry.post, owner));
         let given_up: Vec<_> = report.failed.into_iter().map(give_up).collect();
         self.send(&given_up, "fanout").await
-    }
-
-    /// Tells those who watch the author, once a task.
-    async fn tell_author(&self, task: &FanoutTask, change: Change) -> Result<()> {
-        if task.stage != Stage::Start {
-            return Ok(());
-        }
-        let event = FeedEvent::Post {
-            entry: task.entry,
-            change,
-            audience: Audience::Author,
-        };
-        self.parts.events.emit(&[event]).await
-    }
-
-    async fn tell_followers(
-        &self,
-        entry: Entry,
-        change: Change,
-        followers: Vec<Follower>,
-    ) -> Result<()> {
-        if followers.is_empty() {
-            return Ok(());
-        }
-        let event = FeedEvent::Post {
-            entry,
-            change,
-            audience: Audience::Followers(followers),
-        };
-        self.parts.events.emit(&[event]).await
     }
 
     /// The followers of a chunk who get the post written. Who was away for long has their timeline
