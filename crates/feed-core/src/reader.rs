@@ -132,8 +132,7 @@ impl<'a> Reader<'a> {
                 chunk = if judged < visible.len() {
                     span
                 } else {
-                    // Among many hidden entries, fewer and fewer looks.
-                    (chunk * 2).min(LONGEST_CHUNK)
+                    longer(chunk)
                 };
                 continue;
             }
@@ -162,7 +161,7 @@ impl<'a> Reader<'a> {
         let mut chunk = size;
         loop {
             scan.next(chunk, &mut visible).await?;
-            chunk = (chunk * 2).min(LONGEST_CHUNK);
+            chunk = longer(chunk);
             self.timeline = scan.timeline();
             let last = scan.ended() || scan.looked_at() >= self.options.scan_budget;
             if visible.len() < size && !last {
@@ -206,8 +205,10 @@ impl<'a> Reader<'a> {
     async fn at_or_below(&self, post: PostId, count: usize, line: &mut Vec<Entry>) -> Result<bool> {
         let mut scan = self.scan(including(post));
         let enough = line.len().saturating_add(count);
+        let mut chunk = count;
         while line.len() < enough && !scan.ended() && scan.looked_at() < self.options.scan_budget {
-            scan.next(count, line).await?;
+            scan.next(chunk, line).await?;
+            chunk = longer(chunk);
         }
         Ok(scan.ended())
     }
@@ -217,7 +218,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The most entries that are looked at together.
+/// The chunk after this one: among many hidden entries, fewer and fewer looks.
+fn longer(chunk: usize) -> usize {
+    chunk.saturating_mul(2).min(LONGEST_CHUNK)
+}
+
+/// The most entries that are looked at together, unless more are wanted at once.
 const LONGEST_CHUNK: usize = 400;
 
 fn including(post: PostId) -> Seek {

@@ -1,5 +1,8 @@
 //! Histories in which other feeds lose, repeat or resurrect entries, each by what must happen.
 
+#[path = "equivalence/flaky.rs"]
+#[allow(dead_code, reason = "outages are enough here")]
+mod flaky;
 mod house;
 
 use std::{sync::Arc, time::Duration};
@@ -10,7 +13,10 @@ use feed_core::{
     PageRequest, PageSize, PostId, Published, PullAll, PushAll, Seek, UserId,
 };
 
-use crate::house::{ANN, BOB, CAT, House};
+use crate::{
+    flaky::{Faults, Flaky, Strike},
+    house::{ANN, BOB, CAT, House},
+};
 
 /// Twitter's and Mastodon's ids are beyond what a float of 64 bits tells apart. (Redis sorted sets)
 #[tokio::test]
@@ -432,4 +438,24 @@ async fn a_newer_page_of_reposts_leads_on_where_none_hides_another() {
     let older = PageRequest::at(newer.next.unwrap());
     let older = house.feed.home(BOB, &older).await.unwrap();
     assert_eq!((older.newest(), older.next), (Some(post), None));
+}
+
+/// What is hidden below a newer page is looked at in few calls.
+#[tokio::test]
+async fn a_newer_page_over_many_hidden_entries_asks_seldom() {
+    let faults = Arc::new(Faults::default());
+    let house = House::with(|parts| {
+        parts.options = parts.options.clone().with_post_quota(None);
+        parts.outbox = Flaky::new(Arc::clone(&parts.outbox), &faults);
+    });
+    house.follow(BOB, ANN).await;
+    house.posts(ANN, 1_000).await;
+    house.work().await;
+    let read = house.page(BOB, 5).await;
+    house.feed.mute(BOB, ANN, true).await.unwrap();
+
+    faults.arm(20, Strike::Outage { store: None });
+    let newer = PageRequest::at(read.prev.unwrap());
+    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    assert_eq!((newer.newest(), newer.next), (None, None));
 }
