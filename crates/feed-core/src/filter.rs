@@ -95,6 +95,26 @@ impl<'a> Filter<'a> {
         Ok(())
     }
 
+    /// Keeps those of `gone`, entries that were retracted, that the viewer may have been shown.
+    ///
+    /// It asks the outbox once, for what reposts showed; not at all, if there are none.
+    pub(crate) async fn keep_gone(&self, mut gone: Vec<Entry>) -> Result<Vec<Entry>> {
+        gone.retain(|entry| self.may_see_author(&Candidate::kept(*entry)));
+        let reposts = gone.iter().filter(|entry| entry.is_repost());
+        let origins: Vec<_> = reposts.map(|entry| entry.origin).collect();
+        if origins.is_empty() {
+            return Ok(gone);
+        }
+        let states = self.outbox.lookup(&origins).await?;
+        let mut states = states.iter();
+        gone.retain(|entry| {
+            let origin = entry.is_repost().then(|| states.next()).flatten();
+            // Nobody knows whose it was, if it is gone too.
+            origin.is_none_or(|origin| origin.live().is_none() || self.may_see_origin(origin))
+        });
+        Ok(gone)
+    }
+
     /// Whether the viewer may see what this author posts and reposts here.
     fn may_see_author(&self, candidate: &Candidate) -> bool {
         let (circle, entry) = (self.circle, candidate.entry);

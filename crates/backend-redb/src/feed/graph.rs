@@ -1,7 +1,11 @@
 mod rows;
 mod ties;
 
-use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ops::{Bound, RangeInclusive},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use feed_core::{
@@ -196,6 +200,23 @@ impl Graph for RedbGraph {
         fits(OP, hide.await?)
     }
 
+    async fn hidden_from(&self, author: UserId, viewers: &[UserId]) -> Result<Vec<bool>> {
+        self.store.read("hidden from", |txn, tables| {
+            let (Some(first), Some(last)) = (viewers.iter().min(), viewers.iter().max()) else {
+                return Ok(Vec::new());
+            };
+            let (hides, hidden_by) = (tables.hides.read(txn)?, tables.hidden_by.read(txn)?);
+            let mut hidden = BTreeSet::new();
+            for (table, how) in [(&hides, BLOCK), (&hidden_by, BLOCK), (&hidden_by, MUTE)] {
+                hidden.extend(related(table, author, how, *first..=*last)?);
+            }
+            Ok(viewers
+                .iter()
+                .map(|viewer| hidden.contains(viewer))
+                .collect())
+        })
+    }
+
     async fn set_list(&self, owner: UserId, list: ListId, members: &[UserId]) -> Result<()> {
         const OP: &str = "set list";
         let members: BTreeSet<_> = members.iter().copied().collect();
@@ -239,15 +260,21 @@ fn circle(txn: &ReadTransaction, tables: &GraphTables, viewer: UserId) -> Result
     }
     set_author_routes(txn, tables, &mut edges)?;
     let (hides, hidden_by) = (tables.hides.read(txn)?, tables.hidden_by.read(txn)?);
-    let related = |table: &ReadOnlyTable<(u64, u8, u64), ()>, how| {
-        let mut others = Vec::new();
-        for row in table.range((own, how, 0)..=(own, how, u64::MAX))? {
-            others.push(UserId::new(row?.0.value().2));
-        }
-        Ok::<_, Failure>(others)
-    };
-    let blocked = [related(&hides, BLOCK)?, related(&hidden_by, BLOCK)?].concat();
-    Ok(Circle::new(viewer, edges, blocked, related(&hides, MUTE)?))
+    let all = |table, how| related(table, viewer, how, UserId::new(0)..=UserId::new(u64::MAX));
+    let blocked = [all(&hides, BLOCK)?, all(&hidden_by, BLOCK)?].concat();
+    Ok(Circle::new(viewer, edges, blocked, all(&hides, MUTE)?))
+}
+
+/// Those of `others` to whom `user` has this relation, or they to the user, as the table says.
+fn related(
+    table: &ReadOnlyTable<(u64, u8, u64), ()>,
+    user: UserId,
+    how: u8,
+    others: RangeInclusive<UserId>,
+) -> Result<Vec<UserId>, Failure> {
+    let to = |other: &UserId| (user.get(), how, other.get());
+    let rows = table.range(to(others.start())..=to(others.end()))?;
+    rows.map(|row| Ok(UserId::new(row?.0.value().2))).collect()
 }
 
 /// Sets the route of each author for all followers. Few authors have one of their own, so to read

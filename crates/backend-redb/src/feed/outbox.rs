@@ -87,6 +87,7 @@ impl RedbOutbox {
 impl Outbox for RedbOutbox {
     async fn append(&self, items: &[Publication]) -> Result<Vec<Appended>> {
         const OP: &str = "append";
+        Publication::check_ids(items, OP)?;
         let (options, items) = (self.options.clone(), items.to_vec());
         let append = self.store.write(OP, move |txn, tables| {
             publish::append(txn, tables, &options, &items)

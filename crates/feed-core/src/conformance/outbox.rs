@@ -32,6 +32,7 @@ macro_rules! outbox_conformance {
             a_busy_author_is_not_cut_short,
             pages_show_every_entry_once,
             awkward_ids_are_exact,
+            no_post_has_the_id_0,
             a_late_append_is_sorted_in,
             a_page_goes_on_after_a_retracted_post,
             a_short_page_is_the_last,
@@ -49,8 +50,8 @@ use futures::future::join_all;
 
 use super::{Fresh, awkward_ids};
 use crate::{
-    Appended, Entry, IdempotencyKey, Outbox, Post, PostId, PostState, Publication, Retracted,
-    Revised, Seek, UserId,
+    Appended, Entry, ErrorKind, IdempotencyKey, Outbox, Post, PostId, PostState, Publication,
+    Retracted, Revised, Seek, UserId,
 };
 
 const ANN: UserId = UserId::new(1);
@@ -400,7 +401,7 @@ pub async fn a_busy_author_is_not_cut_short(fresh: &Fresh<dyn Outbox>) {
 /// Pages, each from the last post of the one before, show every entry once, in both directions.
 pub async fn pages_show_every_entry_once(fresh: &Fresh<dyn Outbox>) {
     let outbox = &*fresh.store;
-    let ids = awkward_ids();
+    let ids = post_ids();
     for (n, &raw) in ids.iter().enumerate() {
         publish(outbox, [ANN, BOB, CAT][n % 3], [raw]).await;
     }
@@ -415,9 +416,8 @@ pub async fn pages_show_every_entry_once(fresh: &Fresh<dyn Outbox>) {
         }
         down.reverse();
         assert_eq!(down, ids);
-        up.push(ids[0]);
         loop {
-            let newest = post(up[up.len() - 1]);
+            let newest = up.last().map_or(PostId::MIN, |&last| post(last));
             let page = latest(outbox, &[ANN, BOB, CAT], Seek::After(newest), limit).await;
             if page.is_empty() {
                 break;
@@ -428,10 +428,10 @@ pub async fn pages_show_every_entry_once(fresh: &Fresh<dyn Outbox>) {
     }
 }
 
-/// Bounds are exclusive and exact for every 64-bit id, as are lookups.
+/// Bounds are exclusive and exact for every 64-bit id but 0, as are lookups.
 pub async fn awkward_ids_are_exact(fresh: &Fresh<dyn Outbox>) {
     let outbox = &*fresh.store;
-    let ids = awkward_ids();
+    let ids = post_ids();
     publish(outbox, BOB, ids.iter().copied()).await;
     for (n, &raw) in ids.iter().enumerate() {
         assert_eq!(state(outbox, raw).await, live(BOB, raw, 1));
@@ -450,6 +450,25 @@ pub async fn awkward_ids_are_exact(fresh: &Fresh<dyn Outbox>) {
         assert_eq!(retract(outbox, BOB, raw).await, removed);
     }
     assert_eq!(latest(outbox, &[BOB], Seek::Newest, 9).await, []);
+}
+
+/// Those awkward ids that posts can have.
+fn post_ids() -> Vec<u64> {
+    let ids = awkward_ids().into_iter();
+    ids.filter(|&raw| post(raw) != PostId::MIN).collect()
+}
+
+/// An item of post 0 is refused, and with it whatever is in the same batch.
+pub async fn no_post_has_the_id_0(fresh: &Fresh<dyn Outbox>) {
+    let outbox = &*fresh.store;
+    for batch in [&[0][..], &[1, 0], &[0, 2]] {
+        let items: Vec<_> = batch.iter().map(|&raw| item(ANN, raw)).collect();
+        let refused = outbox.append(&items).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ReservedPostId);
+    }
+    let states = outbox.lookup(&[0, 1, 2].map(post)).await.unwrap();
+    assert_eq!(states, [PostState::Absent; 3]);
+    assert_eq!(latest(outbox, &[ANN], Seek::Newest, 9).await, []);
 }
 
 /// A post that arrives after newer ones takes its place by id.

@@ -98,9 +98,11 @@ impl MemoryOutbox {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the new posts among the items are more than there is room for. Nothing
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the new posts among the items are more than
+    /// there is room for, and [`ErrorKind::ReservedPostId`](crate::ErrorKind::ReservedPostId). Nothing
     /// was stored.
     pub fn append(&self, items: &[Publication]) -> Result<Vec<Appended>> {
+        Publication::check_ids(items, "append")?;
         let reserved = self.reserve(items)?;
         let answers: Vec<_> = items.iter().map(|item| self.publish(item)).collect();
         let stored = answers.iter().filter(|&&answer| answer == Appended::Stored);

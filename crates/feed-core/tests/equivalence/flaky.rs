@@ -277,6 +277,7 @@ flaky!(Graph, Error::bare(ErrorKind::Unavailable, "graph"), {
     fn circles(viewers: &[UserId]) -> Result<Vec<Arc<Circle>>>;
     fn degrees(users: &[UserId]) -> Result<Vec<Degree>>;
     fn hide(viewer: UserId, other: UserId, how: Hide, on: bool) -> Result<bool>;
+    fn hidden_from(author: UserId, viewers: &[UserId]) -> Result<Vec<bool>>;
     fn set_list(owner: UserId, list: ListId, members: &[UserId]) -> Result<()>;
     fn list(owner: UserId, list: ListId) -> Result<Vec<UserId>>;
     fn erase(user: UserId, limit: usize) -> Result<usize>;

@@ -208,7 +208,7 @@ async fn a_cache_holds_what_its_bound_allows() {
     let world = World::new(options);
     let node = world.lone_node();
     let body = "x".repeat(1_000);
-    let wanted: Vec<_> = (0..2_000)
+    let wanted: Vec<_> = (1..=2_000)
         .map(|post| (world.publish(ANN, post, &body).post, 1))
         .collect();
     for post in wanted.chunks(50) {

@@ -7,6 +7,7 @@ mod fleet;
 #[path = "../equivalence/late.rs"]
 mod late;
 mod moves;
+mod outage;
 mod world;
 
 use std::time::Duration;
