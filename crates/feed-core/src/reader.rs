@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         loop {
             scan.next(chunk, &mut visible).await?;
             self.timeline = scan.timeline();
-            let last = scan.ended() || scan.looked_at() >= self.options.scan_budget;
+            let last = scan.ended() || scan.looked_at() >= self.budget(size);
             let judged = if last {
                 visible.len()
             } else {
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
             scan.next(chunk, &mut visible).await?;
             chunk = longer(chunk);
             self.timeline = scan.timeline();
-            let last = scan.ended() || scan.looked_at() >= self.options.scan_budget;
+            let last = scan.ended() || scan.looked_at() >= self.budget(size);
             if visible.len() < size && !last {
                 continue;
             }
@@ -206,11 +206,16 @@ impl<'a> Reader<'a> {
         let mut scan = self.scan(including(post));
         let enough = line.len().saturating_add(count);
         let mut chunk = count;
-        while line.len() < enough && !scan.ended() && scan.looked_at() < self.options.scan_budget {
+        while line.len() < enough && !scan.ended() && scan.looked_at() < self.budget(count) {
             scan.next(chunk, line).await?;
             chunk = longer(chunk);
         }
         Ok(scan.ended())
+    }
+
+    /// How many entries may be looked at for `wanted`.
+    fn budget(&self, wanted: usize) -> usize {
+        self.options.scan_budget.saturating_add(wanted)
     }
 
     fn scan(&self, seek: Seek) -> Scan<'a> {

@@ -324,7 +324,7 @@ async fn pages_get_past_many_entries_that_are_hidden() {
     house.follow(BOB, ANN).await;
     house.follow(BOB, CAT).await;
     let oldest = house.post(CAT).await;
-    house.posts(ANN, 55).await;
+    house.posts(ANN, 155).await;
     let newest = house.post(CAT).await;
     house.work().await;
     house.feed.mute(BOB, ANN, true).await.unwrap();

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use backplane::{memory::MemoryQueue, queue::QueueOptions};
 use feed_core::{
     ActionKind, Entry, Error, ErrorKind, FeedEvent, FeedEvents, FeedOptions, Habit,
-    MemoryTimelines, NewPost, PageRequest, PageSize, PageSource, PostId, PostState, PullAll,
-    PushAll, Ranker, Result, TimelineState, UserId,
+    MemoryTimelines, MemoryTimelinesOptions, NewPost, PageRequest, PageSize, PageSource, PostId,
+    PostState, PullAll, PushAll, Ranker, Result, TimelineState, UserId,
 };
 use parking_lot::Mutex;
 
@@ -494,4 +494,36 @@ async fn a_queue_of_fewer_attempts_than_the_feed_buries_no_post() {
         .await
         .unwrap();
     assert_eq!(dead, []);
+}
+
+/// Remembers how many entries it was to rank.
+#[derive(Debug, Default)]
+struct Tally(Mutex<Vec<usize>>);
+
+#[async_trait]
+impl Ranker for Tally {
+    async fn score(&self, _: UserId, candidates: &[Entry]) -> Result<Vec<f64>> {
+        self.0.lock().push(candidates.len());
+        Ok(vec![0.0; candidates.len()])
+    }
+}
+
+#[tokio::test]
+async fn a_window_is_ranked_whole_whatever_the_timeline_holds() {
+    let house = House::with(|parts| {
+        let short = MemoryTimelinesOptions::default().with_capacity(60);
+        parts.timelines = Arc::new(MemoryTimelines::new(short));
+        let options = parts.options.clone().with_post_quota(None);
+        parts.options = options.with_scan_budget(50).with_rank_window(200);
+    });
+    house.follow(BOB, ANN).await;
+    house.posts(ANN, 300).await;
+    house.work().await;
+    let (ranker, newest) = (Tally::default(), PageRequest::newest());
+    let cold = house.feed.ranked(BOB, &ranker, &newest).await.unwrap();
+    house.home(BOB, 1).await;
+    assert!(!house.timeline(BOB).await.is_empty());
+    let warm = house.feed.ranked(BOB, &ranker, &newest).await.unwrap();
+    assert_eq!(cold.entries, warm.entries);
+    assert_eq!(*ranker.0.lock(), [200, 200]);
 }

@@ -1,5 +1,8 @@
 //! Stores whose calls fail, or whose caller dies, before or after they took effect.
 
+#[path = "late.rs"]
+mod late;
+
 use std::{
     fmt,
     future::{Future, pending},
@@ -30,7 +33,7 @@ use feed_core::{
 use futures::FutureExt as _;
 use parking_lot::Mutex;
 
-use crate::late::Argument;
+use self::late::Argument;
 
 /// What happens at one call of a store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

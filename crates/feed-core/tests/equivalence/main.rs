@@ -3,7 +3,6 @@
 //! two calls of a store.
 
 mod flaky;
-mod late;
 mod model;
 mod other;
 mod reactions;

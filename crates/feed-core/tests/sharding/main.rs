@@ -4,8 +4,6 @@
 #[path = "../equivalence/flaky.rs"]
 mod flaky;
 mod fleet;
-#[path = "../equivalence/late.rs"]
-mod late;
 mod moves;
 mod outage;
 mod world;
