@@ -452,19 +452,17 @@ pub async fn awkward_ids_are_exact(fresh: &Fresh<dyn Outbox>) {
     assert_eq!(latest(outbox, &[BOB], Seek::Newest, 9).await, []);
 }
 
-/// Those awkward ids that posts can have.
+/// The awkward ids that posts can have: all but 0, the least.
 fn post_ids() -> Vec<u64> {
-    let ids = awkward_ids().into_iter();
-    ids.filter(|&raw| post(raw) != PostId::MIN).collect()
+    awkward_ids().split_off(1)
 }
 
 /// An item of post 0 is refused, and with it whatever is in the same batch.
 pub async fn no_post_has_the_id_0(fresh: &Fresh<dyn Outbox>) {
     let outbox = &*fresh.store;
-    for batch in [&[0][..], &[1, 0], &[0, 2]] {
-        let items: Vec<_> = batch.iter().map(|&raw| item(ANN, raw)).collect();
-        let refused = outbox.append(&items).await.unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::ReservedPostId);
+    for batch in [[0, 1], [2, 0]] {
+        let refused = outbox.append(&batch.map(|raw| item(ANN, raw))).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::ReservedPostId);
     }
     let states = outbox.lookup(&[0, 1, 2].map(post)).await.unwrap();
     assert_eq!(states, [PostState::Absent; 3]);
