@@ -25,9 +25,10 @@
 //!
 //! A file says its format. One that a later release wrote in a format that this one does not know is
 //! refused when a store is opened, with [`NewerFormat`]. A single row that does not decode, as a
-//! damaged disk leaves it, is [`CorruptRow`] to a call about it alone and to every write; a call that
-//! looks at many passes it over, as its store says, so that one row is not in the way of all others.
-//! What is passed over is kept, and told with its table and key as an error event of `tracing`.
+//! damaged disk leaves it, is not in the way of all others: a call that looks at many passes it over,
+//! as its store says; what other rows tell too, as they do counts, is made up from those; erasing
+//! removes it. To a call about it alone it is [`CorruptRow`]. What is passed over is kept, and told
+//! with its table and key as an error event of `tracing`.
 //!
 //! # What it is not
 //!

@@ -25,7 +25,8 @@ use crate::{
 ///
 /// A post whose row does not decode is absent to [`lookup`](Outbox::lookup) and
 /// [`posts`](Outbox::posts), which many pages share, and told as an error event of `tracing`; a write
-/// of that post is `Corrupt`, so that its row stays as it is.
+/// of that post is `Corrupt`, so that its row stays as it is, until its author is erased. What is
+/// remembered of an author beside the posts is made up for from other rows.
 ///
 /// Several outboxes under one name on one [`Writer`] are the same outbox.
 ///
@@ -168,8 +169,9 @@ impl Outbox for RedbOutbox {
     }
 
     async fn erase(&self, author: UserId, limit: usize) -> Result<usize> {
+        let options = self.options.clone();
         let erase = self.store.write("erase", move |txn, tables| {
-            publish::erase(txn, tables, author, limit)
+            publish::erase(txn, tables, &options, author, limit)
         });
         erase.await
     }
@@ -259,6 +261,49 @@ mod tests {
         );
         outbox.retract(ANN, PostId::new(1)).await.unwrap();
         outbox.append(&[item(BOB, 3)]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_past_that_does_not_decode_is_made_up_for() {
+        let writer = Scratch::new().writer();
+        let options = RedbOutboxOptions::default()
+            .with_keys_per_author(2)
+            .with_retractions_per_author(2);
+        let outbox = RedbOutbox::open(&writer, "test", options).await.unwrap();
+        let damage = async || {
+            let tables = OutboxTables::new("test");
+            let garbage = writer.run(move |txn| {
+                tables.pasts.write(txn)?.insert(ANN.get(), &[9][..])?;
+                Ok(())
+            });
+            garbage.await.unwrap();
+        };
+        let keyed = |raw: u64| {
+            let key = raw.to_string().parse().expect("digits are a key");
+            item(ANN, raw).with_key(key)
+        };
+        let append = async |items: &[Publication]| outbox.append(items).await.unwrap();
+        append(&[keyed(1), keyed(2)]).await;
+        damage().await;
+        append(&[keyed(3)]).await;
+        let known = async |key: &str| {
+            let published = outbox.published(ANN, &key.parse().unwrap()).await;
+            published.unwrap().is_some()
+        };
+        assert_eq!([known("1").await, known("3").await], [false, true]);
+
+        for raw in 1..=3 {
+            damage().await;
+            outbox.retract(ANN, PostId::new(raw)).await.unwrap();
+        }
+        damage().await;
+        let late = append(&[1, 2, 3].map(|raw| item(ANN, raw))).await;
+        assert_eq!(late, [Appended::Retracted; 3]);
+        assert_eq!(append(&[item(ANN, 4)]).await, [Appended::Stored]);
+        damage().await;
+        assert_eq!(outbox.erase(ANN, 2).await.unwrap(), 2);
+        assert_eq!(outbox.erase(ANN, 2).await.unwrap(), 1);
+        assert_eq!(append(&[item(ANN, 1)]).await, [Appended::Stored]);
     }
 
     #[tokio::test]

@@ -43,6 +43,15 @@ async fn on_disk(writer: &Writer, user: UserId) -> Record {
     tables.record(&users.unwrap(), user).unwrap()
 }
 
+async fn damage(writer: &Writer, user: UserId) {
+    let garbage = writer.run(move |txn| {
+        let users = ActivityTables::new("test").users;
+        users.write(txn)?.insert(user.get(), &[9][..])?;
+        Ok(())
+    });
+    garbage.await.unwrap();
+}
+
 async fn visit(activity: &RedbActivity, user: UserId) {
     activity.note(Habit::Visit, &[user], NOON).await.unwrap();
 }
@@ -166,12 +175,7 @@ async fn a_row_that_does_not_decode_is_named() {
     let activity = open(&writer, &ManualClock::default(), options)
         .await
         .unwrap();
-    let garbage = writer.run(|txn| {
-        let users = ActivityTables::new("test").users;
-        users.write(txn)?.insert(1, &[9][..])?;
-        Ok(())
-    });
-    garbage.await.unwrap();
+    damage(&writer, ANN).await;
     let read = activity.marker(ANN).await.unwrap_err();
     let write = activity.mark_read(ANN, PostId::MAX).await.unwrap_err();
     for error in [read, write] {
@@ -179,9 +183,25 @@ async fn a_row_that_does_not_decode_is_named() {
         let row = CorruptRow::behind(&error).expect("a row is the cause");
         assert_eq!(row.table, "feed.activity.test.users");
     }
-    visit(&activity, BOB).await;
-    let rhythms = activity.rhythms(Habit::Visit, &[ANN, BOB]).await;
+    let both = [ANN, BOB];
+    activity.note(Habit::Visit, &both, NOON).await.unwrap();
+    let rhythms = activity.rhythms(Habit::Visit, &both).await;
     assert_eq!(rhythms.unwrap(), [None, FIRST]);
+}
+
+#[tokio::test]
+async fn a_user_whose_row_does_not_decode_is_erased_and_makes_room() {
+    let writer = Scratch::new().writer();
+    let clock = ManualClock::default();
+    let options = RedbActivityOptions::default().with_max_users(1);
+    drop(open(&writer, &clock, options.clone()).await.unwrap());
+    damage(&writer, ANN).await;
+    let activity = open(&writer, &clock, options).await.unwrap();
+    let refused = activity.note(Habit::Visit, &[BOB], NOON).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full);
+    activity.erase(ANN).await.unwrap();
+    assert_eq!(on_disk(&writer, ANN).await, Record::NONE);
+    visit(&activity, BOB).await;
 }
 
 #[tokio::test]
