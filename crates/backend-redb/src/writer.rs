@@ -239,16 +239,7 @@ impl Writer {
     ///
     /// `Full` if too much waits, and `Closed` if the writer has stopped.
     pub fn permit(&self) -> Result<Permit<'_>, Failure> {
-        let line = &*self.thread.line;
-        let mut state = line.state.lock();
-        if let Some(reason) = &state.closed {
-            return Err(reason.clone());
-        }
-        if state.jobs.len() + state.reserved >= line.options.pending {
-            return Err(Failure::bare(ErrorKind::Full));
-        }
-        state.reserved += 1;
-        Ok(Permit { line })
+        Permit::of(&self.thread.line)
     }
 }
 
@@ -259,7 +250,19 @@ pub struct Permit<'a> {
     line: &'a Line,
 }
 
-impl Permit<'_> {
+impl<'a> Permit<'a> {
+    fn of(line: &'a Line) -> Result<Self, Failure> {
+        let mut state = line.state.lock();
+        if let Some(reason) = &state.closed {
+            return Err(reason.clone());
+        }
+        if state.jobs.len() + state.reserved >= line.options.pending {
+            return Err(Failure::bare(ErrorKind::Full));
+        }
+        state.reserved += 1;
+        Ok(Self { line })
+    }
+
     /// See [`Writer::run`], which cannot be `Full` any more.
     ///
     /// # Errors

@@ -101,6 +101,9 @@ impl RedbActivity {
         options: RedbActivityOptions,
     ) -> Result<Self> {
         const OP: &str = "open";
+        // The field is public, and without room for one every note would wait for it for ever.
+        let max_unsaved = options.max_unsaved;
+        let options = options.with_max_unsaved(max_unsaved);
         let tables = ActivityTables::new(name);
         let Some(claim) = writer.claim(tables.users.name()) else {
             return Err(Error::new(ErrorKind::Invalid, OP, "already open"));

@@ -50,6 +50,9 @@ impl fmt::Debug for LineState {
 
 impl Line {
     pub(super) fn new(options: WriterOptions) -> Self {
+        // The fields are public, and a line that takes nothing would be served for ever.
+        let WriterOptions { pending, group } = options;
+        let options = options.with_pending(pending).with_group(group);
         Self {
             state: Mutex::default(),
             filled: Condvar::new(),
@@ -98,7 +101,7 @@ impl Line {
     }
 
     /// Waits for work; `None` if none will come.
-    fn next_group(&self) -> Option<Vec<Box<dyn Job>>> {
+    pub(super) fn next_group(&self) -> Option<Vec<Box<dyn Job>>> {
         let mut state = self.state.lock();
         while state.jobs.is_empty() {
             if state.closed.is_some() {

@@ -1,4 +1,4 @@
-use std::{sync::atomic::Ordering, thread};
+use std::{pin::pin, sync::atomic::Ordering, thread};
 
 use ::backplane::ManualClock;
 use feed_core::conformance::{Fresh, TestTime};
@@ -122,6 +122,22 @@ async fn notes_do_not_pile_up() {
     for raw in 0..50 {
         assert_eq!(visits(&activity, UserId::new(raw)).await, FIRST);
     }
+}
+
+#[tokio::test]
+async fn room_for_no_note_counts_as_room_for_one() {
+    let writer = Scratch::new().writer();
+    let options = RedbActivityOptions {
+        max_unsaved: 0,
+        ..RedbActivityOptions::default()
+    };
+    let activity = open(&writer, &ManualClock::default(), options).await;
+    let activity = activity.unwrap();
+    let mut note = pin!(activity.note(Habit::Visit, &[ANN], NOON));
+    // By the number of looks: a call that waits for room that never comes ends no wait.
+    let noted = (0..1_000).find_map(|_| note.as_mut().now_or_never());
+    noted.expect("there is room").unwrap();
+    assert_eq!(visits(&activity, ANN).await, FIRST);
 }
 
 #[tokio::test]
