@@ -239,7 +239,15 @@ impl Writer {
     ///
     /// `Full` if too much waits, and `Closed` if the writer has stopped.
     pub fn permit(&self) -> Result<Permit<'_>, Failure> {
-        Permit::of(&self.thread.line)
+        let line = &self.thread.line;
+        Permit::of(line, line.options.pending)
+    }
+
+    /// As [`permit`](Self::permit), but room that is there however much waits: for the last work of a
+    /// store that is dropped, of which each has one piece.
+    #[cfg(feature = "feed")]
+    pub(crate) fn last_permit(&self) -> Result<Permit<'_>, Failure> {
+        Permit::of(&self.thread.line, usize::MAX)
     }
 }
 
@@ -251,12 +259,12 @@ pub struct Permit<'a> {
 }
 
 impl<'a> Permit<'a> {
-    fn of(line: &'a Line) -> Result<Self, Failure> {
+    fn of(line: &'a Line, bound: usize) -> Result<Self, Failure> {
         let mut state = line.state.lock();
         if let Some(reason) = &state.closed {
             return Err(reason.clone());
         }
-        if state.jobs.len() + state.reserved >= line.options.pending {
+        if state.jobs.len() + state.reserved >= bound {
             return Err(Failure::bare(ErrorKind::Full));
         }
         state.reserved += 1;

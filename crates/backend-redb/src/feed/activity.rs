@@ -351,7 +351,7 @@ impl Drop for RedbActivity {
     fn drop(&mut self) {
         let mut state = self.state.lock();
         if state.unsaved.has_new()
-            && let Ok(permit) = self.store.writer().permit()
+            && let Ok(permit) = self.store.writer().last_permit()
         {
             // The writer does what is queued before it ends.
             drop(self.save(&mut state, permit));

@@ -196,8 +196,8 @@ fn bounds_of_nothing_count_as_one() {
         pending: 0,
         group: 0,
     });
-    let permit = Permit::of(&line).unwrap();
-    let refused = Permit::of(&line).unwrap_err();
+    let permit = Permit::of(&line, line.options.pending).unwrap();
+    let refused = Permit::of(&line, line.options.pending).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Full);
     drop(permit.run(|_| Ok(())));
     assert_eq!(line.next_group().map(|jobs| jobs.len()), Some(1));

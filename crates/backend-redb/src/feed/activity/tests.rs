@@ -6,7 +6,7 @@ use redb::ReadableDatabase;
 
 use super::*;
 use crate::{
-    CorruptRow,
+    CorruptRow, WriterOptions,
     scratch::{BreakingDisk, Scratch},
 };
 
@@ -105,6 +105,23 @@ async fn a_dropped_store_leaves_every_note_on_disk() {
         .unwrap();
     visit(&activity, ANN).await;
     drop(activity);
+    assert_eq!(on_disk(&writer, ANN).await.rhythm(Habit::Visit), FIRST);
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_while_the_line_is_full_leaves_every_note_on_disk() {
+    let disk = redb::backends::InMemoryBackend::new();
+    let database = redb::Database::builder().create_with_backend(disk).unwrap();
+    let options = WriterOptions::default().with_pending(1);
+    let writer = Writer::start(Arc::new(database), options).unwrap();
+    let options = RedbActivityOptions::default();
+    let activity = open(&writer, &ManualClock::default(), options)
+        .await
+        .unwrap();
+    visit(&activity, ANN).await;
+    let last = writer.permit().unwrap();
+    drop(activity);
+    drop(last);
     assert_eq!(on_disk(&writer, ANN).await.rhythm(Habit::Visit), FIRST);
 }
 
