@@ -57,6 +57,9 @@ pub struct RedbOutbox {
 }
 
 /// The bounds of a [`RedbOutbox`].
+///
+/// A file that was written under larger ones keeps more for a while: each key and each retraction that
+/// is added lets up to 64 of its author's go.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RedbOutboxOptions {
@@ -216,6 +219,7 @@ mod tests {
 
     use backplane::ManualClock;
     use feed_core::conformance::{Fresh, TestTime};
+    use redb::ReadableTableMetadata;
 
     use super::*;
     use crate::{CorruptRow, scratch::Scratch};
@@ -241,6 +245,52 @@ mod tests {
 
     fn item(author: UserId, raw: u64) -> Publication {
         Publication::new(Entry::original(PostId::new(raw), author), Bytes::new())
+    }
+
+    fn keyed(author: UserId, raw: u64) -> Publication {
+        let key = raw.to_string().parse().expect("digits are a key");
+        item(author, raw).with_key(key)
+    }
+
+    #[tokio::test]
+    async fn a_bound_that_was_lowered_is_reached_step_by_step() {
+        const KEPT: u64 = 70;
+        let writer = Scratch::new().writer();
+        let open = async |bound| {
+            let options = RedbOutboxOptions::default()
+                .with_keys_per_author(bound)
+                .with_retractions_per_author(bound);
+            RedbOutbox::open(&writer, "test", options).await.unwrap()
+        };
+        let wide = open(KEPT).await;
+        let items: Vec<_> = (1..=KEPT).map(|raw| keyed(ANN, raw)).collect();
+        wide.append(&items).await.unwrap();
+        for raw in 1..=KEPT {
+            wide.retract(ANN, PostId::new(raw)).await.unwrap();
+        }
+        let rows = async || {
+            let tables = OutboxTables::new("test");
+            let count = writer.run(move |txn| {
+                let retractions = tables.retractions.write(txn)?.len()?;
+                Ok((tables.keys.write(txn)?.len()?, retractions))
+            });
+            count.await.unwrap()
+        };
+        assert_eq!(rows().await, (KEPT, KEPT));
+
+        let narrow = open(2).await;
+        let mut left = KEPT;
+        for raw in KEPT + 1..=KEPT + 3 {
+            narrow.append(&[keyed(ANN, raw)]).await.unwrap();
+            narrow.retract(ANN, PostId::new(raw)).await.unwrap();
+            left = (left + 1).saturating_sub(64).max(2);
+            assert_eq!(rows().await, (left, left));
+        }
+        let again = narrow.append(&[item(ANN, 1)]).await.unwrap();
+        assert_eq!(again, [Appended::Retracted]);
+        let newest = (KEPT + 3).to_string().parse().unwrap();
+        let published = narrow.published(ANN, &newest).await.unwrap();
+        assert_eq!(published, Some(PostId::new(KEPT + 3)));
     }
 
     #[tokio::test]
@@ -278,14 +328,10 @@ mod tests {
             });
             garbage.await.unwrap();
         };
-        let keyed = |raw: u64| {
-            let key = raw.to_string().parse().expect("digits are a key");
-            item(ANN, raw).with_key(key)
-        };
         let append = async |items: &[Publication]| outbox.append(items).await.unwrap();
-        append(&[keyed(1), keyed(2)]).await;
+        append(&[keyed(ANN, 1), keyed(ANN, 2)]).await;
         damage().await;
-        append(&[keyed(3)]).await;
+        append(&[keyed(ANN, 3)]).await;
         let known = async |key: &str| {
             let published = outbox.published(ANN, &key.parse().unwrap()).await;
             published.unwrap().is_some()

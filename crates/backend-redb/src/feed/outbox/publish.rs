@@ -117,12 +117,14 @@ impl<'txn> Shelves<'txn> {
         self.keys.insert((author, key.as_str()), post.get())?;
 
         past.keys = past.keys.saturating_add(1);
-        if past.keys > self.options.keys_per_author
-            && let Some(oldest) = first_of(&order, author)?
-            && let Some(key) = order.remove((author, oldest))?
-        {
-            self.keys.remove((author, key.value()))?;
-            past.keys -= 1;
+        for _ in 0..surplus(past.keys, self.options.keys_per_author) {
+            let Some(oldest) = first_of(&order, author)? else {
+                break;
+            };
+            if let Some(key) = order.remove((author, oldest))? {
+                self.keys.remove((author, key.value()))?;
+                past.keys -= 1;
+            }
         }
         self.pasts.insert(author, &*past.encode())?;
         Ok(())
@@ -217,9 +219,10 @@ pub(super) fn retract(
     posts.insert(post.get(), &*PostRow::Retracted.encode())?;
     retractions.insert((by.get(), post.get()), ())?;
     past.retractions = past.retractions.saturating_add(1);
-    if past.retractions > options.retractions_per_author
-        && let Some(smallest) = first_of(&retractions, by.get())?
-    {
+    for _ in 0..surplus(past.retractions, options.retractions_per_author) {
+        let Some(smallest) = first_of(&retractions, by.get())? else {
+            break;
+        };
         retractions.remove((by.get(), smallest))?;
         posts.remove(smallest)?;
         past.retractions -= 1;
@@ -301,6 +304,12 @@ fn put_body(
         bodies.insert(post.get(), body)?;
     }
     Ok(())
+}
+
+/// How many of those that are kept go with one that was added. They are more than one if the bound
+/// was larger when the outbox was last open; not all then go at once, for which others would wait.
+fn surplus(kept: u64, bound: u64) -> u64 {
+    kept.saturating_sub(bound).min(64)
 }
 
 fn count_of<V: Value + 'static>(
