@@ -75,8 +75,7 @@ pub struct RedbActivityOptions {
     pub max_users: u64,
     /// How long notes wait for others; the first call after that writes them. One second by default.
     pub lag: Duration,
-    /// How many notes may wait, at about 150 bytes each; a call that comes then waits for the disk.
-    /// 10,000 by default.
+    /// How many notes may wait in memory; a call that comes then waits for the disk. 10,000 by default.
     pub max_unsaved: usize,
 }
 

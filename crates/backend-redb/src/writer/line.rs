@@ -209,8 +209,8 @@ impl Stop {
 
 fn attempt(database: &Database, jobs: &mut [Box<dyn Job>]) -> Attempt {
     // Without `set_quick_repair`, which would record in every commit what spares an opening after a
-    // crash its scan. On a file of 514 MB that makes the opening 0.3 s instead of 0.8 to 1.4 s, but
-    // costs each commit a third more CPU time and a second `fsync`, for which every caller waits.
+    // crash its scan, and for that costs each commit a second `fsync`: every caller would wait longer
+    // so that a rare opening is shorter.
     let transaction = match database.begin_write() {
         Ok(transaction) => transaction,
         Err(error) => return Attempt::Stopped(Stop::Undone(error.into())),
