@@ -52,7 +52,7 @@ mod folder;
 mod format;
 #[cfg(feature = "backplane")]
 mod row;
-#[cfg(all(test, feature = "backplane"))]
+#[cfg(test)]
 mod scratch;
 mod writer;
 
