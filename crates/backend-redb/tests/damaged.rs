@@ -123,6 +123,26 @@ impl Town {
         damage.await.unwrap()
     }
 
+    async fn likes(&self, posts: &[PostId]) -> Vec<usize> {
+        let counts = self.feed.parts().counters.counts(posts).await.unwrap();
+        let likes = counts.iter().map(|counts| counts.likes);
+        likes.map(|likes| usize::try_from(likes).unwrap()).collect()
+    }
+
+    /// How many users like each post, by the likes themselves. Ann is gone by then.
+    async fn likers(&self, posts: &[PostId]) -> Vec<usize> {
+        let mut likers = vec![0; posts.len()];
+        let actions = &self.feed.parts().actions;
+        for (user, is_gone) in USERS.into_iter().zip([true, false, false]) {
+            let liked = actions.acted(user, ActionKind::Like, posts).await.unwrap();
+            assert!(!is_gone || liked.iter().all(Option::is_none));
+            for (likers, liked) in likers.iter_mut().zip(liked) {
+                *likers += usize::from(liked.is_some());
+            }
+        }
+        likers
+    }
+
     /// Does all work, and answers whether it comes to an end.
     async fn work(&self) -> bool {
         for _ in 0..200 {
@@ -175,6 +195,11 @@ async fn damage_each<K: Key + Send + 'static>(table: Rows<K>) {
         let going_on = go_on(&town, &posts).await;
         going_on.unwrap_or_else(|error| panic!("row {at}: {error:?}"));
         assert!(town.work().await, "row {at}: work that never ends");
+        assert_eq!(
+            town.likes(&posts).await,
+            town.likers(&posts).await,
+            "row {at}"
+        );
         at += 1;
     }
     assert!(at > 0, "there are rows to damage");

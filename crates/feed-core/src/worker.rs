@@ -17,8 +17,8 @@ impl Feed {
     /// A piece that fails is tried again after a delay. When it has been tried
     /// [`FeedOptions::attempts`](crate::FeedOptions::attempts) times, the author's posts so far are
     /// left for readers to pull, so that none is missed. If that cannot be, because something stored
-    /// does not decode, the piece is a dead letter of the queue. A process that dies in the middle leaves its
-    /// pieces to whoever works next, once their leases have run out.
+    /// does not decode, the piece is a dead letter of the queue. A process that dies in the middle
+    /// leaves its pieces to whoever works next, once their leases have run out.
     ///
     /// # Errors
     ///
