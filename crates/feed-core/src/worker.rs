@@ -5,7 +5,7 @@ use fastrand::Rng;
 use futures::future::{Either, select};
 
 use crate::{
-    Error, Feed, PostState, Result,
+    Error, ErrorKind, Feed, PostState, Result,
     task::{Errand, FanoutTask, Stage, Unreadable},
     telemetry,
 };
@@ -16,8 +16,9 @@ impl Feed {
     ///
     /// A piece that fails is tried again after a delay. When it has been tried
     /// [`FeedOptions::attempts`](crate::FeedOptions::attempts) times, the author's posts so far are
-    /// left for readers to pull, so that none is missed. A process that dies in the middle leaves its
-    /// pieces to whoever works next, once their leases have run out.
+    /// left for readers to pull, so that none is missed. If that cannot be, because something stored
+    /// does not decode, the piece is a dead letter of the queue. A process that dies in the middle
+    /// leaves its pieces to whoever works next, once their leases have run out.
     ///
     /// # Errors
     ///
@@ -136,9 +137,12 @@ impl Feed {
         }
     }
 
-    /// A piece is tried as often as the options say; giving it up, until that succeeds.
+    /// A piece is tried as often as the options say; giving it up, until that succeeds or cannot.
     fn again(&self, lease: &Lease, spent: bool, error: &Error) -> Settlement {
         telemetry::failed(error, lease.attempt);
+        if spent && error.kind() == ErrorKind::Corrupt {
+            return bury("what it needs does not decode");
+        }
         // The token differs from lease to lease, so tasks that fail together do not return together.
         let mut jitter = Rng::with_seed(lease.key.token.get());
         let retries = lease.attempt.saturating_sub(1);
