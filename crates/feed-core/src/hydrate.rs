@@ -120,12 +120,9 @@ impl HydratorParts {
     }
 
     fn cached<K: kind::Kind>(&self, kind: K, options: &CacheOptions) -> Arc<Cached<K>> {
-        let far = self.shared.as_ref().map(|cache| Far {
-            cache: Arc::clone(cache),
-            clock: Arc::clone(&self.clock),
-            patience: self.options.patience,
-            ttl: options.shared_ttl,
-            hold: self.options.hold,
+        let far = self.shared.as_ref().map(|cache| {
+            let (cache, clock) = (Arc::clone(cache), Arc::clone(&self.clock));
+            Far::new(cache, clock, &self.options, options.shared_ttl)
         });
         let clock = Arc::clone(&self.clock);
         let cached = Cached::new(kind, far, clock, options.clone(), self.options.hold);

@@ -167,12 +167,15 @@ impl<K: Kind> Cached<K> {
         Flight::new(number, async move {
             let cached = Arc::clone(&aloft.cached);
             let held = match &cached.far {
-                Some(far) => far.get::<K>(&aloft.wants, &cached.counters).await,
-                None => aloft.wants.iter().map(|_| Held::Unknown).collect(),
+                Some(far) => {
+                    let counters = &cached.counters;
+                    far.seek::<K>(&aloft.wants, number, counters).await
+                }
+                None => aloft.wants.iter().map(|_| Held::Barred).collect(),
             };
             let answers = cached.fetch(&aloft.wants, &held).await;
-            aloft.land(&answers, now);
-            cached.fill(&aloft.wants, &held, &answers, now).await;
+            let fresh = aloft.land(&answers, now);
+            cached.fill(&aloft, &held, &answers, &fresh).await;
             answers
         })
     }
@@ -220,22 +223,23 @@ impl<K: Kind> Cached<K> {
         values
     }
 
-    /// Passes what the source has answered on to the shared cache, if that was soon enough: whatever
-    /// was forgotten since the flight began must still be marked there.
+    /// Passes on to the shared cache what the source has answered of what was claimed there, but for
+    /// what was forgotten here.
     async fn fill(
         &self,
-        wants: &[Want],
+        aloft: &Aloft<K>,
         held: &[Held<K::Value>],
         answers: &[Answer<K::Value>],
-        begun: Duration,
+        fresh: &[bool],
     ) {
         let Some(far) = &self.far else { return };
-        if self.clock.monotonic().saturating_sub(begun) > self.hold / 2 {
-            return;
-        }
-        let brought =
-            zip(zip(wants, held), answers).map(|((want, held), answer)| (*want, held, answer));
-        far.fill::<K>(brought, &self.counters).await;
+        let places = 0..answers.len();
+        let claimed = places.filter(|&at| fresh[at] && matches!(held[at], Held::Claimed));
+        let brought = claimed.filter_map(|at| match &answers[at] {
+            Answer::Found(value) if K::version(value) >= aloft.wants[at].version => Some(value),
+            _ => None,
+        });
+        far.fill::<K>(brought, aloft.number, &self.counters).await;
     }
 }
 
@@ -255,8 +259,8 @@ struct Aloft<K: Kind> {
 }
 
 impl<K: Kind> Aloft<K> {
-    /// Keeps what was brought, but for what was forgotten on the way.
-    fn land(&mut self, answers: &[Answer<K::Value>], begun: Duration) {
+    /// Keeps what was brought, but for what was forgotten on the way. Answers which was not.
+    fn land(&mut self, answers: &[Answer<K::Value>], begun: Duration) -> Vec<bool> {
         self.landed = true;
         let cached = &self.cached;
         let (now, options) = (cached.clock.monotonic(), &cached.options);
@@ -268,13 +272,17 @@ impl<K: Kind> Aloft<K> {
         let mut shards = cached
             .shards
             .write_many(self.wants.iter().map(|want| want.id));
-        for (want, answer) in zip(&self.wants, answers) {
+        let mut land = |(want, answer): (&Want, _)| {
             let shard = shards.of(want.id);
-            if shard.collect(want.id, self.number) {
+            let fresh = shard.collect(want.id, self.number) && !shard.is_held(want.id, now);
+            if fresh {
                 evicted += shard.keep(*want, answer, now, until);
             }
-        }
+            fresh
+        };
+        let fresh = zip(&self.wants, answers).map(&mut land).collect();
         cached.counters.evictions.add(evicted);
+        fresh
     }
 }
 

@@ -13,8 +13,11 @@ pub struct HydratorOptions {
     pub users: CacheOptions,
     /// For how long after [`forget_users`](crate::Hydrator::forget_users) and
     /// [`forget_posts`](crate::Hydrator::forget_posts) nothing that is read is cached. 5 seconds by
-    /// default. It should be longer than replicas of the source lag behind, and than a fetch takes.
+    /// default. It should be longer than replicas of the source lag behind.
     pub hold: Duration,
+    /// How long a fetch may take for the other nodes to have a share in it. 5 seconds by default.
+    /// Until it has brought something, or this time has passed, no other node shares the same.
+    pub fetch: Duration,
     /// How long the shared cache may take for a call before it counts as failed. 50 milliseconds by
     /// default.
     pub patience: Duration,
@@ -53,7 +56,9 @@ impl HydratorOptions {
 
     /// The same with what would stop a hydrator raised to what works, whichever way it was set.
     pub(super) fn workable(mut self) -> Self {
-        self.hold = self.hold.max(Duration::from_millis(1));
+        const LEAST: Duration = Duration::from_millis(1);
+        self.hold = self.hold.max(LEAST);
+        self.fetch = self.fetch.max(LEAST);
         self
     }
 
@@ -61,6 +66,13 @@ impl HydratorOptions {
     #[must_use]
     pub const fn with_hold(mut self, time: Duration) -> Self {
         self.hold = time;
+        self
+    }
+
+    /// Shares what was fetched within `time`; less than a millisecond counts as one.
+    #[must_use]
+    pub const fn with_fetch(mut self, time: Duration) -> Self {
+        self.fetch = time;
         self
     }
 
@@ -89,6 +101,7 @@ impl Default for HydratorOptions {
                 shared_ttl: 5 * MINUTE,
             },
             hold: Duration::from_secs(5),
+            fetch: Duration::from_secs(5),
             patience: Duration::from_millis(50),
         }
     }

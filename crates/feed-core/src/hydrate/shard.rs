@@ -107,6 +107,11 @@ impl<K: Kind> Shard<K> {
         }
     }
 
+    /// Whether it was forgotten a moment ago.
+    pub(super) fn is_held(&self, id: u64, now: Duration) -> bool {
+        matches!(self.shelf.get(&id, now), Some(Kept::Held))
+    }
+
     /// Drops what is kept, lets no flight bring it any more, and keeps nothing until `until`.
     pub(super) fn forget(&mut self, id: u64, until: Duration) -> u64 {
         self.tickets.remove(&id);

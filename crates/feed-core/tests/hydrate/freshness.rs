@@ -166,12 +166,10 @@ async fn a_slow_node_does_not_put_an_old_profile_back() {
 }
 
 #[tokio::test]
-async fn what_took_longer_than_the_mark_of_a_forget_lasts_is_not_shared() {
-    let hold = HydratorOptions::default().hold;
-    for (delay, shared) in [
-        (hold / 2, true),
-        (hold / 2 + Duration::from_millis(1), false),
-    ] {
+async fn what_takes_longer_than_a_fetch_may_is_not_shared() {
+    let fetch = HydratorOptions::default().fetch;
+    let just = fetch.saturating_sub(Duration::from_millis(1));
+    for (delay, shared) in [(just, true), (fetch, false)] {
         let world = World::default();
         let node = world.node();
         world.tables.close();
@@ -312,4 +310,75 @@ async fn a_post_comes_back_from_the_shared_cache_as_it_was() {
         .expect("the post is there");
     assert_eq!(original, shared);
     assert_eq!((shared.entry, there.post_stats().shared_hits), (entry, 1));
+}
+
+/// What a page wants in its second version, a node fetches while the first lies in the shared cache;
+/// it has read the second when the post is erased, and would share it afterwards.
+#[tokio::test]
+async fn an_erased_post_does_not_come_back_in_place_of_an_older_version() {
+    for marked in [true, false] {
+        let world = World::default();
+        let (here, slow) = (world.node(), world.node());
+        let entry = world.publish(ANN, 1, "first");
+        assert_eq!(body(&slow, entry).await, "first");
+        world.edit(entry, 2, "secret");
+        world.tables.close();
+        let wanted = [(entry.post, 2)];
+        let mut early = pin!(slow.posts(&wanted));
+        assert!(poll!(early.as_mut()).is_pending());
+        world.tables.remove_post(entry.post);
+        forget_post(&world, &here, entry, marked).await;
+        world.tables.open();
+        assert!(early.await[0].is_ok(), "as of when it was asked");
+        for node in [&here, &world.node()] {
+            let post = node.posts(&wanted).await.remove(0);
+            assert!(matches!(post, Err(Lack::Absent)), "{marked}: {post:?}");
+        }
+    }
+}
+
+/// The shared cache may lose anything, and so the mark of a forget.
+#[tokio::test]
+async fn an_erased_post_does_not_come_back_where_the_mark_was_lost() {
+    let world = World::default();
+    let (here, slow) = (world.node(), world.node());
+    let entry = world.publish(ANN, 1, "secret");
+    world.tables.close();
+    let wanted = [(entry.post, 1)];
+    let mut early = pin!(slow.posts(&wanted));
+    assert!(poll!(early.as_mut()).is_pending());
+    world.tables.remove_post(entry.post);
+    forget_post(&world, &here, entry, false).await;
+    world.tables.open();
+    early.await;
+    let post = world.node().posts(&wanted).await.remove(0);
+    assert!(matches!(post, Err(Lack::Absent)), "{post:?}");
+}
+
+/// Forgets a post, and loses the mark of it in the shared cache if it is not to stay.
+async fn forget_post(world: &World, node: &Hydrator, entry: Entry, marked: bool) {
+    node.forget_posts(&[entry.post])
+        .await
+        .expect("the cache is well");
+    if !marked {
+        let mut key = b"p".to_vec();
+        key.extend(entry.post.get().to_be_bytes());
+        world.cache.inner.remove_many(&[key.into()]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_forgotten_here_is_not_shared_even_if_the_shared_cache_did_not_hear_of_it() {
+    let world = World::default();
+    let node = world.node();
+    world.tables.close();
+    let mut early = pin!(node.users(&[ANN]));
+    assert!(poll!(early.as_mut()).is_pending());
+    world.tables.set_user(ANN, "Anna");
+    world.cache.set(Mood::Failing);
+    assert!(node.forget_users(&[ANN]).await.is_err());
+    world.cache.set(Mood::Well);
+    world.tables.open();
+    early.await;
+    assert_eq!(profile(&world.node(), ANN).await, "Anna");
 }

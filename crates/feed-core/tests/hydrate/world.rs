@@ -181,6 +181,11 @@ impl SharedCache for FlakyCache {
         Ok(self.inner.add_many(items))
     }
 
+    async fn replace_many(&self, items: &[(Bytes, CacheItem)]) -> Result<Vec<bool>> {
+        self.strike().await?;
+        Ok(self.inner.replace_many(items))
+    }
+
     async fn remove_many(&self, keys: &[Bytes]) -> Result<()> {
         self.strike().await?;
         self.inner.remove_many(keys);
