@@ -17,7 +17,7 @@ use super::{
     flight::Flight,
     journey::Journey,
     kind::Kind,
-    options::CacheOptions,
+    options::{CacheOptions, HydratorOptions},
     shard::{Look, Shard, Until},
     stats::{CacheStats, Counters},
 };
@@ -34,6 +34,7 @@ pub(super) struct Cached<K: Kind> {
     clock: Arc<dyn Clock>,
     options: CacheOptions,
     hold: Duration,
+    fetch: Duration,
     shards: Shards<Shard<K>>,
     flights: AtomicU64,
     counters: Counters,
@@ -44,16 +45,17 @@ impl<K: Kind> Cached<K> {
         kind: K,
         far: Option<Far>,
         clock: Arc<dyn Clock>,
-        options: CacheOptions,
-        hold: Duration,
+        options: &CacheOptions,
+        shared: &HydratorOptions,
     ) -> Self {
         let share = options.max_bytes / SHARDS;
         Self {
             kind,
             far,
             clock,
-            options,
-            hold,
+            options: options.clone(),
+            hold: shared.hold,
+            fetch: shared.fetch,
             shards: Shards::from_fn(|| Shard::new(share)),
             flights: AtomicU64::new(0),
             counters: Counters::default(),
@@ -82,10 +84,12 @@ impl<K: Kind> Cached<K> {
             Some(far) => far.forget::<K>(ids, &self.counters).await,
             None => Ok(()),
         };
-        let until = self.clock.monotonic().saturating_add(self.hold);
+        let now = self.clock.monotonic();
+        let until = now.saturating_add(self.hold);
         let mut shards = self.shards.write_many(ids.iter().copied());
-        let evicted = ids.iter().map(|&id| shards.of(id).forget(id, until)).sum();
-        self.counters.evictions.add(evicted);
+        for &id in ids {
+            shards.of(id).forget(id, now, until);
+        }
         shared
     }
 
@@ -137,7 +141,7 @@ impl<K: Kind> Cached<K> {
             let shard = shards.of(want.id);
             if let Look::Known(answer) = shard.look(want, now) {
                 journey.knows(want.id, answer);
-            } else if let Some((flight, place)) = shard.join(want) {
+            } else if let Some((flight, place)) = shard.join(want, now) {
                 self.counters.joined.add(1);
                 journey.sits(flight, want.id, place);
             } else {
@@ -149,8 +153,8 @@ impl<K: Kind> Cached<K> {
         }
         let flight = self.launch(led.clone(), now);
         for (place, &want) in led.iter().enumerate() {
-            let ticket = flight.ticket(want, place);
-            shards.of(want.id).issue(want.id, ticket);
+            let ticket = flight.ticket(want, place, now.saturating_add(self.fetch));
+            shards.of(want.id).issue(want.id, ticket, now);
         }
         journey.leads(flight, &led);
         journey
@@ -274,7 +278,7 @@ impl<K: Kind> Aloft<K> {
             .write_many(self.wants.iter().map(|want| want.id));
         let mut land = |(want, answer): (&Want, _)| {
             let shard = shards.of(want.id);
-            let fresh = shard.collect(want.id, self.number) && !shard.is_held(want.id, now);
+            let fresh = shard.collect(want.id, self.number, now);
             if fresh {
                 evicted += shard.keep(*want, answer, now, until);
             }
@@ -294,7 +298,7 @@ impl<K: Kind> Drop for Aloft<K> {
         let ids = self.wants.iter().map(|want| want.id);
         let mut shards = self.cached.shards.write_many(ids);
         for want in &self.wants {
-            shards.of(want.id).collect(want.id, self.number);
+            shards.of(want.id).revoke(want.id, self.number);
         }
     }
 }
@@ -331,7 +335,7 @@ mod tests {
         let options = HydratorOptions::default();
         let clock = Arc::new(ManualClock::default());
         let users = Users(Arc::new(Below));
-        Arc::new(Cached::new(users, None, clock, options.users, options.hold))
+        Arc::new(Cached::new(users, None, clock, &options.users, &options))
     }
 
     fn wants(ids: impl IntoIterator<Item = u64>) -> Vec<Want> {

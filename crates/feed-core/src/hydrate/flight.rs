@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::{
@@ -32,6 +33,8 @@ pub(super) struct Ticket<K: Kind> {
     number: u64,
     version: u32,
     place: usize,
+    /// When it is no longer worth waiting for.
+    until: Duration,
     run: WeakShared<BoxFuture<'static, Landed<K>>>,
 }
 
@@ -52,11 +55,12 @@ impl<K: Kind> Flight<K> {
     }
 
     /// A ticket for the want at `place` of a flight that has not landed.
-    pub(super) fn ticket(&self, want: Want, place: usize) -> Ticket<K> {
+    pub(super) fn ticket(&self, want: Want, place: usize, until: Duration) -> Ticket<K> {
         Ticket {
             number: self.number,
             version: want.version,
             place,
+            until,
             run: self.run.downgrade().expect(NOT_LANDED),
         }
     }
@@ -89,9 +93,14 @@ impl<K: Kind> Ticket<K> {
         self.number
     }
 
-    /// The flight and the place there, if it brings the wanted version and somebody is still on it.
-    pub(super) fn admit(&self, want: Want) -> Option<(Flight<K>, usize)> {
-        if self.version < want.version {
+    pub(super) fn is_valid(&self, now: Duration) -> bool {
+        now < self.until
+    }
+
+    /// The flight and the place there, if it brings the wanted version, has not taken too long, and
+    /// somebody is still on it.
+    pub(super) fn admit(&self, want: Want, now: Duration) -> Option<(Flight<K>, usize)> {
+        if self.version < want.version || !self.is_valid(now) {
             return None;
         }
         let flight = Flight {
@@ -108,6 +117,7 @@ impl<K: Kind> fmt::Debug for Ticket<K> {
             .field("number", &self.number)
             .field("version", &self.version)
             .field("place", &self.place)
+            .field("until", &self.until)
             .finish_non_exhaustive()
     }
 }

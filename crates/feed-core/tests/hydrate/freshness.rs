@@ -382,3 +382,55 @@ async fn what_was_forgotten_here_is_not_shared_even_if_the_shared_cache_did_not_
     early.await;
     assert_eq!(profile(&world.node(), ANN).await, "Anna");
 }
+
+/// The mark of a forget in the shared cache may be lost, and there may be no room to keep anything
+/// here: what this process has forgotten it neither keeps nor shares during the hold.
+#[tokio::test]
+async fn the_hold_does_not_depend_on_room_in_either_cache() {
+    let hold = HydratorOptions::default().hold;
+    for room in [0, 1 << 20] {
+        let users = HydratorOptions::default().users.with_max_bytes(room);
+        let world = World::new(HydratorOptions::default().with_users(users));
+        let node = world.node();
+        world.tables.set_user(ANN, "Ann");
+        node.forget_users(&[ANN]).await.expect("the cache is well");
+        // More than there is room for, so that whatever is kept in it has to go.
+        let others: Vec<_> = (100..10_000).map(UserId::new).collect();
+        node.users(&others).await;
+        let key = [&b"u"[..], &ANN.get().to_be_bytes()].concat();
+        world.cache.inner.remove_many(&[key.into()]);
+        let asked = world.tables.calls().1;
+        assert!(asked > 0);
+        for _ in 0..2 {
+            assert_eq!(profile(&node, ANN).await, "Ann", "the replica lags behind");
+            assert_eq!(world.tables.calls(), (0, 1), "and is not believed: {room}");
+        }
+        world.tables.set_user(ANN, "Anna");
+        assert_eq!(profile(&node, ANN).await, "Anna");
+        assert_eq!(profile(&world.node(), ANN).await, "Anna");
+        world.pass(hold);
+        assert_eq!(profile(&node, ANN).await, "Anna");
+    }
+}
+
+/// As many as one process may be told to forget within the hold: past its bound it keeps less, and
+/// never what was forgotten.
+#[tokio::test]
+async fn more_forgets_than_are_noted_one_by_one_hold_everything() {
+    let world = World::default();
+    let node = world.lone_node();
+    let many: Vec<_> = (100..50_100).map(UserId::new).collect();
+    for chunk in many.chunks(1_000) {
+        node.forget_users(chunk)
+            .await
+            .expect("there is no shared cache");
+    }
+    world.pass(Duration::from_millis(1));
+    node.users(&many).await;
+    let asked = node.users(&many).await.len() as u64;
+    assert_eq!(node.user_stats().absences, 0, "of {asked} none is kept");
+    world.pass(HydratorOptions::default().hold);
+    node.users(&many).await;
+    node.users(&many).await;
+    assert_eq!(node.user_stats().absences, asked, "kept again");
+}

@@ -61,6 +61,11 @@ impl Tables {
         self.state.lock().closed = true;
     }
 
+    /// From now on calls answer; those that wait go on waiting.
+    pub(crate) fn heal(&self) {
+        self.state.lock().closed = false;
+    }
+
     /// Lets all calls answer.
     pub(crate) fn open(&self) {
         self.state.lock().closed = false;
