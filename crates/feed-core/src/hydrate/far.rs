@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use backplane::Clock;
+use backplane::{Clock, Sleep};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{
     future::{Either, select},
@@ -184,10 +184,12 @@ impl Far {
         let answer = match poll!(call.as_mut()) {
             // What answers at once needs no timer, which costs more than a call in memory.
             Poll::Ready(answer) => answer,
-            Poll::Pending => match select(call, self.clock.sleep(self.patience)).await {
-                Either::Left((answer, _)) => answer,
-                Either::Right(_) => Err(Error::bare(ErrorKind::Unavailable, "shared cache")),
-            },
+            Poll::Pending => {
+                match select(call, self.clock.sleep(self.patience.min(Sleep::LONGEST))).await {
+                    Either::Left((answer, _)) => answer,
+                    Either::Right(_) => Err(Error::bare(ErrorKind::Unavailable, "shared cache")),
+                }
+            }
         };
         counters.shared_failures.add(u64::from(answer.is_err()));
         answer
