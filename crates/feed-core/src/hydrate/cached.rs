@@ -278,7 +278,7 @@ impl<K: Kind> Aloft<K> {
             .write_many(self.wants.iter().map(|want| want.id));
         let mut land = |(want, answer): (&Want, _)| {
             let shard = shards.of(want.id);
-            let fresh = shard.collect(want.id, self.number, now);
+            let fresh = shard.collect(want.id, self.number);
             if fresh {
                 evicted += shard.keep(*want, answer, now, until);
             }
@@ -298,7 +298,7 @@ impl<K: Kind> Drop for Aloft<K> {
         let ids = self.wants.iter().map(|want| want.id);
         let mut shards = self.cached.shards.write_many(ids);
         for want in &self.wants {
-            shards.of(want.id).revoke(want.id, self.number);
+            shards.of(want.id).collect(want.id, self.number);
         }
     }
 }

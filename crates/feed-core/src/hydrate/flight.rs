@@ -35,6 +35,8 @@ pub(super) struct Ticket<K: Kind> {
     place: usize,
     /// When it is no longer worth waiting for.
     until: Duration,
+    /// Whether what it brings may be kept.
+    keeps: bool,
     run: WeakShared<BoxFuture<'static, Landed<K>>>,
 }
 
@@ -61,6 +63,7 @@ impl<K: Kind> Flight<K> {
             version: want.version,
             place,
             until,
+            keeps: true,
             run: self.run.downgrade().expect(NOT_LANDED),
         }
     }
@@ -93,6 +96,18 @@ impl<K: Kind> Ticket<K> {
         self.number
     }
 
+    /// The same, for what is read while nothing may be kept.
+    pub(super) fn of_a_hold(self) -> Self {
+        Self {
+            keeps: false,
+            ..self
+        }
+    }
+
+    pub(super) const fn keeps(&self) -> bool {
+        self.keeps
+    }
+
     pub(super) fn is_valid(&self, now: Duration) -> bool {
         now < self.until
     }
@@ -118,6 +133,7 @@ impl<K: Kind> fmt::Debug for Ticket<K> {
             .field("version", &self.version)
             .field("place", &self.place)
             .field("until", &self.until)
+            .field("keeps", &self.keeps)
             .finish_non_exhaustive()
     }
 }

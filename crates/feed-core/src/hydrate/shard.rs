@@ -64,26 +64,21 @@ impl<K: Kind> Shard<K> {
     pub(super) fn issue(&mut self, id: u64, ticket: Ticket<K>, now: Duration) {
         let tickets = self.tickets.entry(id).or_default();
         tickets.retain(|ticket| ticket.is_valid(now));
-        tickets.push(ticket);
+        let is_held = self.holds.is_held(id, now);
+        tickets.push(if is_held { ticket.of_a_hold() } else { ticket });
     }
 
     /// Takes the ticket of a flight back and says whether what it brings may be kept.
-    pub(super) fn collect(&mut self, id: u64, flight: u64, now: Duration) -> bool {
-        self.revoke(id, flight) && !self.holds.is_held(id, now)
-    }
-
-    /// Takes the ticket of a flight back and says whether it was still there.
-    pub(super) fn revoke(&mut self, id: u64, flight: u64) -> bool {
+    pub(super) fn collect(&mut self, id: u64, flight: u64) -> bool {
         let Some(tickets) = self.tickets.get_mut(&id) else {
             return false;
         };
-        let before = tickets.len();
-        tickets.retain(|ticket| ticket.number() != flight);
-        let found = tickets.len() < before;
+        let place = tickets.iter().position(|ticket| ticket.number() == flight);
+        let ticket = place.map(|place| tickets.remove(place));
         if tickets.is_empty() {
             self.tickets.remove(&id);
         }
-        found
+        ticket.is_some_and(|ticket| ticket.keeps())
     }
 
     /// Keeps the answer to a want, unless a better one is here. Answers how many others had to go.
@@ -233,8 +228,8 @@ mod tests {
         for (now, keeps) in [(NOW, false), (LATER, true)] {
             let flight = flight();
             shard.issue(1, flight.ticket(want(1), 0, Duration::MAX), now);
-            assert_eq!(shard.collect(1, 7, now), keeps);
-            assert!(!shard.collect(1, 7, now), "a ticket is good once");
+            assert_eq!(shard.collect(1, 7), keeps);
+            assert!(!shard.collect(1, 7), "a ticket is good once");
         }
     }
 }

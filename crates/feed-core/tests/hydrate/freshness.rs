@@ -434,3 +434,23 @@ async fn more_forgets_than_are_noted_one_by_one_hold_everything() {
     node.users(&many).await;
     assert_eq!(node.user_stats().absences, asked, "kept again");
 }
+
+/// What counts is when it was read, not when it comes.
+#[tokio::test]
+async fn what_was_read_during_the_hold_is_not_kept_if_it_comes_after_it() {
+    let hold = HydratorOptions::default().hold;
+    let world = World::default();
+    for node in [world.node(), world.lone_node()] {
+        world.tables.set_user(ANN, "Ann");
+        node.forget_users(&[ANN]).await.expect("the cache is well");
+        world.tables.close();
+        let mut lagging = pin!(node.users(&[ANN]));
+        assert!(poll!(lagging.as_mut()).is_pending());
+        world.tables.set_user(ANN, "Anna");
+        world.pass(hold);
+        world.tables.open();
+        lagging.await;
+        assert_eq!(profile(&node, ANN).await, "Anna");
+        assert_eq!(profile(&world.node(), ANN).await, "Anna");
+    }
+}
