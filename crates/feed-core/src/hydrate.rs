@@ -39,10 +39,10 @@ use crate::{Entry, Outbox, Post, PostId, PostState, Result, SharedCache, UserId}
 /// a [`SharedCache`], if there is one; its failures count as misses. What neither has is asked of the
 /// source: at most one call of the [`PostSource`] and one of the [`UserSource`] for a page, whatever
 /// it lacks, and none when all is here. Of either kind, what a page lacks takes one call of the shared
-/// cache, and two more if that lacks it too. Callers that lack the same content wait for one fetch of
-/// it; if that fails, each of them learns so, and the next call tries again. One that takes
-/// [too long](HydratorOptions::fetch) nobody else waits for; those who do wait as long as the source
-/// lets them. What the source does not have is remembered too, for a shorter time.
+/// cache, and up to three more for what that lacks too. Callers that lack the same content wait for
+/// one fetch of it; if that fails, each of them learns so, and the next call tries again. One that
+/// takes [too long](HydratorOptions::fetch) nobody else waits for; those who do wait as long as the
+/// source lets them. What the source does not have is remembered too, for a shorter time.
 ///
 /// Bodies are never older than the page: a page states the version of each post, and what is cached
 /// in an older one is fetched anew. Users have no versions: what is cached of them lives for a time,
