@@ -456,15 +456,6 @@ fn a_mark_that_could_not_be_set_back_is_when_it_is_closed_again() {
     }
 }
 
-#[test]
-fn a_lease_of_no_time_is_refused() {
-    let clock = ManualClock::default();
-    let leases = Arc::new(MemoryNodeLeases::new(1, Arc::new(clock.clone())));
-    let options = options().with_ttl(Duration::ZERO);
-    let opening = LeaseKeeper::open(leases, NARROW, clock, &options);
-    assert_eq!(now(opening).unwrap_err().kind(), ErrorKind::Invalid);
-}
-
 /// A clock whose timers panic when they are asked for more than they can count to.
 #[derive(Clone, Debug)]
 struct Touchy(ManualClock);
@@ -487,17 +478,14 @@ impl Clock for Touchy {
 #[test]
 fn a_keeper_asks_a_clock_for_no_longer_a_sleep_than_it_must_grant() {
     let clock = Touchy(ManualClock::default());
-    let options = options()
-        .with_ttl(Duration::MAX)
-        .with_reserve(Duration::MAX);
+    let options = options().with_reserve(Duration::MAX);
     let store = Arc::new(MemoryHighWater::default());
-    let opening = MarkKeeper::open(store, NARROW, 1, clock, &options);
-    let keeper = now(opening).unwrap();
+    let keeper = now(MarkKeeper::open(store, NARROW, 1, clock, &options)).unwrap();
     assert!(keeper.run(|_| {}).now_or_never().is_none());
 }
 
 #[test]
-fn a_node_that_the_layout_has_no_room_for_is_invalid() {
+fn a_node_without_room_in_the_layout_and_a_lease_of_no_time_are_invalid() {
     let store = Arc::new(MemoryHighWater::default());
     let (clock, options) = (ManualClock::default(), options());
     let opening = MarkKeeper::open(store, Layout::MASTODON, 1, clock, &options);
@@ -506,7 +494,12 @@ fn a_node_that_the_layout_has_no_room_for_is_invalid() {
     let clock = ManualClock::default();
     let leases = Arc::new(MemoryNodeLeases::new(2, Arc::new(clock.clone())));
     leases.acquire(options.ttl, Timestamp::EPOCH).unwrap();
-    let opening = LeaseKeeper::open(leases, Layout::MASTODON, clock, &options);
+    let shared = Arc::<MemoryNodeLeases>::clone(&leases);
+    let opening = LeaseKeeper::open(shared, Layout::MASTODON, clock.clone(), &options);
+    assert_eq!(now(opening).unwrap_err().kind(), ErrorKind::Invalid);
+
+    let no_time = options.with_ttl(Duration::ZERO);
+    let opening = LeaseKeeper::open(leases, NARROW, clock, &no_time);
     assert_eq!(now(opening).unwrap_err().kind(), ErrorKind::Invalid);
 }
 
