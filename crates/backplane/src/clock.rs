@@ -73,6 +73,9 @@ pub trait Clock: fmt::Debug + Send + Sync {
 
     /// Completes once `monotonic` has advanced by `duration`.
     ///
+    /// Timers may panic when they are asked for more than they can count to: who may have to wait for
+    /// long asks for [`Sleep::LONGEST`] at a time.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future forgets the wake-up.
@@ -97,6 +100,9 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 pub struct Sleep(Pin<Box<dyn Future<Output = ()> + Send>>);
 
 impl Sleep {
+    /// What every [`Clock`] can be asked to sleep: an hour.
+    pub const LONGEST: Duration = Duration::from_secs(3_600);
+
     /// Wraps the future of another timer.
     pub fn new(timer: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(Box::pin(timer))
@@ -358,6 +364,8 @@ impl Drop for ManualSleep {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[test]
@@ -413,6 +421,13 @@ mod tests {
             let (before, duration) = (clock.monotonic(), Duration::from_micros(micros));
             clock.sleep(duration).await;
             assert!(clock.monotonic() >= before + duration);
+        }
+    }
+
+    #[test]
+    fn a_sleep_without_end_does_not_end_and_does_not_panic() {
+        for clock in [&SystemClock::new() as &dyn Clock, &CoarseClock::new()] {
+            assert!(clock.sleep(Duration::MAX).now_or_never().is_none());
         }
     }
 

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use backplane::queue::{Lease, LeaseKey, Settled, Settlement};
+use backplane::{
+    Sleep,
+    queue::{Lease, LeaseKey, Settled, Settlement},
+};
 use fastrand::Rng;
 use futures::future::{Either, select};
 
@@ -106,7 +109,7 @@ impl Feed {
             let backoff = &self.parts.options.backoff;
             let delay = backoff.delay(failures, None, &mut jitter);
             failures = failures.saturating_add(1);
-            let pause = self.parts.clock.sleep(delay);
+            let pause = self.parts.clock.sleep(delay.min(Sleep::LONGEST));
             if let Either::Left(_) = select(stop.as_mut(), pause).await {
                 return Ok(());
             }

@@ -61,6 +61,11 @@ impl Tables {
         self.state.lock().closed = true;
     }
 
+    /// From now on calls answer; those that wait go on waiting.
+    pub(crate) fn heal(&self) {
+        self.state.lock().closed = false;
+    }
+
     /// Lets all calls answer.
     pub(crate) fn open(&self) {
         self.state.lock().closed = false;
@@ -179,6 +184,11 @@ impl SharedCache for FlakyCache {
     async fn add_many(&self, items: &[CacheItem]) -> Result<Vec<bool>> {
         self.strike().await?;
         Ok(self.inner.add_many(items))
+    }
+
+    async fn replace_many(&self, items: &[(Bytes, CacheItem)]) -> Result<Vec<bool>> {
+        self.strike().await?;
+        Ok(self.inner.replace_many(items))
     }
 
     async fn remove_many(&self, keys: &[Bytes]) -> Result<()> {

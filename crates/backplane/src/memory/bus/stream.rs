@@ -135,7 +135,15 @@ impl Stream {
 
     /// Whether nobody would notice if it were forgotten, but for its epoch.
     pub(super) fn is_idle(&self, now: Duration, ttl: Duration) -> bool {
-        self.nodes.is_empty() && self.retained.is_empty() && self.touched.saturating_add(ttl) <= now
+        self.nodes.is_empty()
+            && self.retained.is_empty()
+            && self.keys.have_expired(now)
+            && self.touched.saturating_add(ttl) <= now
+    }
+
+    /// Whether nothing was ever published in its epoch.
+    pub(super) const fn is_blank(&self) -> bool {
+        self.top.offset == 0
     }
 }
 
@@ -147,6 +155,11 @@ struct KeyWindow {
 }
 
 impl KeyWindow {
+    fn have_expired(&self, now: Duration) -> bool {
+        let newest = self.order.back();
+        newest.is_none_or(|&(expires, _)| expires <= now)
+    }
+
     /// The offset that `key` stands for already; otherwise it stands for `offset` from now on.
     fn remember(
         &mut self,
