@@ -1,5 +1,7 @@
+mod calls;
 mod hub;
 mod links;
+mod options;
 
 use std::{
     collections::HashMap,
@@ -11,17 +13,16 @@ use std::{
     time::Duration,
 };
 
-use fastrand::Rng;
-use futures::{
-    FutureExt, StreamExt,
-    channel::oneshot,
-    future::{BoxFuture, Fuse, FusedFuture},
-    select_biased,
-};
+use futures::{FutureExt, StreamExt, channel::oneshot, select_biased};
 
-use self::links::{Control, Links, Output, Reads};
-use super::{Bus, BusEvent, Gap, HistoryPage, Message, RecoveryOptions};
-use crate::{BackoffOptions, Clock, Error, ErrorKind, Position, Result, Topic, sync::Mutex};
+pub use self::options::RelayOptions;
+
+use self::{
+    calls::Calls,
+    links::{Control, Links, Output, Reads},
+};
+use super::{Bus, BusEvent, Gap, HistoryPage, Message};
+use crate::{Clock, Error, ErrorKind, Position, Result, Topic, sync::Mutex};
 
 /// How many events are taken from the bus before the audience hears of them.
 const EVENTS_PER_TURN: usize = 256;
@@ -54,24 +55,6 @@ pub struct Relay {
     state: Mutex<State>,
 }
 
-/// The bounds and times of a [`Relay`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct RelayOptions {
-    /// How long a topic stays subscribed that nobody on the node wants any more. Default 1 s.
-    pub linger: Duration,
-    /// How often the position of a topic without messages is compared with the bus; at most every
-    /// millisecond. Default 40 s.
-    pub check_every: Duration,
-    /// How long to wait before a call that failed is made again. There is no last attempt, whatever
-    /// the options say. Default: doubling from 100 ms to 30 s.
-    pub backoff: BackoffOptions,
-    /// The seed of those delays. Default: drawn by the operating system.
-    pub seed: u64,
-    /// The bounds of a recovery of one topic.
-    pub recovery: RecoveryOptions,
-}
-
 #[derive(Debug)]
 struct State {
     links: Links,
@@ -79,17 +62,6 @@ struct State {
     waiting: HashMap<Topic, Vec<oneshot::Sender<Position>>>,
     stirred: bool,
     waker: Option<Waker>,
-}
-
-/// The calls under way, at most one of each kind, so that events never wait for them.
-struct Calls {
-    control: Fuse<BoxFuture<'static, (Control, Result<Vec<Position>>)>>,
-    reads: Fuse<BoxFuture<'static, (Reads, Result<Vec<HistoryPage>>)>>,
-    /// Before when no call is made, since one failed.
-    not_before: Duration,
-    /// How many calls have failed since the last that did not.
-    failures: u32,
-    jitter: Rng,
 }
 
 impl Relay {
@@ -173,7 +145,7 @@ impl Relay {
     /// Dropping the future stops the relay for good: calls under way are lost with it.
     pub async fn run(&self, audience: &dyn Audience) -> Result<()> {
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
-        let mut calls = Calls::new(self.options.seed);
+        let mut calls = Calls::new(Arc::clone(&self.bus), &self.options);
         let ended = loop {
             let wake_at = self.advance(&mut calls);
             let mut timer = pin!(self.sleep_until(wake_at).fuse());
@@ -196,11 +168,7 @@ impl Relay {
             };
             match outcome {
                 Ok(()) => {}
-                Err(error) if error.is_retryable() => {
-                    let now = self.clock.monotonic();
-                    let delay = calls.delay(&self.options.backoff);
-                    calls.not_before = now.saturating_add(delay);
-                }
+                Err(error) if error.is_retryable() => calls.pause(self.clock.monotonic()),
                 Err(error) if error.kind() == ErrorKind::Closed => break Ok(()),
                 Err(error) => break Err(error),
             }
@@ -224,20 +192,16 @@ impl Relay {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
         state.links.tick(now);
-        if now < calls.not_before {
-            let tick = state.links.next_tick();
-            return Some(tick.map_or(calls.not_before, |tick| tick.min(calls.not_before)));
+        if let Some(until) = calls.paused(now) {
+            return Some(
+                state
+                    .links
+                    .next_tick()
+                    .map_or(until, |tick| tick.min(until)),
+            );
         }
-        if calls.control.is_terminated()
-            && let Some(control) = state.links.next_control()
-        {
-            calls.control = change(Arc::clone(&self.bus), control).boxed().fuse();
-        }
-        if calls.reads.is_terminated()
-            && let Some(reads) = state.links.next_reads()
-        {
-            calls.reads = read(Arc::clone(&self.bus), reads).boxed().fuse();
-        }
+        calls.change(|| state.links.next_control());
+        calls.read(|| state.links.next_reads());
         state.links.next_tick()
     }
 
@@ -344,92 +308,6 @@ impl Relay {
         })
         .await;
     }
-}
-
-impl RelayOptions {
-    /// Stays subscribed for `linger` after the last subscriber has gone.
-    #[must_use]
-    pub fn with_linger(mut self, linger: Duration) -> Self {
-        self.linger = linger;
-        self
-    }
-
-    /// Compares positions every `interval`.
-    #[must_use]
-    pub fn with_check_every(mut self, interval: Duration) -> Self {
-        self.check_every = interval;
-        self
-    }
-
-    /// Repeats failed calls after delays as `backoff` says.
-    #[must_use]
-    pub fn with_backoff(mut self, backoff: BackoffOptions) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// Draws those delays from `seed`.
-    #[must_use]
-    pub fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Bounds recoveries by `recovery`.
-    #[must_use]
-    pub fn with_recovery(mut self, recovery: RecoveryOptions) -> Self {
-        self.recovery = recovery;
-        self
-    }
-}
-
-impl Default for RelayOptions {
-    fn default() -> Self {
-        Self {
-            linger: Duration::from_secs(1),
-            check_every: Duration::from_secs(40),
-            backoff: BackoffOptions::default(),
-            seed: fastrand::u64(..),
-            recovery: RecoveryOptions::default(),
-        }
-    }
-}
-
-impl Calls {
-    fn new(seed: u64) -> Self {
-        Self {
-            control: Fuse::terminated(),
-            reads: Fuse::terminated(),
-            not_before: Duration::ZERO,
-            failures: 0,
-            jitter: Rng::with_seed(seed),
-        }
-    }
-
-    fn ended(&mut self, succeeded: bool) {
-        if succeeded {
-            self.failures = 0;
-        }
-    }
-
-    fn delay(&mut self, backoff: &BackoffOptions) -> Duration {
-        let delay = backoff.delay(self.failures, None, &mut self.jitter);
-        self.failures = self.failures.saturating_add(1);
-        delay
-    }
-}
-
-async fn change(bus: Arc<dyn Bus>, control: Control) -> (Control, Result<Vec<Position>>) {
-    let result = match &control {
-        Control::Subscribe(topics) => bus.subscribe(topics).await,
-        Control::Unsubscribe(topics) => bus.unsubscribe(topics).await.map(|()| Vec::new()),
-    };
-    (control, result)
-}
-
-async fn read(bus: Arc<dyn Bus>, reads: Reads) -> (Reads, Result<Vec<HistoryPage>>) {
-    let result = bus.history(&reads.reads).await;
-    (reads, result)
 }
 
 #[cfg(test)]
