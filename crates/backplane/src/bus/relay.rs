@@ -134,7 +134,9 @@ impl Relay {
     /// Relays to `audience` until the node is drained.
     ///
     /// Calls that fail because the bus is unavailable are repeated for ever, while what it still
-    /// delivers is passed on.
+    /// delivers is passed on. Topics that the bus has no room for are tried again for as long as they
+    /// are wanted, each after a [`backoff`](RelayOptions::backoff) of its own; the others join and
+    /// leave meanwhile.
     ///
     /// # Errors
     ///
@@ -233,6 +235,10 @@ impl Relay {
                 state.links.unsubscribed(topics);
                 let State { links, waiting, .. } = &mut *state;
                 waiting.retain(|topic, _| links.contains(topic));
+                Ok(())
+            }
+            (control, Err(error)) if error.kind() == ErrorKind::Full => {
+                state.links.refused(control, now);
                 Ok(())
             }
             (control, Err(error)) => {

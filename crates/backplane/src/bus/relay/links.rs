@@ -1,8 +1,14 @@
+mod agenda;
+mod lane;
+
 use std::{
     collections::{HashMap, VecDeque},
     time::Duration,
 };
 
+use fastrand::Rng;
+
+use self::{agenda::Agenda, lane::Lane};
 use crate::{
     Position, Topic,
     bus::{
@@ -23,8 +29,13 @@ pub(super) struct Links {
     by_topic: HashMap<Topic, Link>,
     /// Distinguishes a link from an earlier one of the same topic.
     generation: u64,
-    to_subscribe: VecDeque<Topic>,
-    to_unsubscribe: VecDeque<Topic>,
+    to_subscribe: Lane<Topic>,
+    to_unsubscribe: Lane<Topic>,
+    /// Of both kinds of change, the one that was made last: they take turns.
+    subscribed_last: bool,
+    /// Topics of which the bus refused a change, until it is tried again.
+    refused: Agenda,
+    jitter: Rng,
     to_read: VecDeque<Topic>,
     /// When a lingering link is to be looked at: each once, and in order of time, since all linger
     /// equally long. Likewise for the checks.
@@ -40,6 +51,8 @@ struct Link {
     state: State,
     linger_queued: bool,
     read_queued: bool,
+    /// How often the bus has refused the change that is queued or under way.
+    refusals: u32,
     /// Whether a message came since the last check of the position.
     active: bool,
 }
@@ -91,12 +104,15 @@ impl Links {
         // What was checked must not be due again at once.
         options.check_every = options.check_every.max(Duration::from_millis(1));
         Self {
+            to_subscribe: Lane::new(batch),
+            to_unsubscribe: Lane::new(batch),
+            subscribed_last: false,
+            refused: Agenda::default(),
+            jitter: Rng::with_seed(options.seed),
             options,
             batch,
             by_topic: HashMap::new(),
             generation: 0,
-            to_subscribe: VecDeque::new(),
-            to_unsubscribe: VecDeque::new(),
             to_read: VecDeque::new(),
             lingering: VecDeque::new(),
             unchecked: VecDeque::new(),
@@ -166,8 +182,12 @@ impl Links {
         }
     }
 
-    /// Does what is due: topics that lingered long enough are left, positions are checked.
+    /// Does what is due: topics that lingered long enough are left, positions are checked, and
+    /// what was refused is tried again.
     pub(super) fn tick(&mut self, now: Duration) {
+        while let Some(topic) = self.refused.pop_due(now) {
+            self.change_again(topic);
+        }
         while let Some(topic) = pop_due(&mut self.lingering, now) {
             self.leave_or_linger(topic, now);
         }
@@ -190,15 +210,22 @@ impl Links {
     pub(super) fn next_tick(&self) -> Option<Duration> {
         let linger = self.lingering.front().map(|&(due, _)| due);
         let check = self.unchecked.front().map(|&(due, _)| due);
-        linger.into_iter().chain(check).min()
+        let refused = self.refused.next();
+        linger.into_iter().chain(check).chain(refused).min()
     }
 
     /// The next change of subscriptions to make, if any.
     pub(super) fn next_control(&mut self) -> Option<Control> {
-        if let Some(topics) = take_batch(&mut self.to_subscribe, self.batch) {
-            return Some(Control::Subscribe(topics));
-        }
-        take_batch(&mut self.to_unsubscribe, self.batch).map(Control::Unsubscribe)
+        let subscribe = self.to_unsubscribe.is_empty()
+            || !self.subscribed_last && !self.to_subscribe.is_empty();
+        self.subscribed_last = subscribe;
+        let (lane, control): (_, fn(_) -> _) = if subscribe {
+            (&mut self.to_subscribe, Control::Subscribe)
+        } else {
+            (&mut self.to_unsubscribe, Control::Unsubscribe)
+        };
+        let topics = lane.take_batch();
+        (!topics.is_empty()).then(|| control(topics))
     }
 
     pub(super) fn subscribed(
@@ -208,6 +235,7 @@ impl Links {
         now: Duration,
         out: &mut Vec<Output>,
     ) {
+        self.to_subscribe.succeeded();
         for (topic, position) in topics.into_iter().zip(positions) {
             self.join(topic, position, now, out);
         }
@@ -219,6 +247,7 @@ impl Links {
     }
 
     pub(super) fn unsubscribed(&mut self, topics: Vec<Topic>) {
+        self.to_unsubscribe.succeeded();
         for topic in topics {
             let link = self.by_topic.remove(&topic);
             if link.is_some_and(|link| link.unwanted_since.is_none()) {
@@ -229,10 +258,25 @@ impl Links {
 
     /// Takes a change back that failed, so that it is made again.
     pub(super) fn retry(&mut self, control: Control) {
-        match control {
-            Control::Subscribe(topics) => self.to_subscribe.extend(topics),
-            Control::Unsubscribe(topics) => self.to_unsubscribe.extend(topics),
-        }
+        let (lane, topics) = self.lane(control);
+        topics.into_iter().for_each(|topic| lane.push(topic));
+    }
+
+    /// Takes a change back that the bus refused: a smaller one is made next, and a topic that was
+    /// refused by itself waits.
+    pub(super) fn refused(&mut self, control: Control, now: Duration) {
+        let (lane, topics) = self.lane(control);
+        let Some(topic) = lane.refused(topics) else {
+            return;
+        };
+        let Some(link) = self.by_topic.get_mut(&topic) else {
+            return;
+        };
+        let backoff = &self.options.backoff;
+        let delay = backoff.delay(link.refusals, None, &mut self.jitter);
+        link.refusals = link.refusals.saturating_add(1);
+        let again = now.saturating_add(delay);
+        self.refused.insert(again, link.generation, topic);
     }
 
     /// The next pages to read, if any.
@@ -306,10 +350,11 @@ impl Links {
             },
             linger_queued: false,
             read_queued: false,
+            refusals: 0,
             active: false,
         };
         self.by_topic.insert(topic.clone(), link);
-        self.to_subscribe.push_back(topic.clone());
+        self.to_subscribe.push(topic.clone());
     }
 
     fn join(&mut self, topic: Topic, start: Position, now: Duration, out: &mut Vec<Output>) {
@@ -318,6 +363,7 @@ impl Links {
         };
         let follower = Follower::new(start);
         let joined = std::mem::replace(&mut link.state, State::Following(follower));
+        link.refusals = 0;
         let (generation, overdue) = (link.generation, !link.linger_queued);
         if overdue {
             // The time to leave may have come before there was anything to leave.
@@ -354,7 +400,27 @@ impl Links {
             self.lingering.push_back((until, topic));
         } else if matches!(link.state, State::Following(_)) {
             link.state = State::Leaving;
-            self.to_unsubscribe.push_back(topic);
+            self.to_unsubscribe.push(topic);
+        }
+    }
+
+    fn lane(&mut self, control: Control) -> (&mut Lane<Topic>, Vec<Topic>) {
+        match control {
+            Control::Subscribe(topics) => (&mut self.to_subscribe, topics),
+            Control::Unsubscribe(topics) => (&mut self.to_unsubscribe, topics),
+        }
+    }
+
+    fn change_again(&mut self, topic: Topic) {
+        let Some(link) = self.by_topic.get_mut(&topic) else {
+            return;
+        };
+        if matches!(link.state, State::Joining { .. }) && link.unwanted_since.is_none() {
+            self.to_subscribe.push(topic);
+        } else {
+            // Perhaps the bus refused no more than to say where the topic stands.
+            link.state = State::Leaving;
+            self.to_unsubscribe.push(topic);
         }
     }
 
@@ -375,53 +441,5 @@ fn pop_due<T>(queue: &mut VecDeque<(Duration, T)>, now: Duration) -> Option<T> {
     queue.pop_front().map(|(_, due)| due)
 }
 
-fn take_batch(queue: &mut VecDeque<Topic>, batch: usize) -> Option<Vec<Topic>> {
-    let topics: Vec<_> = queue.drain(..queue.len().min(batch)).collect();
-    (!topics.is_empty()).then_some(topics)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Epoch;
-
-    #[test]
-    fn a_check_ends_however_often_it_is_asked_for() {
-        let topic: Topic = "a".parse().unwrap();
-        let start = Position::new(Epoch::new(1), 3);
-        let options = RelayOptions::default().with_check_every(Duration::ZERO);
-        let mut links = Links::new(options, 10);
-        links.wish(&topic, true, Duration::ZERO);
-        assert!(links.next_control().is_some());
-        let mut out = Vec::new();
-        links.subscribed(vec![topic], vec![start], Duration::ZERO, &mut out);
-        let due = links.next_tick().unwrap();
-        links.tick(due);
-        assert!(links.next_tick() > Some(due));
-    }
-
-    #[test]
-    fn a_message_that_overtakes_its_subscription_needs_no_history() {
-        let topic: Topic = "a".parse().unwrap();
-        let at = |offset| Position::new(Epoch::new(1), offset);
-        let mut links = Links::new(RelayOptions::default(), 10);
-        let mut out = Vec::new();
-        links.wish(&topic, true, Duration::ZERO);
-        let control = links.next_control();
-        assert_eq!(control, Some(Control::Subscribe(vec![topic.clone()])));
-        for offset in 3..=4 {
-            let message = Message::new(at(offset), "x".into());
-            let topic = topic.clone();
-            links.event(BusEvent::Message { topic, message }, &mut out);
-        }
-        assert_eq!(out, []);
-        links.subscribed(vec![topic.clone()], vec![at(3)], Duration::ZERO, &mut out);
-        let overtaker = Message::new(at(4), "x".into());
-        let expected = [
-            Output::Joined(topic.clone(), at(3)),
-            Output::Message(topic, overtaker),
-        ];
-        assert_eq!(out, expected);
-        assert!(links.next_reads().is_none());
-    }
-}
+mod tests;

@@ -75,10 +75,12 @@ struct World {
 
 impl World {
     fn new(seed: u64, limits: BusLimits) -> Self {
+        Self::over(seed, MemoryBusOptions::default().with_limits(limits))
+    }
+
+    fn over(seed: u64, options: MemoryBusOptions) -> Self {
         let clock = ManualClock::default();
-        let options = MemoryBusOptions::default()
-            .with_limits(limits)
-            .with_seed(seed);
+        let options = options.with_seed(seed);
         let bus = MemoryBus::new(options, Arc::new(clock.clone()));
         let flaky = Arc::new(FlakyBus::new(Arc::new(bus.node()), seed));
         let recorder = Recorder::default();
@@ -217,6 +219,80 @@ async fn a_topic_wanted_again_while_it_is_left_is_joined_anew() {
     assert_eq!(world.recorder.heard(&a).len(), 1);
 }
 
+/// A bus with room for `max_topics`, of which some exist.
+fn crowded(max_topics: usize, existing: &[&str]) -> World {
+    let options = MemoryBusOptions::default().with_max_topics(max_topics);
+    let world = World::over(1, options);
+    world.flaky.heal();
+    for name in existing {
+        world.say(&topic(name));
+    }
+    world
+}
+
+#[tokio::test]
+async fn a_full_bus_is_left_all_the_same() {
+    let world = crowded(2, &["a", "b"]);
+    let [a, b, c] = ["a", "b", "c"].map(topic);
+    world
+        .run(async {
+            for topic in [&a, &b] {
+                world.relay.want(topic);
+                world.relay.joined(topic).await.unwrap();
+            }
+            world.relay.want(&c);
+            world.relay.release(&a);
+            world.pass(60).await;
+        })
+        .await;
+    assert_eq!(world.relay.topics(), 2, "b, and c that has no room");
+    assert_eq!(world.flaky.unsubscribed(), 1);
+}
+
+#[tokio::test]
+async fn a_topic_without_room_keeps_no_other_from_joining_and_joins_when_there_is_room() {
+    let names: Vec<_> = (0..100).map(|i| format!("known:{i}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let day = MemoryBusOptions::default().topic_ttl;
+    let world = crowded(100, &names);
+    let late = topic("late");
+    for name in &names[..50] {
+        world.relay.want(&topic(name));
+    }
+    world.relay.want(&late);
+    for name in &names[50..99] {
+        world.relay.want(&topic(name));
+    }
+    world
+        .run(async {
+            world.pass(1).await;
+            for name in &names[..99] {
+                let joined = world.relay.joined(&topic(name)).now_or_never();
+                assert!(joined.is_some_and(|joined| joined.is_ok()), "{name}");
+            }
+            assert!(world.relay.joined(&late).now_or_never().is_none());
+            world.clock.advance(day);
+            world.pass(60).await;
+            assert_eq!(world.relay.joined(&late).await.unwrap().offset, 0);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_topic_without_room_that_nobody_wants_any_more_is_given_up() {
+    let world = crowded(1, &["a"]);
+    let late = topic("late");
+    world.relay.want(&late);
+    world
+        .run(async {
+            settle().await;
+            world.relay.release(&late);
+            world.pass(60).await;
+        })
+        .await;
+    assert_eq!(world.relay.topics(), 0);
+}
+
 #[tokio::test]
 async fn a_topic_that_nobody_wants_cannot_be_awaited() {
     let world = World::healthy();
@@ -235,10 +311,10 @@ async fn the_relay_ends_with_its_node_and_so_does_waiting_for_it() {
     assert!(ended.is_ok());
 }
 
-#[tokio::test]
-async fn an_overflow_of_the_events_is_healed_from_the_history() {
+/// Lets a queue of 10 events overflow, and returns how many gaps the audience is told of.
+async fn overflow(history: usize) -> usize {
     let mut limits = BusLimits::new();
-    limits.queue = 10;
+    (limits.queue, limits.history) = (10, history);
     let world = World::new(1, limits);
     world.flaky.heal();
     let a = topic("a");
@@ -253,28 +329,15 @@ async fn an_overflow_of_the_events_is_healed_from_the_history() {
             start
         })
         .await;
-    assert_eq!(world.recorder.check(&a, start), (world.top(&a), 0));
+    let (end, gaps) = world.recorder.check(&a, start);
+    assert_eq!(end, world.top(&a));
+    gaps
 }
 
 #[tokio::test]
-async fn what_the_history_lost_reaches_the_audience_as_a_gap() {
-    let mut limits = BusLimits::new();
-    (limits.queue, limits.history) = (10, 5);
-    let world = World::new(1, limits);
-    world.flaky.heal();
-    let a = topic("a");
-    let start = world
-        .run(async {
-            world.relay.want(&a);
-            let start = world.relay.joined(&a).await.unwrap();
-            for _ in 0..50 {
-                world.say(&a);
-            }
-            settle().await;
-            start
-        })
-        .await;
-    assert_eq!(world.recorder.check(&a, start), (world.top(&a), 1));
+async fn an_overflow_reaches_the_audience_as_a_gap_only_if_the_history_lost_it_too() {
+    assert_eq!(overflow(100).await, 0);
+    assert_eq!(overflow(5).await, 1);
 }
 
 #[tokio::test]
