@@ -2,6 +2,7 @@ mod calls;
 mod hub;
 mod links;
 mod options;
+mod waiting;
 
 use std::{
     collections::HashMap,
@@ -13,13 +14,14 @@ use std::{
     time::Duration,
 };
 
-use futures::{FutureExt, StreamExt, channel::oneshot, select_biased};
+use futures::{FutureExt, StreamExt, select_biased};
 
 pub use self::options::RelayOptions;
 
 use self::{
     calls::Calls,
     links::{Control, Links, Output, Reads},
+    waiting::Waiting,
 };
 use super::{Bus, BusEvent, Gap, HistoryPage, Message};
 use crate::{Clock, Error, ErrorKind, Position, Result, Topic, sync::Mutex};
@@ -46,7 +48,9 @@ pub trait Audience: fmt::Debug + Send + Sync {
 /// the bus drops, repeats or reorders is healed from the history where that still has it. A loss
 /// that nothing later shows is found by comparing positions from time to time.
 ///
-/// [`run`](Self::run) is the future that does all this. Any executor will do.
+/// [`run`](Self::run) is the future that does all this, once. Any executor will do. Before it is polled
+/// nothing arrives and whoever waits for a topic waits on; when it has ended or was dropped the relay
+/// has stopped for good, and knows no topic any more.
 #[derive(Debug)]
 pub struct Relay {
     bus: Arc<dyn Bus>,
@@ -58,11 +62,21 @@ pub struct Relay {
 #[derive(Debug)]
 struct State {
     links: Links,
-    /// Who waits for a topic to be joined.
-    waiting: HashMap<Topic, Vec<oneshot::Sender<Position>>>,
+    phase: Phase,
+    waiting: HashMap<Topic, Waiting>,
     stirred: bool,
     waker: Option<Waker>,
 }
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    Idle,
+    Running,
+    Stopped,
+}
+
+/// Stops the relay when it is dropped, as it is with the future that runs.
+struct Run<'a>(&'a Relay);
 
 impl Relay {
     /// A relay that does nothing until it is [`run`](Self::run).
@@ -75,6 +89,7 @@ impl Relay {
             options,
             state: Mutex::new(State {
                 links,
+                phase: Phase::Idle,
                 waiting: HashMap::new(),
                 stirred: false,
                 waker: None,
@@ -83,11 +98,15 @@ impl Relay {
     }
 
     /// Notes that `topic` has a subscriber on this node, and had none. Returns at once.
+    ///
+    /// It sets a flag, and counts nothing: after two calls, one [`release`](Self::release) is enough
+    /// for the topic to be left. A [`Hub`](crate::hub::Hub) counts its subscribers and calls once.
     pub fn want(&self, topic: &Topic) {
         self.wish(topic, true);
     }
 
-    /// Notes that `topic` has no subscriber on this node any more. Returns at once.
+    /// Notes that `topic` has no subscriber on this node any more, however often it was
+    /// [`want`](Self::want)ed. Returns at once.
     pub fn release(&self, topic: &Topic) {
         self.wish(topic, false);
     }
@@ -98,10 +117,13 @@ impl Relay {
     /// A reader who resumes from a position waits for this before it reads the history: of what
     /// is published in between, only the history knows.
     ///
+    /// It waits for as long as [`run`](Self::run) is not polled, the bus is unavailable, or the bus has
+    /// no room for the topic.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] if nobody wants the topic, or releases it meanwhile;
-    /// [`ErrorKind::Closed`] if the relay stops.
+    /// [`ErrorKind::Invalid`] if nobody wants the topic, or it is released meanwhile;
+    /// [`ErrorKind::Closed`] if the relay has stopped, or stops meanwhile.
     ///
     /// # Cancel safety
     ///
@@ -109,20 +131,19 @@ impl Relay {
     pub async fn joined(&self, topic: &Topic) -> Result<Position> {
         let joined = {
             let mut state = self.state.lock();
+            if state.phase == Phase::Stopped {
+                return Err(Error::bare(ErrorKind::Closed, "joined"));
+            }
+            if !state.links.is_wanted(topic) {
+                return Err(Error::bare(ErrorKind::Invalid, "joined"));
+            }
             if let Some(position) = state.links.position(topic) {
                 return Ok(position);
             }
-            if !state.links.contains(topic) {
-                return Err(Error::bare(ErrorKind::Invalid, "joined"));
-            }
-            let (sender, receiver) = oneshot::channel();
-            let waiting = state.waiting.entry(topic.clone()).or_default();
-            waiting.retain(|sender| !sender.is_canceled());
-            waiting.push(sender);
-            receiver
+            state.waiting.entry(topic.clone()).or_default().join()
         };
-        let closed = |_| Error::bare(ErrorKind::Closed, "joined");
-        joined.await.map_err(closed)
+        let outcome = joined.await.unwrap_or(Err(ErrorKind::Closed));
+        outcome.map_err(|kind| Error::bare(kind, "joined"))
     }
 
     /// How many topics the node is joined to, or about to join or leave.
@@ -140,15 +161,17 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// Fails if the bus refuses a call for a reason that repeating it cannot change.
+    /// Fails if the bus refuses a call for a reason that repeating it cannot change;
+    /// [`ErrorKind::Closed`] if the relay was run before, and so may have missed messages.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future stops the relay for good: calls under way are lost with it.
     pub async fn run(&self, audience: &dyn Audience) -> Result<()> {
+        let _run = self.begin()?;
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
         let mut calls = Calls::new(Arc::clone(&self.bus), &self.options);
-        let ended = loop {
+        loop {
             let wake_at = self.advance(&mut calls);
             let mut timer = pin!(self.sleep_until(wake_at).fuse());
             let mut stirred = pin!(self.stirred().fuse());
@@ -174,18 +197,36 @@ impl Relay {
                 Err(error) if error.kind() == ErrorKind::Closed => break Ok(()),
                 Err(error) => break Err(error),
             }
-        };
-        self.state.lock().waiting.clear();
-        ended
+        }
+    }
+
+    fn begin(&self) -> Result<Run<'_>> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Idle {
+            return Err(Error::bare(ErrorKind::Closed, "run"));
+        }
+        state.phase = Phase::Running;
+        Ok(Run(self))
     }
 
     fn wish(&self, topic: &Topic, wanted: bool) {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
+        if state.phase == Phase::Stopped {
+            return;
+        }
         state.links.wish(topic, wanted, now);
+        let waiting = if wanted {
+            None
+        } else {
+            state.waiting.remove(topic)
+        };
         state.stirred = true;
         let waker = state.waker.take();
         drop(state);
+        if let Some(waiting) = waiting {
+            waiting.answer(Err(ErrorKind::Invalid));
+        }
         waker.into_iter().for_each(Waker::wake);
     }
 
@@ -233,8 +274,6 @@ impl Relay {
             }
             (Control::Unsubscribe(topics), Ok(_)) => {
                 state.links.unsubscribed(topics);
-                let State { links, waiting, .. } = &mut *state;
-                waiting.retain(|topic, _| links.contains(topic));
                 Ok(())
             }
             (control, Err(error)) if error.kind() == ErrorKind::Full => {
@@ -283,10 +322,7 @@ impl Relay {
                 Output::Gap(topic, gap) => audience.gap(&topic, gap),
                 Output::Joined(topic, position) => {
                     let waiting = self.state.lock().waiting.remove(&topic);
-                    for sender in waiting.into_iter().flatten() {
-                        // Whoever waited may have gone.
-                        let _ = sender.send(position);
-                    }
+                    waiting.unwrap_or_default().answer(Ok(position));
                 }
             }
         }
@@ -313,6 +349,20 @@ impl Relay {
             Poll::Pending
         })
         .await;
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        let nothing = Links::new(self.0.options.clone(), 1);
+        let mut state = self.0.state.lock();
+        state.phase = Phase::Stopped;
+        let left = (
+            std::mem::replace(&mut state.links, nothing),
+            std::mem::take(&mut state.waiting),
+        );
+        drop(state);
+        drop(left); // wakes who waits
     }
 }
 

@@ -124,6 +124,12 @@ impl Links {
         self.by_topic.len()
     }
 
+    /// Whether `topic` has subscribers on this node.
+    pub(super) fn is_wanted(&self, topic: &Topic) -> bool {
+        let link = self.by_topic.get(topic);
+        link.is_some_and(|link| link.unwanted_since.is_none())
+    }
+
     /// The position that the node has reached in `topic`, if it is joined.
     pub(super) fn position(&self, topic: &Topic) -> Option<Position> {
         match &self.by_topic.get(topic)?.state {
@@ -239,11 +245,6 @@ impl Links {
         for (topic, position) in topics.into_iter().zip(positions) {
             self.join(topic, position, now, out);
         }
-    }
-
-    /// Whether the node has to do with `topic`.
-    pub(super) fn contains(&self, topic: &Topic) -> bool {
-        self.by_topic.contains_key(topic)
     }
 
     pub(super) fn unsubscribed(&mut self, topics: Vec<Topic>) {

@@ -180,10 +180,10 @@ async fn a_flap_causes_no_unsubscription_and_a_departure_one() {
             assert_eq!(world.flaky.unsubscribed(), 0);
             world.relay.release(&a);
             world.pass(2).await;
+            assert_eq!(world.flaky.unsubscribed(), 1);
+            assert_eq!(world.relay.topics(), 0);
         })
         .await;
-    assert_eq!(world.flaky.unsubscribed(), 1);
-    assert_eq!(world.relay.topics(), 0);
 }
 
 #[tokio::test]
@@ -192,8 +192,13 @@ async fn a_topic_released_before_it_is_joined_is_left() {
     let a = topic("a");
     world.relay.want(&a);
     world.relay.release(&a);
-    world.run(world.pass(3)).await;
-    assert_eq!(world.relay.topics(), 0);
+    assert_eq!(world.relay.topics(), 1);
+    world
+        .run(async {
+            world.pass(3).await;
+            assert_eq!(world.relay.topics(), 0);
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -243,9 +248,9 @@ async fn a_full_bus_is_left_all_the_same() {
             world.relay.want(&c);
             world.relay.release(&a);
             world.pass(60).await;
+            assert_eq!(world.relay.topics(), 2, "b, and c that has no room");
         })
         .await;
-    assert_eq!(world.relay.topics(), 2, "b, and c that has no room");
     assert_eq!(world.flaky.unsubscribed(), 1);
 }
 
@@ -286,11 +291,12 @@ async fn a_topic_without_room_that_nobody_wants_any_more_is_given_up() {
     world
         .run(async {
             settle().await;
+            assert_eq!(world.relay.topics(), 1);
             world.relay.release(&late);
             world.pass(60).await;
+            assert_eq!(world.relay.topics(), 0);
         })
         .await;
-    assert_eq!(world.relay.topics(), 0);
 }
 
 #[tokio::test]
@@ -298,6 +304,72 @@ async fn a_topic_that_nobody_wants_cannot_be_awaited() {
     let world = World::healthy();
     let refused = world.relay.joined(&topic("a")).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_release_ends_the_waiting() {
+    let world = crowded(1, &["a"]);
+    let late = topic("late");
+    world.relay.want(&late);
+    world
+        .run(async {
+            let mut joined = std::pin::pin!(world.relay.joined(&late));
+            assert!(joined.as_mut().now_or_never().is_none());
+            settle().await;
+            world.relay.release(&late);
+            let refused = joined.now_or_never().expect("nobody wants it").unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid);
+            let refused = world.relay.joined(&late).await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Invalid);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_relay_that_was_dropped_is_stopped_for_good() {
+    let world = World::healthy();
+    let (a, b) = (topic("a"), topic("b"));
+    world.relay.want(&a);
+    world.run(world.relay.joined(&a)).await.unwrap();
+    for topic in [&a, &b] {
+        world.relay.want(topic);
+        let joined = world.relay.joined(topic).now_or_never();
+        let refused = joined.expect("nothing is to be waited for").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Closed);
+    }
+    assert_eq!(world.relay.topics(), 0);
+    let again = world.relay.run(&world.recorder).now_or_never();
+    let refused = again.expect("refused at once").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn who_waits_for_a_relay_that_is_dropped_is_told() {
+    let world = crowded(1, &["a"]);
+    let late = topic("late");
+    world.relay.want(&late);
+    let mut joined = std::pin::pin!(world.relay.joined(&late));
+    world.run(settle()).await;
+    let refused = joined.as_mut().now_or_never().expect("the relay is gone");
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_relay_that_runs_cannot_be_run_beside_itself() {
+    let world = World::healthy();
+    let a = topic("a");
+    world.relay.want(&a);
+    world
+        .run(async {
+            let start = world.relay.joined(&a).await.unwrap();
+            let again = world.relay.run(&world.recorder).now_or_never();
+            let refused = again.expect("refused at once").unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Closed);
+            let said = world.say(&a);
+            settle().await;
+            assert_eq!(world.recorder.check(&a, start), (said, 0));
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -309,6 +381,9 @@ async fn the_relay_ends_with_its_node_and_so_does_waiting_for_it() {
     let (joined, ended) = futures::join!(world.relay.joined(&a), world.relay.run(&world.recorder));
     assert_eq!(joined.unwrap_err().kind(), ErrorKind::Closed);
     assert!(ended.is_ok());
+    let late = world.relay.joined(&a).now_or_never();
+    let refused = late.expect("nothing is to be waited for").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Closed);
 }
 
 /// Lets a queue of 10 events overflow, and returns how many gaps the audience is told of.
