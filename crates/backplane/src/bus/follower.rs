@@ -100,6 +100,14 @@ impl Follower {
         Some(recovered)
     }
 
+    /// Ends a recovery without the history. What it returns is to be passed on.
+    pub(super) fn abandon(&mut self) -> Option<Recovered> {
+        let recovered = self.recovery.take()?.abandon();
+        self.at = recovered.position;
+        self.doubtful = false;
+        Some(recovered)
+    }
+
     fn recover(&mut self, bounds: &RecoveryOptions) -> &mut Recovery {
         let recovery = Recovery::new(self.at, bounds.clone());
         self.recovery.insert(Box::new(recovery))

@@ -185,6 +185,19 @@ impl Recovery {
         self.give_up(GapReason::Lost, top)
     }
 
+    /// Ends without what the history still has: if live messages lie beyond a hole, with a gap that
+    /// reaches to the last one.
+    pub(super) fn abandon(&mut self) -> Recovered {
+        if let Some(epoch) = self.buffer.epoch()
+            && epoch != self.at.epoch
+        {
+            self.at = Position::new(epoch, 0);
+            self.restart(GapReason::EpochChanged, 0);
+        }
+        self.skip_holes(GapReason::Lost);
+        self.recovered()
+    }
+
     const fn recoverable(&self) -> usize {
         self.options.max_messages.saturating_sub(self.read_messages)
     }
@@ -244,12 +257,17 @@ impl Recovery {
             _ => top,
         };
         self.restart(reason, self.at.offset);
+        self.skip_holes(reason);
+        self.done()
+    }
+
+    /// Moves to the newest live message.
+    fn skip_holes(&mut self, reason: GapReason) {
         self.join_buffer();
         if self.buffer.has_after(self.at) {
             self.restart(reason, self.buffer.point_before_last_run());
             self.join_buffer();
         }
-        self.done()
     }
 
     fn restart(&mut self, reason: GapReason, offset: u64) {
@@ -260,13 +278,17 @@ impl Recovery {
     }
 
     fn done(&mut self) -> Step {
-        Step::Done(Recovered {
+        Step::Done(self.recovered())
+    }
+
+    fn recovered(&mut self) -> Recovered {
+        Recovered {
             gap: self
                 .gap
                 .map(|reason| Gap::new(Some(self.since), self.start, reason)),
             messages: mem::take(&mut self.run),
             position: self.at,
-        })
+        }
     }
 }
 
@@ -467,6 +489,28 @@ mod tests {
         let step = recovery.page(page(OLD, 1..=3, 4));
         let gap = Some((4, GapReason::TooFar));
         assert_eq!(done(step), (gap, vec![5], Position::new(OLD, 5)));
+    }
+
+    #[test]
+    fn what_is_abandoned_is_a_gap_up_to_the_live_messages() {
+        let mut nothing_live = recovery(3);
+        assert!(matches!(nothing_live.page(page(OLD, [4], 6)), Step::Read));
+        let run = Step::Done(nothing_live.abandon());
+        assert_eq!(done(run), (None, vec![4], Position::new(OLD, 4)));
+
+        let mut holed = recovery(3);
+        assert!(matches!(holed.page(page(OLD, [4], 6)), Step::Read));
+        holed.live(message(OLD, 7));
+        holed.live(message(OLD, 9));
+        let gap = Some((8, GapReason::Lost));
+        let run = Step::Done(holed.abandon());
+        assert_eq!(done(run), (gap, vec![9], Position::new(OLD, 9)));
+
+        let mut foreign = recovery(3);
+        foreign.live(message(NEW, 1));
+        let gap = Some((0, GapReason::EpochChanged));
+        let run = Step::Done(foreign.abandon());
+        assert_eq!(done(run), (gap, vec![1], Position::new(NEW, 1)));
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl Relay {
         self.state.lock().links.len()
     }
 
-    /// Relays to `audience` until the node is drained.
+    /// Relays to `audience` until the node is drained, and then what it had queued.
     ///
     /// Calls that fail because the bus is unavailable are repeated for ever, while what it still
     /// delivers is passed on. Topics that the bus has no room for are tried again for as long as they
@@ -171,7 +171,7 @@ impl Relay {
         let _run = self.begin()?;
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
         let mut calls = Calls::new(Arc::clone(&self.bus), &self.options);
-        loop {
+        let ended = loop {
             let wake_at = self.advance(&mut calls);
             let mut timer = pin!(self.sleep_until(wake_at).fuse());
             let mut stirred = pin!(self.stirred().fuse());
@@ -194,10 +194,17 @@ impl Relay {
             match outcome {
                 Ok(()) => {}
                 Err(error) if error.is_retryable() => calls.pause(self.clock.monotonic()),
-                Err(error) if error.kind() == ErrorKind::Closed => break Ok(()),
+                Err(error) if error.kind() == ErrorKind::Closed => {
+                    calls.close();
+                    self.stop();
+                }
                 Err(error) => break Err(error),
             }
-        }
+        };
+        let mut out = Vec::new();
+        self.state.lock().links.abandon(&mut out);
+        self.deliver(out, audience);
+        ended
     }
 
     fn begin(&self) -> Result<Run<'_>> {
@@ -207,6 +214,15 @@ impl Relay {
         }
         state.phase = Phase::Running;
         Ok(Run(self))
+    }
+
+    /// Takes no more wishes, and lets nobody wait.
+    fn stop(&self) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Stopped;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(waiting); // wakes who waits
     }
 
     fn wish(&self, topic: &Topic, wanted: bool) {
@@ -354,15 +370,10 @@ impl Relay {
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
+        self.0.stop();
         let nothing = Links::new(self.0.options.clone(), 1);
-        let mut state = self.0.state.lock();
-        state.phase = Phase::Stopped;
-        let left = (
-            std::mem::replace(&mut state.links, nothing),
-            std::mem::take(&mut state.waiting),
-        );
-        drop(state);
-        drop(left); // wakes who waits
+        let links = std::mem::replace(&mut self.0.state.lock().links, nothing);
+        drop(links); // once no lock is held
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Calls {
     bus: Arc<dyn Bus>,
     pub(super) control: Fuse<BoxFuture<'static, (Control, Result<Vec<Position>>)>>,
     pub(super) reads: Fuse<BoxFuture<'static, (Reads, Result<Vec<HistoryPage>>)>>,
+    /// Whether the bus takes no more calls.
+    closed: bool,
     /// Before when no call is made, since one failed.
     not_before: Duration,
     /// How many calls have failed since the last that did not.
@@ -34,6 +36,7 @@ impl Calls {
             bus,
             control: Fuse::terminated(),
             reads: Fuse::terminated(),
+            closed: false,
             not_before: Duration::ZERO,
             failures: 0,
             backoff: options.backoff.clone(),
@@ -46,18 +49,20 @@ impl Calls {
         (now < self.not_before).then_some(self.not_before)
     }
 
-    /// Makes the call that `next` names, unless one of its kind is under way.
+    /// Makes the call that `next` names, unless the bus is closed or one of its kind is under way.
     pub(super) fn change(&mut self, next: impl FnOnce() -> Option<Control>) {
-        if self.control.is_terminated()
+        if !self.closed
+            && self.control.is_terminated()
             && let Some(control) = next()
         {
             self.control = change(Arc::clone(&self.bus), control).boxed().fuse();
         }
     }
 
-    /// Makes the call that `next` names, unless one of its kind is under way.
+    /// Makes the call that `next` names, unless the bus is closed or one of its kind is under way.
     pub(super) fn read(&mut self, next: impl FnOnce() -> Option<Reads>) {
-        if self.reads.is_terminated()
+        if !self.closed
+            && self.reads.is_terminated()
             && let Some(reads) = next()
         {
             self.reads = read(Arc::clone(&self.bus), reads).boxed().fuse();
@@ -68,6 +73,11 @@ impl Calls {
         if succeeded {
             self.failures = 0;
         }
+    }
+
+    /// Makes no call any more.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
     }
 
     /// Makes no call for a while.

@@ -12,7 +12,7 @@ use self::{agenda::Agenda, lane::Lane};
 use crate::{
     Position, Topic,
     bus::{
-        BusEvent, Gap, HistoryPage, HistoryRead, Message, RelayOptions,
+        BusEvent, Gap, HistoryPage, HistoryRead, Message, Recovered, RelayOptions,
         follower::{Followed, Follower},
     },
 };
@@ -320,9 +320,7 @@ impl Links {
                 Purpose::Check => follower.check(page.top, &self.options.recovery),
                 Purpose::Recover => {
                     if let Some(recovered) = follower.page(page, &self.options.recovery) {
-                        out.extend(recovered.gap.map(|gap| Output::Gap(topic.clone(), gap)));
-                        let messages = recovered.messages.into_iter();
-                        out.extend(messages.map(|message| Output::Message(topic.clone(), message)));
+                        pass_on(&topic, recovered, out);
                     }
                     follower.wanted().is_some()
                 }
@@ -337,6 +335,17 @@ impl Links {
     pub(super) fn reread(&mut self, reads: Reads) {
         for read in reads.reads {
             self.queue_read(&read.topic);
+        }
+    }
+
+    /// Ends every recovery, since no history can be read any more.
+    pub(super) fn abandon(&mut self, out: &mut Vec<Output>) {
+        for (topic, link) in &mut self.by_topic {
+            if let State::Following(follower) = &mut link.state
+                && let Some(recovered) = follower.abandon()
+            {
+                pass_on(topic, recovered, out);
+            }
         }
     }
 
@@ -433,6 +442,12 @@ impl Links {
             self.to_read.push_back(topic.clone());
         }
     }
+}
+
+fn pass_on(topic: &Topic, recovered: Recovered, out: &mut Vec<Output>) {
+    out.extend(recovered.gap.map(|gap| Output::Gap(topic.clone(), gap)));
+    let messages = recovered.messages.into_iter();
+    out.extend(messages.map(|message| Output::Message(topic.clone(), message)));
 }
 
 fn pop_due<T>(queue: &mut VecDeque<(Duration, T)>, now: Duration) -> Option<T> {

@@ -386,6 +386,27 @@ async fn the_relay_ends_with_its_node_and_so_does_waiting_for_it() {
     assert_eq!(refused.kind(), ErrorKind::Closed);
 }
 
+#[tokio::test]
+async fn what_is_queued_when_the_node_is_drained_still_arrives() {
+    let world = World::healthy();
+    let (a, b) = (topic("a"), topic("b"));
+    let script = async {
+        world.relay.want(&a);
+        let start = world.relay.joined(&a).await.unwrap();
+        for _ in 0..600 {
+            world.say(&a);
+        }
+        // The relay learns of the drain by a call, before it has read what is queued.
+        world.relay.want(&b);
+        world.flaky.drain().await.unwrap();
+        start
+    };
+    let (start, ended) = futures::join!(script, world.relay.run(&world.recorder));
+    assert!(ended.is_ok());
+    assert_eq!(world.recorder.check(&a, start), (world.top(&a), 0));
+    assert_eq!(world.recorder.heard(&a).len(), 600);
+}
+
 /// Lets a queue of 10 events overflow, and returns how many gaps the audience is told of.
 async fn overflow(history: usize) -> usize {
     let mut limits = BusLimits::new();

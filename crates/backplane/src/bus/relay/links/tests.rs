@@ -1,16 +1,50 @@
 use super::*;
-use crate::Epoch;
+use crate::{Epoch, bus::GapReason};
+
+fn topic() -> Topic {
+    "a".parse().unwrap()
+}
+
+fn at(offset: u64) -> Position {
+    Position::new(Epoch::new(1), offset)
+}
+
+fn arrival(offset: u64) -> BusEvent {
+    let message = Message::new(at(offset), "x".into());
+    let topic = topic();
+    BusEvent::Message { topic, message }
+}
+
+/// Links that have joined the topic at `start`.
+fn joined(options: RelayOptions, start: Position) -> Links {
+    let mut links = Links::new(options, 10);
+    links.wish(&topic(), true, Duration::ZERO);
+    let subscribe = Control::Subscribe(vec![topic()]);
+    assert_eq!(links.next_control(), Some(subscribe));
+    let mut out = Vec::new();
+    links.subscribed(vec![topic()], vec![start], Duration::ZERO, &mut out);
+    assert_eq!(out, [Output::Joined(topic(), start)]);
+    links
+}
+
+#[test]
+fn what_cannot_be_read_any_more_is_a_gap_before_what_arrived() {
+    let mut links = joined(RelayOptions::default(), at(3));
+    let mut out = Vec::new();
+    for offset in [6, 7] {
+        links.event(arrival(offset), &mut out);
+    }
+    links.abandon(&mut out);
+    let gap = Gap::new(Some(at(3)), at(5), GapReason::Lost);
+    let message = |offset| Output::Message(topic(), Message::new(at(offset), "x".into()));
+    let expected = [Output::Gap(topic(), gap), message(6), message(7)];
+    assert_eq!(out, expected);
+}
 
 #[test]
 fn a_check_ends_however_often_it_is_asked_for() {
-    let topic: Topic = "a".parse().unwrap();
-    let start = Position::new(Epoch::new(1), 3);
     let options = RelayOptions::default().with_check_every(Duration::ZERO);
-    let mut links = Links::new(options, 10);
-    links.wish(&topic, true, Duration::ZERO);
-    assert!(links.next_control().is_some());
-    let mut out = Vec::new();
-    links.subscribed(vec![topic], vec![start], Duration::ZERO, &mut out);
+    let mut links = joined(options, at(3));
     let due = links.next_tick().unwrap();
     links.tick(due);
     assert!(links.next_tick() > Some(due));
@@ -18,24 +52,19 @@ fn a_check_ends_however_often_it_is_asked_for() {
 
 #[test]
 fn a_message_that_overtakes_its_subscription_needs_no_history() {
-    let topic: Topic = "a".parse().unwrap();
-    let at = |offset| Position::new(Epoch::new(1), offset);
     let mut links = Links::new(RelayOptions::default(), 10);
     let mut out = Vec::new();
-    links.wish(&topic, true, Duration::ZERO);
-    let control = links.next_control();
-    assert_eq!(control, Some(Control::Subscribe(vec![topic.clone()])));
+    links.wish(&topic(), true, Duration::ZERO);
+    assert!(links.next_control().is_some());
     for offset in 3..=4 {
-        let message = Message::new(at(offset), "x".into());
-        let topic = topic.clone();
-        links.event(BusEvent::Message { topic, message }, &mut out);
+        links.event(arrival(offset), &mut out);
     }
     assert_eq!(out, []);
-    links.subscribed(vec![topic.clone()], vec![at(3)], Duration::ZERO, &mut out);
+    links.subscribed(vec![topic()], vec![at(3)], Duration::ZERO, &mut out);
     let overtaker = Message::new(at(4), "x".into());
     let expected = [
-        Output::Joined(topic.clone(), at(3)),
-        Output::Message(topic, overtaker),
+        Output::Joined(topic(), at(3)),
+        Output::Message(topic(), overtaker),
     ];
     assert_eq!(out, expected);
     assert!(links.next_reads().is_none());
