@@ -92,7 +92,9 @@ pub trait Bus: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish); on `Unavailable` any of the topics may be subscribed.
+    /// As [`publish`](Self::publish), and [`Corrupt`](crate::ErrorKind::Corrupt) if what is stored of a
+    /// topic does not decode: the others may be subscribed without it. On `Unavailable` any of the
+    /// topics may be subscribed.
     ///
     /// # Cancel safety
     ///
@@ -123,7 +125,8 @@ pub trait Bus: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish).
+    /// As [`publish`](Self::publish), and [`Corrupt`](crate::ErrorKind::Corrupt) if a page does not
+    /// decode: the others may be read without it, and so may the top of its topic.
     ///
     /// # Cancel safety
     ///

@@ -185,6 +185,22 @@ impl Recovery {
         self.give_up(GapReason::Lost, top)
     }
 
+    /// Ends without what the history has up to `top`, since it does not decode.
+    pub(super) fn skip_to(&mut self, top: Position) -> Recovered {
+        if top == self.at {
+            return self.abandon();
+        }
+        let reason = if top.epoch != self.at.epoch {
+            GapReason::EpochChanged
+        } else if top.offset < self.at.offset {
+            GapReason::Ahead
+        } else {
+            GapReason::Lost
+        };
+        self.jump(reason, top);
+        self.recovered()
+    }
+
     /// Ends without what the history still has: if live messages lie beyond a hole, with a gap that
     /// reaches to the last one.
     pub(super) fn abandon(&mut self) -> Recovered {
@@ -251,6 +267,11 @@ impl Recovery {
 
     /// Ends with a gap that reaches to `top`, or to the last hole in the live messages after it.
     fn give_up(&mut self, reason: GapReason, top: Position) -> Step {
+        self.jump(reason, top);
+        self.done()
+    }
+
+    fn jump(&mut self, reason: GapReason, top: Position) {
         // A buffer that is still foreign is of an epoch younger than the page.
         self.at = match self.buffer.epoch() {
             Some(epoch) if epoch != top.epoch => Position::new(epoch, 0),
@@ -258,7 +279,6 @@ impl Recovery {
         };
         self.restart(reason, self.at.offset);
         self.skip_holes(reason);
-        self.done()
     }
 
     /// Moves to the newest live message.
@@ -489,6 +509,24 @@ mod tests {
         let step = recovery.page(page(OLD, 1..=3, 4));
         let gap = Some((4, GapReason::TooFar));
         assert_eq!(done(step), (gap, vec![5], Position::new(OLD, 5)));
+    }
+
+    #[test]
+    fn what_does_not_decode_is_a_gap_up_to_the_top_and_the_live_messages_follow() {
+        let mut behind = recovery(3);
+        behind.live(message(OLD, 6));
+        let gap = Some((5, GapReason::Lost));
+        let run = Step::Done(behind.skip_to(Position::new(OLD, 5)));
+        assert_eq!(done(run), (gap, vec![6], Position::new(OLD, 6)));
+
+        let mut level = recovery(3);
+        let run = Step::Done(level.skip_to(Position::new(OLD, 3)));
+        assert_eq!(done(run), (None, vec![], Position::new(OLD, 3)));
+
+        let mut foreign = recovery(3);
+        let gap = Some((3, GapReason::EpochChanged));
+        let run = Step::Done(foreign.skip_to(Position::new(NEW, 3)));
+        assert_eq!(done(run), (gap, vec![], Position::new(NEW, 3)));
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl Relay {
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] if nobody wants the topic, or it is released meanwhile;
-    /// [`ErrorKind::Closed`] if the relay has stopped, or stops meanwhile.
+    /// [`ErrorKind::Closed`] if the relay has stopped, or stops meanwhile; [`ErrorKind::Corrupt`], or
+    /// again `Invalid`, if that is why the bus refuses the topic, which is tried again all the same.
     ///
     /// # Cancel safety
     ///
@@ -134,11 +135,8 @@ impl Relay {
             if state.phase == Phase::Stopped {
                 return Err(Error::bare(ErrorKind::Closed, "joined"));
             }
-            if !state.links.is_wanted(topic) {
-                return Err(Error::bare(ErrorKind::Invalid, "joined"));
-            }
-            if let Some(position) = state.links.position(topic) {
-                return Ok(position);
+            if let Some(outcome) = state.links.outcome(topic) {
+                return outcome.map_err(|kind| Error::bare(kind, "joined"));
             }
             state.waiting.entry(topic.clone()).or_default().join()
         };
@@ -157,11 +155,11 @@ impl Relay {
     /// Calls that fail because the bus is unavailable are repeated for ever, while what it still
     /// delivers is passed on. Topics that the bus has no room for are tried again for as long as they
     /// are wanted, each after a [`backoff`](RelayOptions::backoff) of its own; the others join and
-    /// leave meanwhile.
+    /// leave meanwhile. So do topics whose data the bus cannot decode; where that is true of the history
+    /// of a topic that has joined, the audience is told of a gap.
     ///
     /// # Errors
     ///
-    /// Fails if the bus refuses a call for a reason that repeating it cannot change;
     /// [`ErrorKind::Closed`] if the relay was run before, and so may have missed messages.
     ///
     /// # Cancel safety
@@ -171,7 +169,7 @@ impl Relay {
         let _run = self.begin()?;
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
         let mut calls = Calls::new(Arc::clone(&self.bus), &self.options);
-        let ended = loop {
+        loop {
             let wake_at = self.advance(&mut calls);
             let mut timer = pin!(self.sleep_until(wake_at).fuse());
             let mut stirred = pin!(self.stirred().fuse());
@@ -186,25 +184,24 @@ impl Relay {
                 }
                 chunk = events.next() => match chunk {
                     Some(chunk) => { self.heard(chunk, audience); Ok(()) }
-                    None => break Ok(()),
+                    None => break,
                 },
                 () = stirred => Ok(()),
                 () = timer => Ok(()),
             };
             match outcome {
                 Ok(()) => {}
-                Err(error) if error.is_retryable() => calls.pause(self.clock.monotonic()),
                 Err(error) if error.kind() == ErrorKind::Closed => {
                     calls.close();
                     self.stop();
                 }
-                Err(error) => break Err(error),
+                Err(_) => calls.pause(self.clock.monotonic()),
             }
-        };
+        }
         let mut out = Vec::new();
         self.state.lock().links.abandon(&mut out);
         self.deliver(out, audience);
-        ended
+        Ok(())
     }
 
     fn begin(&self) -> Result<Run<'_>> {
@@ -292,8 +289,8 @@ impl Relay {
                 state.links.unsubscribed(topics);
                 Ok(())
             }
-            (control, Err(error)) if error.kind() == ErrorKind::Full => {
-                state.links.refused(control, now);
+            (control, Err(error)) if error.kind() == ErrorKind::Full || is_final(&error) => {
+                state.links.refused(control, error.kind(), now, &mut out);
                 Ok(())
             }
             (control, Err(error)) => {
@@ -319,6 +316,10 @@ impl Relay {
                 state.links.paged(reads, pages, &mut out);
                 Ok(())
             }
+            Err(error) if is_final(&error) => {
+                state.links.undecoded(reads, &mut out);
+                Ok(())
+            }
             Err(error) => {
                 state.links.reread(reads);
                 Err(error)
@@ -339,6 +340,10 @@ impl Relay {
                 Output::Joined(topic, position) => {
                     let waiting = self.state.lock().waiting.remove(&topic);
                     waiting.unwrap_or_default().answer(Ok(position));
+                }
+                Output::Refused(topic, kind) => {
+                    let waiting = self.state.lock().waiting.remove(&topic);
+                    waiting.unwrap_or_default().answer(Err(kind));
                 }
             }
         }
@@ -366,6 +371,11 @@ impl Relay {
         })
         .await;
     }
+}
+
+/// Whether the same call would fail for ever, though a part of it may not.
+fn is_final(error: &Error) -> bool {
+    !error.is_retryable() && error.kind() != ErrorKind::Closed
 }
 
 impl Drop for Run<'_> {

@@ -1,8 +1,11 @@
 //! A bus that misbehaves on purpose.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -24,6 +27,7 @@ pub struct FlakyBus {
     inner: Arc<dyn Bus>,
     faults: Arc<Faults>,
     unsubscribed: AtomicUsize,
+    corrupt: Mutex<HashSet<Topic>>,
 }
 
 #[derive(Debug)]
@@ -43,6 +47,7 @@ impl FlakyBus {
                 rng: Mutex::new(Rng::with_seed(seed)),
             }),
             unsubscribed: AtomicUsize::new(0),
+            corrupt: Mutex::default(),
         }
     }
 
@@ -51,10 +56,33 @@ impl FlakyBus {
         self.faults.enabled.store(false, Ordering::Relaxed);
     }
 
+    /// Makes the engine's data of `topic` undecodable: subscriptions to it and reads of its history
+    /// fail, and every other that shares a call with them. What is published still arrives.
+    pub fn corrupt(&self, topic: &Topic) {
+        self.corrupt.lock().insert(topic.clone());
+    }
+
+    /// Repairs what was made [`corrupt`](Self::corrupt).
+    pub fn repair(&self) {
+        self.corrupt.lock().clear();
+    }
+
     /// How many topics it was asked to unsubscribe from.
     #[must_use]
     pub fn unsubscribed(&self) -> usize {
         self.unsubscribed.load(Ordering::Relaxed)
+    }
+
+    fn decode<'a>(
+        &self,
+        op: &'static str,
+        mut topics: impl Iterator<Item = &'a Topic>,
+    ) -> Result<()> {
+        let corrupt = self.corrupt.lock();
+        if topics.any(|topic| corrupt.contains(topic)) {
+            return Err(Error::new(ErrorKind::Corrupt, op, "spoiled on purpose"));
+        }
+        Ok(())
     }
 }
 
@@ -73,6 +101,7 @@ impl Bus for FlakyBus {
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
         self.faults.strike("subscribe")?;
+        self.decode("subscribe", topics.iter())?;
         let positions = self.inner.subscribe(topics).await?;
         self.faults.strike("subscribe")?;
         Ok(positions)
@@ -87,6 +116,7 @@ impl Bus for FlakyBus {
 
     async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
         self.faults.strike("history")?;
+        self.decode("history", reads.iter().map(|read| &read.topic))?;
         self.inner.history(reads).await
     }
 

@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 use self::{agenda::Agenda, lane::Lane};
 use crate::{
-    Position, Topic,
+    ErrorKind, Position, Topic,
     bus::{
         BusEvent, Gap, HistoryPage, HistoryRead, Message, Recovered, RelayOptions,
         follower::{Followed, Follower},
@@ -24,8 +24,6 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Links {
     options: RelayOptions,
-    /// Most topics or reads in a call.
-    batch: usize,
     by_topic: HashMap<Topic, Link>,
     /// Distinguishes a link from an earlier one of the same topic.
     generation: u64,
@@ -36,7 +34,7 @@ pub(super) struct Links {
     /// Topics of which the bus refused a change, until it is tried again.
     refused: Agenda,
     jitter: Rng,
-    to_read: VecDeque<Topic>,
+    to_read: Lane<Topic>,
     /// When a lingering link is to be looked at: each once, and in order of time, since all linger
     /// equally long. Likewise for the checks.
     lingering: VecDeque<(Duration, Topic)>,
@@ -53,6 +51,8 @@ struct Link {
     read_queued: bool,
     /// How often the bus has refused the change that is queued or under way.
     refusals: u32,
+    /// Why the bus will not let the node join, unless something changes there.
+    refused_as: Option<ErrorKind>,
     /// Whether a message came since the last check of the position.
     active: bool,
 }
@@ -95,6 +95,8 @@ enum Purpose {
 pub(super) enum Output {
     /// From here on, every message after the position is delivered.
     Joined(Topic, Position),
+    /// The bus will not let the node join.
+    Refused(Topic, ErrorKind),
     Message(Topic, Message),
     Gap(Topic, Gap),
 }
@@ -110,10 +112,9 @@ impl Links {
             refused: Agenda::default(),
             jitter: Rng::with_seed(options.seed),
             options,
-            batch,
             by_topic: HashMap::new(),
             generation: 0,
-            to_read: VecDeque::new(),
+            to_read: Lane::new(batch),
             lingering: VecDeque::new(),
             unchecked: VecDeque::new(),
         }
@@ -124,17 +125,17 @@ impl Links {
         self.by_topic.len()
     }
 
-    /// Whether `topic` has subscribers on this node.
-    pub(super) fn is_wanted(&self, topic: &Topic) -> bool {
+    /// The position that the node has reached in `topic`, or why it will not be joined as far as can be
+    /// told; nothing while it is about to be.
+    pub(super) fn outcome(&self, topic: &Topic) -> Option<Result<Position, ErrorKind>> {
         let link = self.by_topic.get(topic);
-        link.is_some_and(|link| link.unwanted_since.is_none())
-    }
-
-    /// The position that the node has reached in `topic`, if it is joined.
-    pub(super) fn position(&self, topic: &Topic) -> Option<Position> {
-        match &self.by_topic.get(topic)?.state {
-            State::Following(follower) => Some(follower.at()),
-            State::Joining { .. } | State::Leaving => None,
+        let Some(link) = link.filter(|link| link.unwanted_since.is_none()) else {
+            return Some(Err(ErrorKind::Invalid));
+        };
+        match &link.state {
+            State::Following(follower) => Some(Ok(follower.at())),
+            State::Joining { .. } => link.refused_as.map(Err),
+            State::Leaving => None,
         }
     }
 
@@ -265,26 +266,40 @@ impl Links {
 
     /// Takes a change back that the bus refused: a smaller one is made next, and a topic that was
     /// refused by itself waits.
-    pub(super) fn refused(&mut self, control: Control, now: Duration) {
+    pub(super) fn refused(
+        &mut self,
+        control: Control,
+        kind: ErrorKind,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) {
+        let joining = matches!(control, Control::Subscribe(_));
         let (lane, topics) = self.lane(control);
-        let Some(topic) = lane.refused(topics) else {
-            return;
-        };
-        let Some(link) = self.by_topic.get_mut(&topic) else {
-            return;
-        };
-        let backoff = &self.options.backoff;
-        let delay = backoff.delay(link.refusals, None, &mut self.jitter);
-        link.refusals = link.refusals.saturating_add(1);
-        let again = now.saturating_add(delay);
-        self.refused.insert(again, link.generation, topic);
+        lane.refused(topics.len());
+        if topics.len() > 1 {
+            return topics.into_iter().for_each(|topic| lane.push(topic));
+        }
+        for topic in topics {
+            let Some(link) = self.by_topic.get_mut(&topic) else {
+                continue;
+            };
+            let delay = self
+                .options
+                .backoff
+                .delay(link.refusals, None, &mut self.jitter);
+            let again = now.saturating_add(delay);
+            self.refused.insert(again, link.generation, topic.clone());
+            link.refusals = link.refusals.saturating_add(1);
+            link.refused_as = (joining && kind != ErrorKind::Full).then_some(kind);
+            out.extend(link.refused_as.map(|kind| Output::Refused(topic, kind)));
+        }
     }
 
     /// The next pages to read, if any.
     pub(super) fn next_reads(&mut self) -> Option<Reads> {
         let mut reads = Reads::default();
-        while reads.reads.len() < self.batch
-            && let Some(topic) = self.to_read.pop_front()
+        while reads.reads.len() < self.to_read.batch()
+            && let Some(topic) = self.to_read.pop()
         {
             let Some(link) = self.by_topic.get_mut(&topic) else {
                 continue;
@@ -293,38 +308,57 @@ impl Links {
             let State::Following(follower) = &link.state else {
                 continue;
             };
-            let (read, purpose) = match follower.wanted() {
-                Some((at, limit)) => (HistoryRead::new(topic, Some(at), limit), Purpose::Recover),
-                None => (HistoryRead::top(topic), Purpose::Check),
+            let purpose = if follower.is_recovering() {
+                Purpose::Recover
+            } else {
+                Purpose::Check
             };
-            reads.reads.push(read);
+            reads.reads.push(follower.read(topic));
             reads.purposes.push((link.generation, purpose));
         }
         (!reads.reads.is_empty()).then_some(reads)
     }
 
     pub(super) fn paged(&mut self, reads: Reads, pages: Vec<HistoryPage>, out: &mut Vec<Output>) {
-        let reads = reads.reads.into_iter().zip(reads.purposes);
-        for ((read, (generation, purpose)), page) in reads.zip(pages) {
-            let topic = read.topic;
-            let Some(link) = self.by_topic.get_mut(&topic) else {
+        self.to_read.succeeded();
+        let bounds = self.options.recovery.clone();
+        for ((topic, generation, purpose), page) in reads.parts().zip(pages) {
+            let Some(follower) = self.follower(&topic, generation) else {
                 continue;
             };
-            let State::Following(follower) = &mut link.state else {
-                continue;
-            };
-            if link.generation != generation {
-                continue;
-            }
             let again = match purpose {
-                Purpose::Check => follower.check(page.top, &self.options.recovery),
+                Purpose::Check => follower.check(page.top, &bounds),
                 Purpose::Recover => {
-                    if let Some(recovered) = follower.page(page, &self.options.recovery) {
-                        pass_on(&topic, recovered, out);
-                    }
-                    follower.wanted().is_some()
+                    let recovered = follower.page(page, &bounds);
+                    let again = follower.is_recovering();
+                    pass_on(&topic, recovered, out);
+                    again
                 }
             };
+            if again {
+                self.queue_read(&topic);
+            }
+        }
+    }
+
+    /// Takes reads back of which some do not decode: fewer are made next, and what is not even read
+    /// by itself is skipped.
+    pub(super) fn undecoded(&mut self, reads: Reads, out: &mut Vec<Output>) {
+        let count = reads.reads.len();
+        self.to_read.refused(count);
+        if count > 1 {
+            return self.reread(reads);
+        }
+        for (topic, generation, purpose) in reads.parts() {
+            if purpose == Purpose::Check {
+                continue; // the next check may tell
+            }
+            let Some(follower) = self.follower(&topic, generation) else {
+                continue;
+            };
+            let recovered = follower.unreadable();
+            let again = follower.is_recovering();
+            pass_on(&topic, recovered, out);
             if again {
                 self.queue_read(&topic);
             }
@@ -341,11 +375,18 @@ impl Links {
     /// Ends every recovery, since no history can be read any more.
     pub(super) fn abandon(&mut self, out: &mut Vec<Output>) {
         for (topic, link) in &mut self.by_topic {
-            if let State::Following(follower) = &mut link.state
-                && let Some(recovered) = follower.abandon()
-            {
-                pass_on(topic, recovered, out);
+            if let State::Following(follower) = &mut link.state {
+                pass_on(topic, follower.abandon(), out);
             }
+        }
+    }
+
+    /// What follows `topic`, if it is still the same link.
+    fn follower(&mut self, topic: &Topic, generation: u64) -> Option<&mut Follower> {
+        let link = self.by_topic.get_mut(topic)?;
+        match &mut link.state {
+            State::Following(follower) if link.generation == generation => Some(follower),
+            _ => None,
         }
     }
 
@@ -361,6 +402,7 @@ impl Links {
             linger_queued: false,
             read_queued: false,
             refusals: 0,
+            refused_as: None,
             active: false,
         };
         self.by_topic.insert(topic.clone(), link);
@@ -373,7 +415,7 @@ impl Links {
         };
         let follower = Follower::new(start);
         let joined = std::mem::replace(&mut link.state, State::Following(follower));
-        link.refusals = 0;
+        (link.refusals, link.refused_as) = (0, None);
         let (generation, overdue) = (link.generation, !link.linger_queued);
         if overdue {
             // The time to leave may have come before there was anything to leave.
@@ -439,12 +481,22 @@ impl Links {
             && !link.read_queued
         {
             link.read_queued = true;
-            self.to_read.push_back(topic.clone());
+            self.to_read.push(topic.clone());
         }
     }
 }
 
-fn pass_on(topic: &Topic, recovered: Recovered, out: &mut Vec<Output>) {
+impl Reads {
+    fn parts(self) -> impl Iterator<Item = (Topic, u64, Purpose)> {
+        let reads = self.reads.into_iter().zip(self.purposes);
+        reads.map(|(read, (generation, purpose))| (read.topic, generation, purpose))
+    }
+}
+
+fn pass_on(topic: &Topic, recovered: Option<Recovered>, out: &mut Vec<Output>) {
+    let Some(recovered) = recovered else {
+        return;
+    };
     out.extend(recovered.gap.map(|gap| Output::Gap(topic.clone(), gap)));
     let messages = recovered.messages.into_iter();
     out.extend(messages.map(|message| Output::Message(topic.clone(), message)));

@@ -300,6 +300,64 @@ async fn a_topic_without_room_that_nobody_wants_any_more_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_topic_that_cannot_be_decoded_is_told_to_who_waits_and_keeps_no_other_out() {
+    let world = World::healthy();
+    let topics: Vec<_> = (0..20).map(|i| topic(&format!("t:{i}"))).collect();
+    world.flaky.corrupt(&topics[7]);
+    for topic in &topics {
+        world.relay.want(topic);
+    }
+    let mut early = std::pin::pin!(world.relay.joined(&topics[7]));
+    assert!(early.as_mut().now_or_never().is_none());
+    world
+        .run(async {
+            assert_eq!(early.await.unwrap_err().kind(), ErrorKind::Corrupt);
+            let outcomes = topics.iter().map(|topic| world.relay.joined(topic));
+            let outcomes = futures::future::join_all(outcomes).await;
+            for (i, outcome) in outcomes.into_iter().enumerate() {
+                let kind = outcome.map_err(|error| error.kind()).err();
+                assert_eq!(kind, (i == 7).then_some(ErrorKind::Corrupt), "{i}");
+            }
+            world.flaky.repair();
+            world.pass(1).await;
+            assert!(world.relay.joined(&topics[7]).await.is_ok());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_history_that_cannot_be_decoded_is_a_gap_and_heals_every_other() {
+    let mut limits = BusLimits::new();
+    limits.queue = 1;
+    let world = World::new(1, limits);
+    world.flaky.heal();
+    let topics: Vec<_> = (0..20).map(|i| topic(&format!("t:{i}"))).collect();
+    let starts = world
+        .run(async {
+            let mut starts = Vec::new();
+            for topic in &topics {
+                world.relay.want(topic);
+                starts.push(world.relay.joined(topic).await.unwrap());
+            }
+            world.flaky.corrupt(&topics[7]);
+            // One event fits; all that follow are dropped and told as gaps.
+            for topic in topics.iter().flat_map(|topic| [topic; 4]) {
+                world.say(topic);
+            }
+            settle().await;
+            world.say(&topics[7]);
+            settle().await;
+            starts
+        })
+        .await;
+    for (i, (topic, start)) in topics.iter().zip(starts).enumerate() {
+        let gaps = usize::from(i == 7);
+        let expected = (world.top(topic), gaps);
+        assert_eq!(world.recorder.check(topic, start), expected, "{topic}");
+    }
+}
+
+#[tokio::test]
 async fn a_topic_that_nobody_wants_cannot_be_awaited() {
     let world = World::healthy();
     let refused = world.relay.joined(&topic("a")).await.unwrap_err();
@@ -457,7 +515,7 @@ async fn a_lost_stream_is_a_gap_even_if_nothing_is_published_to_it() {
     assert_eq!(gap.reason, GapReason::EpochChanged);
 }
 
-/// Publishes, loses streams and lets time pass at random while the bus misbehaves; then the bus
+/// Publishes, loses and corrupts streams and lets time pass at random while the bus misbehaves; then the bus
 /// heals, and one check of the positions later every topic must stand at its top without a silent
 /// hole.
 async fn storm(seed: u64, limits: BusLimits, lose: bool) -> usize {
@@ -487,11 +545,16 @@ async fn storm(seed: u64, limits: BusLimits, lose: bool) -> usize {
                     }
                     14..=17 => settle().await,
                     18 => world.pass(2).await,
-                    _ if lose => world.bus.lose(topic),
+                    _ if lose => match rng.u8(..3) {
+                        0 => world.bus.lose(topic),
+                        1 => world.flaky.corrupt(topic),
+                        _ => world.flaky.repair(),
+                    },
                     _ => {}
                 }
             }
             world.flaky.heal();
+            world.flaky.repair();
             world.pass(85).await;
             starts
         })

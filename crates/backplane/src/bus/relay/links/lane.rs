@@ -24,8 +24,17 @@ impl<T> Lane<T> {
         self.waiting.is_empty()
     }
 
+    /// How much the next call takes at most.
+    pub(super) fn batch(&self) -> usize {
+        self.batch
+    }
+
     pub(super) fn push(&mut self, item: T) {
         self.waiting.push_back(item);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<T> {
+        self.waiting.pop_front()
     }
 
     pub(super) fn take_batch(&mut self) -> Vec<T> {
@@ -37,14 +46,8 @@ impl<T> Lane<T> {
         self.batch = self.batch.saturating_mul(2).min(self.max_batch);
     }
 
-    /// Notes that a call with `items` was refused, and takes them back unless it was one alone, which
-    /// is what is refused.
-    pub(super) fn refused(&mut self, mut items: Vec<T>) -> Option<T> {
-        self.batch = (items.len() / 2).max(1);
-        if items.len() == 1 {
-            return items.pop();
-        }
-        self.waiting.extend(items);
-        None
+    /// Notes that a call with `count` of it was refused, perhaps for one alone.
+    pub(super) fn refused(&mut self, count: usize) {
+        self.batch = (count / 2).max(1);
     }
 }
