@@ -62,6 +62,7 @@ enum State {
     /// A subscription is queued or under way; what arrives before its position is known is held.
     Joining {
         held: Vec<Message>,
+        bytes: usize,
         lossy: bool,
     },
     Following(Follower),
@@ -163,16 +164,20 @@ impl Links {
             return;
         };
         link.active = true;
+        let bounds = &self.options.recovery;
         match (&mut link.state, event) {
             (State::Leaving, _) => {}
-            (State::Joining { held, .. }, BusEvent::Message { message, .. })
-                if held.len() < self.options.recovery.max_buffered =>
+            (State::Joining { held, bytes, .. }, BusEvent::Message { message, .. })
+                if held.len() < bounds.max_buffered
+                    && message.payload.len()
+                        <= bounds.max_buffered_bytes.saturating_sub(*bytes) =>
             {
+                *bytes += message.payload.len();
                 held.push(message);
             }
             (State::Joining { lossy, .. }, _) => *lossy = true,
             (State::Following(follower), BusEvent::Message { topic, message }) => {
-                match follower.message(message, &self.options.recovery) {
+                match follower.message(message, bounds) {
                     Followed::Nothing => {}
                     Followed::Next(message) => out.push(Output::Message(topic, message)),
                     Followed::Read => self.queue_read(&topic),
@@ -182,7 +187,7 @@ impl Links {
                 State::Following(follower),
                 BusEvent::Gap { topic, .. } | BusEvent::Resubscribed { topic },
             ) => {
-                if follower.doubt(&self.options.recovery) {
+                if follower.doubt(bounds) {
                     self.queue_read(&topic);
                 }
             }
@@ -397,6 +402,7 @@ impl Links {
             unwanted_since: None,
             state: State::Joining {
                 held: Vec::new(),
+                bytes: 0,
                 lossy: false,
             },
             linger_queued: false,
@@ -425,7 +431,7 @@ impl Links {
         self.unchecked
             .push_back((check, (topic.clone(), generation)));
         out.push(Output::Joined(topic.clone(), start));
-        let State::Joining { held, lossy } = joined else {
+        let State::Joining { held, lossy, .. } = joined else {
             return;
         };
         for message in held {

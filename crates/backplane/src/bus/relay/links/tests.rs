@@ -1,5 +1,8 @@
 use super::*;
-use crate::{Epoch, bus::GapReason};
+use crate::{
+    Epoch,
+    bus::{GapReason, RecoveryOptions},
+};
 
 fn topic() -> Topic {
     "a".parse().unwrap()
@@ -68,4 +71,23 @@ fn a_message_that_overtakes_its_subscription_needs_no_history() {
     ];
     assert_eq!(out, expected);
     assert!(links.next_reads().is_none());
+}
+
+#[test]
+fn what_overtakes_its_subscription_is_held_within_bounds_and_read_beyond_them() {
+    let recovery = RecoveryOptions::default().with_buffered(10, 2);
+    let options = RelayOptions::default().with_recovery(recovery);
+    let mut links = Links::new(options, 10);
+    let mut out = Vec::new();
+    links.wish(&topic(), true, Duration::ZERO);
+    assert!(links.next_control().is_some());
+    for offset in 4..=7 {
+        links.event(arrival(offset), &mut out);
+    }
+    links.subscribed(vec![topic()], vec![at(3)], Duration::ZERO, &mut out);
+    let message = |offset| Output::Message(topic(), Message::new(at(offset), "x".into()));
+    let expected = [Output::Joined(topic(), at(3)), message(4), message(5)];
+    assert_eq!(out, expected, "two bytes are held");
+    let reads = links.next_reads().unwrap();
+    assert_eq!(reads.reads[0].since, Some(at(5)));
 }
