@@ -118,7 +118,8 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// Reads one page for each of `reads`, in their order.
     ///
     /// A page holds the oldest retained messages after [`HistoryRead::since`], at most as many as
-    /// asked for and as [`BusLimits::page`] allows. It begins later than the message after `since`
+    /// asked for and as [`BusLimits::page`] allows, and ends before the message that would make it
+    /// more than [`HistoryRead::bytes`], unless that is its first. It begins later than the message after `since`
     /// if that one is no longer retained, and is empty if `since` is of another epoch or ahead of
     /// the stream. It shows every message whose publish returned, or that arrived as an event, before the
     /// call. The position of a topic nobody has published to has offset 0, and stays recoverable.

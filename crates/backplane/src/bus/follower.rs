@@ -54,7 +54,8 @@ impl Follower {
     pub(super) fn read(&self, topic: Topic) -> HistoryRead {
         match &self.recovery {
             Some(recovery) if !self.unreadable => {
-                HistoryRead::new(topic, Some(recovery.at()), recovery.limit())
+                let (since, limit) = (Some(recovery.at()), recovery.limit());
+                HistoryRead::new(topic, since, limit).with_bytes(recovery.byte_limit())
             }
             _ => HistoryRead::top(topic),
         }

@@ -14,7 +14,8 @@ use crate::Position;
 ///
 /// 1. start to feed live messages ([`live`](Self::live)), that is, subscribe;
 /// 2. only then read a page of history after [`at`](Self::at), of at most [`limit`](Self::limit)
-///    messages, and hand it to [`page`](Self::page), while live messages keep being fed;
+///    messages and [`byte_limit`](Self::byte_limit) bytes, and hand it to [`page`](Self::page), while
+///    live messages keep being fed;
 /// 3. on [`Step::Read`] read the next page; on [`Step::Done`] deliver the [`Recovered`] run, then live
 ///    messages.
 ///
@@ -133,6 +134,12 @@ impl Recovery {
     #[must_use]
     pub const fn limit(&self) -> usize {
         self.recoverable().saturating_add(1)
+    }
+
+    /// How many payload bytes to ask the next page for: what may still be recovered.
+    #[must_use]
+    pub const fn byte_limit(&self) -> usize {
+        self.options.max_bytes.saturating_sub(self.read_bytes)
     }
 
     /// Holds back a message that arrived live, in any order and any number of times.

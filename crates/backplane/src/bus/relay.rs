@@ -82,7 +82,7 @@ impl Relay {
     /// A relay that does nothing until it is [`run`](Self::run).
     #[must_use]
     pub fn new(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, options: RelayOptions) -> Self {
-        let links = Links::new(options.clone(), bus.limits().batch.max(1));
+        let links = Links::new(options.clone(), &bus.limits());
         Self {
             bus,
             clock,
@@ -381,7 +381,7 @@ fn is_final(error: &Error) -> bool {
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         self.0.stop();
-        let nothing = Links::new(self.0.options.clone(), 1);
+        let nothing = Links::new(self.0.options.clone(), &self.0.bus.limits());
         let links = std::mem::replace(&mut self.0.state.lock().links, nothing);
         drop(links); // once no lock is held
     }

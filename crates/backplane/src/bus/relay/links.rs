@@ -12,7 +12,7 @@ use self::{agenda::Agenda, lane::Lane};
 use crate::{
     ErrorKind, Position, Topic,
     bus::{
-        BusEvent, Gap, HistoryPage, HistoryRead, Message, Recovered, RelayOptions,
+        BusEvent, BusLimits, Gap, HistoryPage, HistoryRead, Message, Recovered, RelayOptions,
         follower::{Followed, Follower},
     },
 };
@@ -24,6 +24,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Links {
     options: RelayOptions,
+    /// Most payload bytes of a page.
+    page_bytes: usize,
     by_topic: HashMap<Topic, Link>,
     /// Distinguishes a link from an earlier one of the same topic.
     generation: u64,
@@ -103,10 +105,12 @@ pub(super) enum Output {
 }
 
 impl Links {
-    pub(super) fn new(mut options: RelayOptions, batch: usize) -> Self {
+    pub(super) fn new(mut options: RelayOptions, limits: &BusLimits) -> Self {
+        let batch = limits.batch.max(1);
         // What was checked must not be due again at once.
         options.check_every = options.check_every.max(Duration::from_millis(1));
         Self {
+            page_bytes: options.recovery.max_bytes.max(limits.payload),
             to_subscribe: Lane::new(batch),
             to_unsubscribe: Lane::new(batch),
             subscribed_last: false,
@@ -303,7 +307,9 @@ impl Links {
     /// The next pages to read, if any.
     pub(super) fn next_reads(&mut self) -> Option<Reads> {
         let mut reads = Reads::default();
+        let mut room = self.options.max_read_bytes;
         while reads.reads.len() < self.to_read.batch()
+            && (room >= self.page_bytes || reads.reads.is_empty())
             && let Some(topic) = self.to_read.pop()
         {
             let Some(link) = self.by_topic.get_mut(&topic) else {
@@ -318,7 +324,11 @@ impl Links {
             } else {
                 Purpose::Check
             };
-            reads.reads.push(follower.read(topic));
+            let read = follower.read(topic);
+            if read.limit > 0 {
+                room = room.saturating_sub(self.page_bytes);
+            }
+            reads.reads.push(read);
             reads.purposes.push((link.generation, purpose));
         }
         (!reads.reads.is_empty()).then_some(reads)

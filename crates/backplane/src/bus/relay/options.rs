@@ -16,6 +16,10 @@ pub struct RelayOptions {
     pub backoff: BackoffOptions,
     /// The seed of those delays. Default: drawn by the operating system.
     pub seed: u64,
+    /// Most payload bytes that one call to the history may bring, which bounds how many recoveries
+    /// share a call: each may need what [`recovery`](Self::recovery) grants it, or one payload if that
+    /// is larger. A call for a single topic may bring that much in any case. Default 64 MiB.
+    pub max_read_bytes: usize,
     /// The bounds of a recovery of one topic.
     pub recovery: RecoveryOptions,
 }
@@ -49,6 +53,13 @@ impl RelayOptions {
         self
     }
 
+    /// Asks one call to the history for at most `bytes` of payload.
+    #[must_use]
+    pub fn with_max_read_bytes(mut self, bytes: usize) -> Self {
+        self.max_read_bytes = bytes;
+        self
+    }
+
     /// Bounds recoveries by `recovery`.
     #[must_use]
     pub fn with_recovery(mut self, recovery: RecoveryOptions) -> Self {
@@ -64,6 +75,7 @@ impl Default for RelayOptions {
             check_every: Duration::from_secs(40),
             backoff: BackoffOptions::default(),
             seed: fastrand::u64(..),
+            max_read_bytes: 64 << 20,
             recovery: RecoveryOptions::default(),
         }
     }

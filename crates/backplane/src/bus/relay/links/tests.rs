@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     Epoch,
-    bus::{GapReason, RecoveryOptions},
+    bus::{BusLimits, GapReason, RecoveryOptions},
 };
 
 fn topic() -> Topic {
@@ -20,7 +20,7 @@ fn arrival(offset: u64) -> BusEvent {
 
 /// Links that have joined the topic at `start`.
 fn joined(options: RelayOptions, start: Position) -> Links {
-    let mut links = Links::new(options, 10);
+    let mut links = Links::new(options, &BusLimits::new());
     links.wish(&topic(), true, Duration::ZERO);
     let subscribe = Control::Subscribe(vec![topic()]);
     assert_eq!(links.next_control(), Some(subscribe));
@@ -55,7 +55,7 @@ fn a_check_ends_however_often_it_is_asked_for() {
 
 #[test]
 fn a_message_that_overtakes_its_subscription_needs_no_history() {
-    let mut links = Links::new(RelayOptions::default(), 10);
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
     let mut out = Vec::new();
     links.wish(&topic(), true, Duration::ZERO);
     assert!(links.next_control().is_some());
@@ -77,7 +77,7 @@ fn a_message_that_overtakes_its_subscription_needs_no_history() {
 fn what_overtakes_its_subscription_is_held_within_bounds_and_read_beyond_them() {
     let recovery = RecoveryOptions::default().with_buffered(10, 2);
     let options = RelayOptions::default().with_recovery(recovery);
-    let mut links = Links::new(options, 10);
+    let mut links = Links::new(options, &BusLimits::new());
     let mut out = Vec::new();
     links.wish(&topic(), true, Duration::ZERO);
     assert!(links.next_control().is_some());
@@ -90,4 +90,36 @@ fn what_overtakes_its_subscription_is_held_within_bounds_and_read_beyond_them() 
     assert_eq!(out, expected, "two bytes are held");
     let reads = links.next_reads().unwrap();
     assert_eq!(reads.reads[0].since, Some(at(5)));
+}
+
+#[test]
+fn one_call_to_the_history_asks_for_no_more_bytes_than_it_may() {
+    let topics: Vec<Topic> = (0..10).map(|i| format!("t:{i}").parse().unwrap()).collect();
+    let recovery = RecoveryOptions::default().with_recovered(1_000, 100);
+    let options = RelayOptions::default()
+        .with_recovery(recovery)
+        .with_max_read_bytes(399);
+    let mut limits = BusLimits::new();
+    (limits.batch, limits.payload) = (10, 70);
+    let mut links = Links::new(options, &limits);
+    topics
+        .iter()
+        .for_each(|topic| links.wish(topic, true, Duration::ZERO));
+    assert!(links.next_control().is_some());
+    let mut out = Vec::new();
+    let starts = vec![at(3); topics.len()];
+    links.subscribed(topics.clone(), starts, Duration::ZERO, &mut out);
+    let check = links.next_tick().unwrap();
+    links.tick(check);
+    let tops = links.next_reads().unwrap();
+    assert_eq!(tops.reads.len(), 10, "they bring nothing");
+    let pages = vec![HistoryPage::new(vec![], at(4)); topics.len()];
+    links.paged(tops, pages, &mut out);
+    let mut seen = 0;
+    while let Some(reads) = links.next_reads() {
+        let asked: usize = reads.reads.iter().map(|read| read.bytes.max(70)).sum();
+        assert!(asked <= 399, "{asked}");
+        seen += reads.reads.len();
+    }
+    assert_eq!(seen, topics.len());
 }
