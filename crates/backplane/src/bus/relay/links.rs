@@ -36,7 +36,8 @@ pub(super) struct Links {
     /// Topics of which the bus refused a change, until it is tried again.
     refused: Agenda,
     jitter: Rng,
-    to_read: Lane<Topic>,
+    /// Links by topic and generation.
+    to_read: Lane<(Topic, u64)>,
     /// When a lingering link is to be looked at: each once, and in order of time, since all linger
     /// equally long. Likewise for the checks.
     lingering: VecDeque<(Duration, Topic)>,
@@ -310,9 +311,9 @@ impl Links {
         let mut room = self.options.max_read_bytes;
         while reads.reads.len() < self.to_read.batch()
             && (room >= self.page_bytes || reads.reads.is_empty())
-            && let Some(topic) = self.to_read.pop()
+            && let Some((topic, generation)) = self.to_read.pop()
         {
-            let Some(link) = self.by_topic.get_mut(&topic) else {
+            let Some(link) = self.link(&topic, generation) else {
                 continue;
             };
             link.read_queued = false;
@@ -329,7 +330,7 @@ impl Links {
                 room = room.saturating_sub(self.page_bytes);
             }
             reads.reads.push(read);
-            reads.purposes.push((link.generation, purpose));
+            reads.purposes.push((generation, purpose));
         }
         (!reads.reads.is_empty()).then_some(reads)
     }
@@ -382,8 +383,10 @@ impl Links {
 
     /// Takes reads back that failed, so that they are made again.
     pub(super) fn reread(&mut self, reads: Reads) {
-        for read in reads.reads {
-            self.queue_read(&read.topic);
+        for (topic, generation, _) in reads.parts() {
+            if self.follower(&topic, generation).is_some() {
+                self.queue_read(&topic);
+            }
         }
     }
 
@@ -396,12 +399,16 @@ impl Links {
         }
     }
 
-    /// What follows `topic`, if it is still the same link.
+    /// The link of `topic`, if it is still the same.
+    fn link(&mut self, topic: &Topic, generation: u64) -> Option<&mut Link> {
+        let link = self.by_topic.get_mut(topic);
+        link.filter(|link| link.generation == generation)
+    }
+
     fn follower(&mut self, topic: &Topic, generation: u64) -> Option<&mut Follower> {
-        let link = self.by_topic.get_mut(topic)?;
-        match &mut link.state {
-            State::Following(follower) if link.generation == generation => Some(follower),
-            _ => None,
+        match &mut self.link(topic, generation)?.state {
+            State::Following(follower) => Some(follower),
+            State::Joining { .. } | State::Leaving => None,
         }
     }
 
@@ -497,7 +504,7 @@ impl Links {
             && !link.read_queued
         {
             link.read_queued = true;
-            self.to_read.push(topic.clone());
+            self.to_read.push((topic.clone(), link.generation));
         }
     }
 }

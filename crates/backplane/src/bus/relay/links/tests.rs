@@ -123,3 +123,24 @@ fn one_call_to_the_history_asks_for_no_more_bytes_than_it_may() {
     }
     assert_eq!(seen, topics.len());
 }
+
+#[test]
+fn a_topic_that_is_joined_anew_is_read_once() {
+    let mut links = joined(RelayOptions::default(), at(3));
+    let mut out = Vec::new();
+    links.event(BusEvent::Resubscribed { topic: topic() }, &mut out);
+    links.wish(&topic(), false, Duration::ZERO);
+    let left = links.next_tick().unwrap();
+    links.tick(left);
+    links.wish(&topic(), true, left);
+    let unsubscribe = Control::Unsubscribe(vec![topic()]);
+    assert_eq!(links.next_control(), Some(unsubscribe));
+    links.unsubscribed(vec![topic()]);
+    assert!(links.next_control().is_some());
+    links.subscribed(vec![topic()], vec![at(5)], left, &mut out);
+    links.event(arrival(8), &mut out);
+    let reads = links.next_reads().unwrap();
+    let read: Vec<_> = reads.reads.iter().map(|read| read.since).collect();
+    assert_eq!(read, [Some(at(5))]);
+    assert!(links.next_reads().is_none());
+}
