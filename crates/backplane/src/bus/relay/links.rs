@@ -1,10 +1,7 @@
 mod agenda;
 mod lane;
 
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use fastrand::Rng;
 
@@ -38,10 +35,8 @@ pub(super) struct Links {
     jitter: Rng,
     /// Links by topic and generation.
     to_read: Lane<(Topic, u64)>,
-    /// When a lingering link is to be looked at: each once, and in order of time, since all linger
-    /// equally long. Likewise for the checks.
-    lingering: VecDeque<(Duration, Topic)>,
-    unchecked: VecDeque<(Duration, (Topic, u64))>,
+    lingering: Agenda,
+    unchecked: Agenda,
 }
 
 #[derive(Debug)]
@@ -50,7 +45,8 @@ struct Link {
     /// Since when the topic has no subscriber on this node; `None` while it has.
     unwanted_since: Option<Duration>,
     state: State,
-    linger_queued: bool,
+    /// When the position is to be checked, once the topic is joined.
+    check_at: Option<Duration>,
     read_queued: bool,
     /// How often the bus has refused the change that is queued or under way.
     refusals: u32,
@@ -121,8 +117,8 @@ impl Links {
             by_topic: HashMap::new(),
             generation: 0,
             to_read: Lane::new(batch),
-            lingering: VecDeque::new(),
-            unchecked: VecDeque::new(),
+            lingering: Agenda::default(),
+            unchecked: Agenda::default(),
         }
     }
 
@@ -153,14 +149,16 @@ impl Links {
             }
             return;
         };
+        let linger = self.options.linger;
         if wanted {
-            link.unwanted_since = None;
+            if let Some(since) = link.unwanted_since.take() {
+                let until = since.saturating_add(linger);
+                self.lingering.remove(until, link.generation);
+            }
         } else if link.unwanted_since.is_none() {
             link.unwanted_since = Some(now);
-            if !std::mem::replace(&mut link.linger_queued, true) {
-                let until = now.saturating_add(self.options.linger);
-                self.lingering.push_back((until, topic.clone()));
-            }
+            let until = now.saturating_add(linger);
+            self.lingering.insert(until, link.generation, topic.clone());
         }
     }
 
@@ -205,30 +203,18 @@ impl Links {
         while let Some(topic) = self.refused.pop_due(now) {
             self.change_again(topic);
         }
-        while let Some(topic) = pop_due(&mut self.lingering, now) {
-            self.leave_or_linger(topic, now);
+        while let Some(topic) = self.lingering.pop_due(now) {
+            self.leave(topic);
         }
-        while let Some((topic, generation)) = pop_due(&mut self.unchecked, now) {
-            let Some(link) = self.by_topic.get_mut(&topic) else {
-                continue;
-            };
-            if link.generation != generation {
-                continue;
-            }
-            if !std::mem::take(&mut link.active) {
-                self.queue_read(&topic);
-            }
-            let next = now.saturating_add(self.options.check_every);
-            self.unchecked.push_back((next, (topic, generation)));
+        while let Some(topic) = self.unchecked.pop_due(now) {
+            self.check(topic, now);
         }
     }
 
     /// When [`tick`](Self::tick) has something to do next.
     pub(super) fn next_tick(&self) -> Option<Duration> {
-        let linger = self.lingering.front().map(|&(due, _)| due);
-        let check = self.unchecked.front().map(|&(due, _)| due);
-        let refused = self.refused.next();
-        linger.into_iter().chain(check).chain(refused).min()
+        let agendas = [&self.lingering, &self.unchecked, &self.refused];
+        agendas.into_iter().filter_map(Agenda::next).min()
     }
 
     /// The next change of subscriptions to make, if any.
@@ -261,9 +247,18 @@ impl Links {
     pub(super) fn unsubscribed(&mut self, topics: Vec<Topic>) {
         self.to_unsubscribe.succeeded();
         for topic in topics {
-            let link = self.by_topic.remove(&topic);
-            if link.is_some_and(|link| link.unwanted_since.is_none()) {
-                self.open(&topic);
+            let Some(link) = self.by_topic.remove(&topic) else {
+                continue;
+            };
+            if let Some(at) = link.check_at {
+                self.unchecked.remove(at, link.generation);
+            }
+            match link.unwanted_since {
+                Some(since) => {
+                    let until = since.saturating_add(self.options.linger);
+                    self.lingering.remove(until, link.generation);
+                }
+                None => self.open(&topic),
             }
         }
     }
@@ -422,7 +417,7 @@ impl Links {
                 bytes: 0,
                 lossy: false,
             },
-            linger_queued: false,
+            check_at: None,
             read_queued: false,
             refusals: 0,
             refused_as: None,
@@ -439,14 +434,15 @@ impl Links {
         let follower = Follower::new(start);
         let joined = std::mem::replace(&mut link.state, State::Following(follower));
         (link.refusals, link.refused_as) = (0, None);
-        let (generation, overdue) = (link.generation, !link.linger_queued);
-        if overdue {
-            // The time to leave may have come before there was anything to leave.
-            self.leave_or_linger(topic.clone(), now);
+        let linger = self.options.linger;
+        let until = link
+            .unwanted_since
+            .map(|since| since.saturating_add(linger));
+        if until.is_some_and(|until| until <= now) {
+            // The time to leave came before there was anything to leave.
+            self.leave(topic.clone());
         }
-        let check = now.saturating_add(self.options.check_every);
-        self.unchecked
-            .push_back((check, (topic.clone(), generation)));
+        self.check_later(topic.clone(), now);
         out.push(Output::Joined(topic.clone(), start));
         let State::Joining { held, lossy, .. } = joined else {
             return;
@@ -460,22 +456,29 @@ impl Links {
         }
     }
 
-    /// Looks at a topic that nobody may want any more.
-    fn leave_or_linger(&mut self, topic: Topic, now: Duration) {
-        let Some(link) = self.by_topic.get_mut(&topic) else {
-            return;
-        };
-        link.linger_queued = false;
-        let Some(since) = link.unwanted_since else {
-            return;
-        };
-        let until = since.saturating_add(self.options.linger);
-        if until > now {
-            link.linger_queued = true;
-            self.lingering.push_back((until, topic));
-        } else if matches!(link.state, State::Following(_)) {
+    fn leave(&mut self, topic: Topic) {
+        if let Some(link) = self.by_topic.get_mut(&topic)
+            && matches!(link.state, State::Following(_))
+        {
             link.state = State::Leaving;
             self.to_unsubscribe.push(topic);
+        }
+    }
+
+    /// Compares the position with the bus, unless messages show it.
+    fn check(&mut self, topic: Topic, now: Duration) {
+        let link = self.by_topic.get_mut(&topic);
+        if link.is_some_and(|link| !std::mem::take(&mut link.active)) {
+            self.queue_read(&topic);
+        }
+        self.check_later(topic, now);
+    }
+
+    fn check_later(&mut self, topic: Topic, now: Duration) {
+        if let Some(link) = self.by_topic.get_mut(&topic) {
+            let at = now.saturating_add(self.options.check_every);
+            link.check_at = Some(at);
+            self.unchecked.insert(at, link.generation, topic);
         }
     }
 
@@ -523,13 +526,6 @@ fn pass_on(topic: &Topic, recovered: Option<Recovered>, out: &mut Vec<Output>) {
     out.extend(recovered.gap.map(|gap| Output::Gap(topic.clone(), gap)));
     let messages = recovered.messages.into_iter();
     out.extend(messages.map(|message| Output::Message(topic.clone(), message)));
-}
-
-fn pop_due<T>(queue: &mut VecDeque<(Duration, T)>, now: Duration) -> Option<T> {
-    if queue.front()?.0 > now {
-        return None;
-    }
-    queue.pop_front().map(|(_, due)| due)
 }
 
 #[cfg(test)]

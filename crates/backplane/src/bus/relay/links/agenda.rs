@@ -4,7 +4,8 @@ use crate::Topic;
 
 /// Links by the time at which each is to be looked at.
 ///
-/// A link is named by its topic and its generation.
+/// A link is named by its generation. Whoever removes one removes it here too, whatever the time: what
+/// lies far ahead is no place to forget anything.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
     by_time: BTreeMap<(Duration, u64), Topic>,
@@ -13,6 +14,10 @@ pub(super) struct Agenda {
 impl Agenda {
     pub(super) fn insert(&mut self, at: Duration, generation: u64, topic: Topic) {
         self.by_time.insert((at, generation), topic);
+    }
+
+    pub(super) fn remove(&mut self, at: Duration, generation: u64) {
+        self.by_time.remove(&(at, generation));
     }
 
     /// The next that is due by `now`.

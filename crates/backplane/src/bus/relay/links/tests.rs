@@ -144,3 +144,44 @@ fn a_topic_that_is_joined_anew_is_read_once() {
     assert_eq!(read, [Some(at(5))]);
     assert!(links.next_reads().is_none());
 }
+
+#[test]
+fn what_is_left_leaves_no_timer_behind() {
+    let options = RelayOptions::default().with_check_every(Duration::MAX);
+    let mut links = joined(options, at(3));
+    links.wish(&topic(), false, Duration::ZERO);
+    let left = links.next_tick().unwrap();
+    links.tick(left);
+    assert!(links.next_control().is_some());
+    links.wish(&topic(), true, left);
+    links.wish(&topic(), false, left);
+    links.unsubscribed(vec![topic()]);
+    assert_eq!((links.len(), links.next_tick()), (0, None));
+}
+
+#[test]
+fn a_topic_lingers_from_its_last_release_and_no_longer() {
+    let [a, b]: [Topic; 2] = ["a", "b"].map(|name| name.parse().unwrap());
+    let second = Duration::from_secs(1);
+    let options = RelayOptions::default().with_linger(second);
+    let mut links = joined(options, at(3));
+    links.wish(&b, true, Duration::ZERO);
+    assert!(links.next_control().is_some());
+    links.subscribed(
+        vec![b.clone()],
+        vec![at(3)],
+        Duration::ZERO,
+        &mut Vec::new(),
+    );
+    links.wish(&a, false, Duration::ZERO);
+    links.wish(&a, true, second / 10);
+    links.wish(&a, false, second / 5);
+    links.wish(&b, false, second / 2);
+    links.tick(second);
+    assert_eq!(links.next_control(), None);
+    let due = second + second / 5;
+    assert_eq!(links.next_tick(), Some(due));
+    links.tick(due);
+    let unsubscribe = Control::Unsubscribe(vec![a]);
+    assert_eq!(links.next_control(), Some(unsubscribe));
+}
