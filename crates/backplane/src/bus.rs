@@ -137,7 +137,7 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// The node's one stream of events, of all its topics.
     ///
     /// Events are queued from the first subscription on. A second call ends the first stream and goes
-    /// on where it stopped.
+    /// on where it stopped; made beside a [`Relay`], it ends that.
     fn events(&self) -> BusEvents;
 
     /// Takes this node off the bus: no event is queued any more, the stream yields those that are and

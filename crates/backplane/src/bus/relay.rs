@@ -29,6 +29,9 @@ use crate::{Clock, Error, ErrorKind, Position, Result, Topic, sync::Mutex};
 /// How many events are taken from the bus before the audience hears of them.
 const EVENTS_PER_TURN: usize = 256;
 
+/// After how many turns other tasks of the executor may run, whatever is ready.
+const TURNS_PER_POLL: usize = 8;
+
 /// Who a node's messages are for: its hub.
 ///
 /// It is called from [`Relay::run`] only, in order, and must return at once.
@@ -80,6 +83,9 @@ struct Run<'a>(&'a Relay);
 
 impl Relay {
     /// A relay that does nothing until it is [`run`](Self::run).
+    ///
+    /// Nobody else may read the [`events`](Bus::events) of `bus`, which has but one stream of them: each
+    /// relay, and each other reader, takes a node of its own.
     #[must_use]
     pub fn new(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, options: RelayOptions) -> Self {
         let links = Links::new(options.clone(), &bus.limits());
@@ -160,7 +166,9 @@ impl Relay {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Closed`] if the relay was run before, and so may have missed messages.
+    /// [`ErrorKind::Closed`] if the relay was run before, and so may have missed messages;
+    /// [`ErrorKind::Invalid`] if somebody else asks for the [`events`](Bus::events) of the node, which
+    /// ends those that the relay reads. Fails if the bus cannot say which of the two it is.
     ///
     /// # Cancel safety
     ///
@@ -169,7 +177,13 @@ impl Relay {
         let _run = self.begin()?;
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
         let mut calls = Calls::new(Arc::clone(&self.bus), &self.options);
+        let mut turns = 0;
         loop {
+            turns += 1;
+            if turns == TURNS_PER_POLL {
+                turns = 0;
+                yield_now().await;
+            }
             let wake_at = self.advance(&mut calls);
             let mut timer = pin!(self.sleep_until(wake_at).fuse());
             let mut stirred = pin!(self.stirred().fuse());
@@ -201,7 +215,20 @@ impl Relay {
         let mut out = Vec::new();
         self.state.lock().links.abandon(&mut out);
         self.deliver(out, audience);
-        Ok(())
+        self.end().await
+    }
+
+    /// Why the events have ended: a node that was drained takes no calls either.
+    async fn end(&self) -> Result<()> {
+        match self.bus.history(&[]).await {
+            Err(error) if error.kind() == ErrorKind::Closed => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::new(
+                ErrorKind::Invalid,
+                "run",
+                "the events of the node were asked for a second time",
+            )),
+        }
     }
 
     fn begin(&self) -> Result<Run<'_>> {
@@ -371,6 +398,18 @@ impl Relay {
         })
         .await;
     }
+}
+
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Whether the same call would fail for ever, though a part of it may not.

@@ -1,4 +1,12 @@
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Wake, Waker},
+    time::Duration,
+};
 
 use fastrand::Rng;
 use futures::{FutureExt, future::select};
@@ -463,6 +471,52 @@ async fn what_is_queued_when_the_node_is_drained_still_arrives() {
     assert!(ended.is_ok());
     assert_eq!(world.recorder.check(&a, start), (world.top(&a), 0));
     assert_eq!(world.recorder.heard(&a).len(), 600);
+}
+
+/// Counts how often it is woken.
+#[derive(Debug, Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_long_queue_of_events_is_read_in_parts_that_let_others_run() {
+    const EVENTS: usize = 20_000;
+    let world = World::healthy();
+    let a = topic("a");
+    world.relay.want(&a);
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let mut cx = Context::from_waker(&waker);
+    let mut run = std::pin::pin!(world.relay.run(&world.recorder));
+    assert!(run.as_mut().poll(&mut cx).is_pending());
+    for _ in 0..EVENTS {
+        world.say(&a);
+    }
+    let mut polls = 0;
+    while world.recorder.heard(&a).len() < EVENTS {
+        assert!(wakes.0.swap(0, Ordering::Relaxed) > 0, "nobody would poll");
+        assert!(run.as_mut().poll(&mut cx).is_pending());
+        polls += 1;
+    }
+    assert!(polls > 1);
+}
+
+#[tokio::test]
+async fn a_relay_whose_events_another_takes_says_so() {
+    let world = World::healthy();
+    let a = topic("a");
+    world.relay.want(&a);
+    let script = async {
+        world.relay.joined(&a).await.unwrap();
+        drop(world.flaky.events());
+    };
+    let ((), ended) = futures::join!(script, world.relay.run(&world.recorder));
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 /// Lets a queue of 10 events overflow, and returns how many gaps the audience is told of.
