@@ -182,6 +182,46 @@ fn a_relay_misses_nothing_while_wishes_and_messages_race() {
 }
 
 #[test]
+fn a_topic_that_is_left_and_joined_again_among_messages_is_told_of_no_gap() {
+    shuttle::check_random(
+        || {
+            let bus = bus(3);
+            let node: Arc<dyn Bus> = Arc::new(bus.node());
+            let recorder = Recorder::default();
+            let options = RelayOptions::default().with_linger(Duration::ZERO);
+            let clock = Arc::new(ManualClock::default());
+            let relay = Arc::new(Relay::new(node, clock, options));
+            relay.want(&topic());
+            let mut threads = publishers(&bus);
+            threads.push({
+                let relay = Arc::clone(&relay);
+                thread::spawn(move || {
+                    for _ in 0..2 {
+                        relay.release(&topic());
+                        thread::yield_now();
+                        relay.want(&topic());
+                    }
+                })
+            });
+            let mut running = Box::pin(relay.run(&recorder));
+            for _ in 0..3 {
+                assert!(running.as_mut().now_or_never().is_none());
+                thread::yield_now();
+            }
+            join_all(threads);
+            for _ in 0..9 {
+                assert!(running.as_mut().now_or_never().is_none());
+            }
+            let seen = recorder.0.lock().unwrap();
+            assert!(seen.is_sorted_by(|earlier, later| earlier.offset < later.offset));
+            let joined = relay.joined(&topic()).now_or_never();
+            assert_eq!(joined.unwrap().unwrap(), top(&bus.node()));
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
 fn whoever_waits_for_a_relay_learns_of_its_end_and_of_a_release() {
     shuttle::check_random(
         || {

@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashSet,
+    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    task::Poll,
 };
 
 use async_trait::async_trait;
@@ -19,7 +21,7 @@ use crate::{
 };
 
 /// A node whose events are dropped, repeated, delayed and cut off without notice, and whose calls
-/// fail with or without effect: worse than the [`Bus`] trait allows, as bad as engines are.
+/// dawdle and fail with or without effect: worse than the [`Bus`] trait allows, as bad as engines are.
 ///
 /// One event or call in eight is hit by each fault, drawn from a seed.
 #[derive(Debug)]
@@ -93,6 +95,7 @@ impl Bus for FlakyBus {
     }
 
     async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+        self.faults.dawdle().await;
         self.faults.strike("publish")?;
         let published = self.inner.publish(messages).await?;
         self.faults.strike("publish")?;
@@ -100,6 +103,7 @@ impl Bus for FlakyBus {
     }
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+        self.faults.dawdle().await;
         self.faults.strike("subscribe")?;
         self.decode("subscribe", topics.iter())?;
         let positions = self.inner.subscribe(topics).await?;
@@ -109,12 +113,14 @@ impl Bus for FlakyBus {
 
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
         self.unsubscribed.fetch_add(topics.len(), Ordering::Relaxed);
+        self.faults.dawdle().await;
         self.faults.strike("unsubscribe")?;
         self.inner.unsubscribe(topics).await?;
         self.faults.strike("unsubscribe")
     }
 
     async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+        self.faults.dawdle().await;
         self.faults.strike("history")?;
         self.decode("history", reads.iter().map(|read| &read.topic))?;
         self.inner.history(reads).await
@@ -140,6 +146,23 @@ impl Faults {
         } else {
             u8::MAX
         }
+    }
+
+    /// Lets whoever else runs go first, now and then many times.
+    async fn dawdle(&self) {
+        let mut polls = match self.draw() {
+            0 => self.rng.lock().u8(..64),
+            _ => 0,
+        };
+        poll_fn(|cx| {
+            if polls == 0 {
+                return Poll::Ready(());
+            }
+            polls -= 1;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     fn strike(&self, op: &'static str) -> Result<()> {

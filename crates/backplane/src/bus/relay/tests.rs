@@ -639,3 +639,57 @@ async fn whatever_the_bus_does_nothing_is_missing_silently() {
     }
     assert!(gaps > 60, "the storms are too weak to lose anything");
 }
+
+/// Publishes while topics come and go on a bus that misbehaves and loses nothing for good; then all
+/// are wanted, the bus heals, and what is published arrives.
+async fn come_and_go(seed: u64) {
+    let mut limits = BusLimits::new();
+    limits.queue = 4;
+    let world = World::new(seed, limits);
+    let mut rng = Rng::with_seed(seed);
+    let topics = ["a", "b", "c"].map(topic);
+    world
+        .run(async {
+            for _ in 0..300 {
+                let topic = &topics[rng.usize(..3)];
+                match rng.u8(..12) {
+                    0..=5 => {
+                        world.say(topic);
+                    }
+                    6 => world.relay.release(topic),
+                    7..=8 => world.relay.want(topic),
+                    9..=10 => settle().await,
+                    _ => world.pass(1).await,
+                }
+            }
+            world.flaky.heal();
+            for topic in &topics {
+                world.relay.want(topic);
+            }
+            world.pass(85).await;
+            for topic in &topics {
+                let last = world.say(topic);
+                settle().await;
+                let joined = world.relay.joined(topic).await;
+                assert_eq!(joined.unwrap(), last, "seed {seed}, {topic}");
+            }
+        })
+        .await;
+    for topic in &topics {
+        let heard = world.recorder.heard(topic).into_iter();
+        let positions: Vec<_> = heard
+            .map(|heard| match heard {
+                Heard::Message(message) => message.position.offset,
+                Heard::Gap(gap) => panic!("seed {seed}, {topic}: {gap:?}"),
+            })
+            .collect();
+        assert!(positions.is_sorted_by(|earlier, later| earlier < later));
+    }
+}
+
+#[tokio::test]
+async fn topics_that_come_and_go_are_told_of_no_gap_where_nothing_is_lost() {
+    for seed in 0..30 {
+        come_and_go(seed).await;
+    }
+}
