@@ -1,15 +1,19 @@
 mod agenda;
+mod changes;
 mod lane;
+mod reads;
 
 use std::{collections::HashMap, time::Duration};
 
 use fastrand::Rng;
 
+pub(super) use self::{changes::Control, reads::Reads};
+
 use self::{agenda::Agenda, lane::Lane};
 use crate::{
     ErrorKind, Position, Topic,
     bus::{
-        BusEvent, BusLimits, Gap, HistoryPage, HistoryRead, Message, Recovered, RelayOptions,
+        BusEvent, BusLimits, Gap, Message, RelayOptions,
         follower::{Followed, Follower},
     },
 };
@@ -67,27 +71,6 @@ enum State {
     Following(Follower),
     /// An unsubscription is queued or under way.
     Leaving,
-}
-
-/// A call to the bus that changes what is subscribed. One is made at a time.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Control {
-    Subscribe(Vec<Topic>),
-    Unsubscribe(Vec<Topic>),
-}
-
-/// Pages to read in one call, and which links they are for.
-#[derive(Debug, Default)]
-pub(super) struct Reads {
-    pub(super) reads: Vec<HistoryRead>,
-    /// The generation of the link that each is for, and what for.
-    purposes: Vec<(u64, Purpose)>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Purpose {
-    Recover,
-    Check,
 }
 
 /// What the node's subscribers are to learn.
@@ -217,194 +200,10 @@ impl Links {
         agendas.into_iter().filter_map(Agenda::next).min()
     }
 
-    /// The next change of subscriptions to make, if any.
-    pub(super) fn next_control(&mut self) -> Option<Control> {
-        let subscribe = self.to_unsubscribe.is_empty()
-            || !self.subscribed_last && !self.to_subscribe.is_empty();
-        self.subscribed_last = subscribe;
-        let (lane, control): (_, fn(_) -> _) = if subscribe {
-            (&mut self.to_subscribe, Control::Subscribe)
-        } else {
-            (&mut self.to_unsubscribe, Control::Unsubscribe)
-        };
-        let topics = lane.take_batch();
-        (!topics.is_empty()).then(|| control(topics))
-    }
-
-    pub(super) fn subscribed(
-        &mut self,
-        topics: Vec<Topic>,
-        positions: Vec<Position>,
-        now: Duration,
-        out: &mut Vec<Output>,
-    ) {
-        self.to_subscribe.succeeded();
-        for (topic, position) in topics.into_iter().zip(positions) {
-            self.join(topic, position, now, out);
-        }
-    }
-
-    pub(super) fn unsubscribed(&mut self, topics: Vec<Topic>) {
-        self.to_unsubscribe.succeeded();
-        for topic in topics {
-            let Some(link) = self.by_topic.remove(&topic) else {
-                continue;
-            };
-            if let Some(at) = link.check_at {
-                self.unchecked.remove(at, link.generation);
-            }
-            match link.unwanted_since {
-                Some(since) => {
-                    let until = since.saturating_add(self.options.linger);
-                    self.lingering.remove(until, link.generation);
-                }
-                None => self.open(&topic),
-            }
-        }
-    }
-
-    /// Takes a change back that failed, so that it is made again.
-    pub(super) fn retry(&mut self, control: Control) {
-        let (lane, topics) = self.lane(control);
-        topics.into_iter().for_each(|topic| lane.push(topic));
-    }
-
-    /// Takes a change back that the bus refused: a smaller one is made next, and a topic that was
-    /// refused by itself waits.
-    pub(super) fn refused(
-        &mut self,
-        control: Control,
-        kind: ErrorKind,
-        now: Duration,
-        out: &mut Vec<Output>,
-    ) {
-        let joining = matches!(control, Control::Subscribe(_));
-        let (lane, topics) = self.lane(control);
-        lane.refused(topics.len());
-        if topics.len() > 1 {
-            return topics.into_iter().for_each(|topic| lane.push(topic));
-        }
-        for topic in topics {
-            let Some(link) = self.by_topic.get_mut(&topic) else {
-                continue;
-            };
-            let delay = self
-                .options
-                .backoff
-                .delay(link.refusals, None, &mut self.jitter);
-            let again = now.saturating_add(delay);
-            self.refused.insert(again, link.generation, topic.clone());
-            link.refusals = link.refusals.saturating_add(1);
-            link.refused_as = (joining && kind != ErrorKind::Full).then_some(kind);
-            out.extend(link.refused_as.map(|kind| Output::Refused(topic, kind)));
-        }
-    }
-
-    /// The next pages to read, if any.
-    pub(super) fn next_reads(&mut self) -> Option<Reads> {
-        let mut reads = Reads::default();
-        let mut room = self.options.max_read_bytes;
-        while reads.reads.len() < self.to_read.batch()
-            && (room >= self.page_bytes || reads.reads.is_empty())
-            && let Some((topic, generation)) = self.to_read.pop()
-        {
-            let Some(link) = self.link(&topic, generation) else {
-                continue;
-            };
-            link.read_queued = false;
-            let State::Following(follower) = &link.state else {
-                continue;
-            };
-            let purpose = if follower.is_recovering() {
-                Purpose::Recover
-            } else {
-                Purpose::Check
-            };
-            let read = follower.read(topic);
-            if read.limit > 0 {
-                room = room.saturating_sub(self.page_bytes);
-            }
-            reads.reads.push(read);
-            reads.purposes.push((generation, purpose));
-        }
-        (!reads.reads.is_empty()).then_some(reads)
-    }
-
-    pub(super) fn paged(&mut self, reads: Reads, pages: Vec<HistoryPage>, out: &mut Vec<Output>) {
-        self.to_read.succeeded();
-        let bounds = self.options.recovery.clone();
-        for ((topic, generation, purpose), page) in reads.parts().zip(pages) {
-            let Some(follower) = self.follower(&topic, generation) else {
-                continue;
-            };
-            let again = match purpose {
-                Purpose::Check => follower.check(page.top, &bounds),
-                Purpose::Recover => {
-                    let recovered = follower.page(page, &bounds);
-                    let again = follower.is_recovering();
-                    pass_on(&topic, recovered, out);
-                    again
-                }
-            };
-            if again {
-                self.queue_read(&topic);
-            }
-        }
-    }
-
-    /// Takes reads back of which some do not decode: fewer are made next, and what is not even read
-    /// by itself is skipped.
-    pub(super) fn undecoded(&mut self, reads: Reads, out: &mut Vec<Output>) {
-        let count = reads.reads.len();
-        self.to_read.refused(count);
-        if count > 1 {
-            return self.reread(reads);
-        }
-        for (topic, generation, purpose) in reads.parts() {
-            if purpose == Purpose::Check {
-                continue; // the next check may tell
-            }
-            let Some(follower) = self.follower(&topic, generation) else {
-                continue;
-            };
-            let recovered = follower.unreadable();
-            let again = follower.is_recovering();
-            pass_on(&topic, recovered, out);
-            if again {
-                self.queue_read(&topic);
-            }
-        }
-    }
-
-    /// Takes reads back that failed, so that they are made again.
-    pub(super) fn reread(&mut self, reads: Reads) {
-        for (topic, generation, _) in reads.parts() {
-            if self.follower(&topic, generation).is_some() {
-                self.queue_read(&topic);
-            }
-        }
-    }
-
-    /// Ends every recovery, since no history can be read any more.
-    pub(super) fn abandon(&mut self, out: &mut Vec<Output>) {
-        for (topic, link) in &mut self.by_topic {
-            if let State::Following(follower) = &mut link.state {
-                pass_on(topic, follower.abandon(), out);
-            }
-        }
-    }
-
     /// The link of `topic`, if it is still the same.
     fn link(&mut self, topic: &Topic, generation: u64) -> Option<&mut Link> {
         let link = self.by_topic.get_mut(topic);
         link.filter(|link| link.generation == generation)
-    }
-
-    fn follower(&mut self, topic: &Topic, generation: u64) -> Option<&mut Follower> {
-        match &mut self.link(topic, generation)?.state {
-            State::Following(follower) => Some(follower),
-            State::Joining { .. } | State::Leaving => None,
-        }
     }
 
     fn open(&mut self, topic: &Topic) {
@@ -425,35 +224,6 @@ impl Links {
         };
         self.by_topic.insert(topic.clone(), link);
         self.to_subscribe.push(topic.clone());
-    }
-
-    fn join(&mut self, topic: Topic, start: Position, now: Duration, out: &mut Vec<Output>) {
-        let Some(link) = self.by_topic.get_mut(&topic) else {
-            return;
-        };
-        let follower = Follower::new(start);
-        let joined = std::mem::replace(&mut link.state, State::Following(follower));
-        (link.refusals, link.refused_as) = (0, None);
-        let linger = self.options.linger;
-        let until = link
-            .unwanted_since
-            .map(|since| since.saturating_add(linger));
-        if until.is_some_and(|until| until <= now) {
-            // The time to leave came before there was anything to leave.
-            self.leave(topic.clone());
-        }
-        self.check_later(topic.clone(), now);
-        out.push(Output::Joined(topic.clone(), start));
-        let State::Joining { held, lossy, .. } = joined else {
-            return;
-        };
-        for message in held {
-            let topic = topic.clone();
-            self.event(BusEvent::Message { topic, message }, out);
-        }
-        if lossy {
-            self.event(BusEvent::Resubscribed { topic }, out);
-        }
     }
 
     fn leave(&mut self, topic: Topic) {
@@ -481,51 +251,6 @@ impl Links {
             self.unchecked.insert(at, link.generation, topic);
         }
     }
-
-    fn lane(&mut self, control: Control) -> (&mut Lane<Topic>, Vec<Topic>) {
-        match control {
-            Control::Subscribe(topics) => (&mut self.to_subscribe, topics),
-            Control::Unsubscribe(topics) => (&mut self.to_unsubscribe, topics),
-        }
-    }
-
-    fn change_again(&mut self, topic: Topic) {
-        let Some(link) = self.by_topic.get_mut(&topic) else {
-            return;
-        };
-        if matches!(link.state, State::Joining { .. }) && link.unwanted_since.is_none() {
-            self.to_subscribe.push(topic);
-        } else {
-            // Perhaps the bus refused no more than to say where the topic stands.
-            link.state = State::Leaving;
-            self.to_unsubscribe.push(topic);
-        }
-    }
-
-    fn queue_read(&mut self, topic: &Topic) {
-        if let Some(link) = self.by_topic.get_mut(topic)
-            && !link.read_queued
-        {
-            link.read_queued = true;
-            self.to_read.push((topic.clone(), link.generation));
-        }
-    }
-}
-
-impl Reads {
-    fn parts(self) -> impl Iterator<Item = (Topic, u64, Purpose)> {
-        let reads = self.reads.into_iter().zip(self.purposes);
-        reads.map(|(read, (generation, purpose))| (read.topic, generation, purpose))
-    }
-}
-
-fn pass_on(topic: &Topic, recovered: Option<Recovered>, out: &mut Vec<Output>) {
-    let Some(recovered) = recovered else {
-        return;
-    };
-    out.extend(recovered.gap.map(|gap| Output::Gap(topic.clone(), gap)));
-    let messages = recovered.messages.into_iter();
-    out.extend(messages.map(|message| Output::Message(topic.clone(), message)));
 }
 
 #[cfg(test)]

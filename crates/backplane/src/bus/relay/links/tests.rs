@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     Epoch,
-    bus::{BusLimits, GapReason, RecoveryOptions},
+    bus::{BusLimits, GapReason, HistoryPage, RecoveryOptions},
 };
 
 fn topic() -> Topic {
