@@ -111,7 +111,8 @@ impl Drop for Listener<'_> {
     }
 }
 
-const LONGEST_NAP: Duration = Duration::from_secs(3600);
+/// The longest wait that is asked of a clock which may be anybody's.
+pub(crate) const LONGEST_NAP: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {

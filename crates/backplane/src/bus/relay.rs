@@ -24,7 +24,7 @@ use self::{
     waiting::Waiting,
 };
 use super::{Bus, BusEvent, Gap, HistoryPage, Message};
-use crate::{Clock, Error, ErrorKind, Position, Result, Topic, sync::Mutex};
+use crate::{Clock, Error, ErrorKind, Position, Result, Topic, signal::LONGEST_NAP, sync::Mutex};
 
 /// How many events are taken from the bus before the audience hears of them.
 const EVENTS_PER_TURN: usize = 256;
@@ -380,7 +380,8 @@ impl Relay {
         match wake_at {
             Some(at) => {
                 let now = self.clock.monotonic();
-                self.clock.sleep(at.saturating_sub(now)).await;
+                let nap = at.saturating_sub(now).min(LONGEST_NAP);
+                self.clock.sleep(nap).await;
             }
             None => std::future::pending().await,
         }

@@ -11,8 +11,8 @@ pub struct RelayOptions {
     /// How often the position of a topic without messages is compared with the bus; at most every
     /// millisecond. Default 40 s.
     pub check_every: Duration,
-    /// How long to wait before a call that failed is made again. There is no last attempt, whatever
-    /// the options say. Default: doubling from 100 ms to 30 s.
+    /// How long to wait before a call that failed is made again, or a topic is tried again that was
+    /// refused. There is no last attempt, whatever the options say. Default: doubling from 100 ms to 30 s.
     pub backoff: BackoffOptions,
     /// The seed of those delays. Default: drawn by the operating system.
     pub seed: u64,

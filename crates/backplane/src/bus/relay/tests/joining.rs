@@ -1,9 +1,13 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 
-use super::world::{World, crowded, settle, topic};
-use crate::{ErrorKind, memory::MemoryBusOptions};
+use super::world::{Recorder, World, crowded, settle, topic};
+use crate::{
+    Clock, ErrorKind, ManualClock, Sleep, Timestamp,
+    bus::{Bus, Relay, RelayOptions},
+    memory::{MemoryBus, MemoryBusOptions},
+};
 
 #[tokio::test]
 async fn messages_after_the_joined_position_arrive() {
@@ -202,4 +206,36 @@ async fn a_release_ends_the_waiting() {
             assert_eq!(refused.kind(), ErrorKind::Invalid);
         })
         .await;
+}
+
+/// A clock whose timers cannot count far.
+#[derive(Debug, Default)]
+struct ShortSighted(ManualClock);
+
+impl Clock for ShortSighted {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        assert!(duration <= Duration::from_secs(24 * 60 * 60));
+        self.0.sleep(duration)
+    }
+}
+
+#[test]
+fn what_is_never_due_is_no_sleep_beyond_what_a_timer_can_count() {
+    let node: Arc<dyn Bus> = Arc::new(MemoryBus::default().node());
+    let options = RelayOptions::default().with_check_every(Duration::MAX);
+    let relay = Relay::new(node, Arc::new(ShortSighted::default()), options);
+    relay.want(&topic("a"));
+    let recorder = Recorder::default();
+    let mut run = std::pin::pin!(relay.run(&recorder));
+    assert!(run.as_mut().now_or_never().is_none());
+    let joined = relay.joined(&topic("a")).now_or_never();
+    assert!(joined.is_some_and(|joined| joined.is_ok()));
 }
