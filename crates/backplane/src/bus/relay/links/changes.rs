@@ -62,7 +62,7 @@ impl Links {
     /// Takes a change back that failed, so that it is made again.
     pub(in crate::bus::relay) fn retry(&mut self, control: Control) {
         let (lane, topics) = self.lane(control);
-        topics.into_iter().for_each(|topic| lane.push(topic));
+        lane.extend(topics);
     }
 
     /// Takes a change back that the bus refused: a smaller one is made next, and a topic that was
@@ -78,7 +78,7 @@ impl Links {
         let (lane, topics) = self.lane(control);
         lane.refused(topics.len());
         if topics.len() > 1 {
-            return topics.into_iter().for_each(|topic| lane.push(topic));
+            return lane.extend(topics);
         }
         for topic in topics {
             let Some(link) = self.by_topic.get_mut(&topic) else {

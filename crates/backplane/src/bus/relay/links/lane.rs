@@ -33,6 +33,10 @@ impl<T> Lane<T> {
         self.waiting.push_back(item);
     }
 
+    pub(super) fn extend(&mut self, items: Vec<T>) {
+        self.waiting.extend(items);
+    }
+
     pub(super) fn pop(&mut self) -> Option<T> {
         self.waiting.pop_front()
     }

@@ -102,9 +102,9 @@ fn one_call_to_the_history_asks_for_no_more_bytes_than_it_may() {
     let mut limits = BusLimits::new();
     (limits.batch, limits.payload) = (10, 70);
     let mut links = Links::new(options, &limits);
-    topics
-        .iter()
-        .for_each(|topic| links.wish(topic, true, Duration::ZERO));
+    for topic in &topics {
+        links.wish(topic, true, Duration::ZERO);
+    }
     assert!(links.next_control().is_some());
     let mut out = Vec::new();
     let starts = vec![at(3); topics.len()];
