@@ -159,10 +159,10 @@ impl Relay {
     /// Relays to `audience` until the node is drained, and then what it had queued.
     ///
     /// Calls that fail because the bus is unavailable are repeated for ever, while what it still
-    /// delivers is passed on. Topics that the bus has no room for are tried again for as long as they
-    /// are wanted, each after a [`backoff`](RelayOptions::backoff) of its own; the others join and
-    /// leave meanwhile. So do topics whose data the bus cannot decode; where that is true of the history
-    /// of a topic that has joined, the audience is told of a gap.
+    /// delivers is passed on. A topic that the bus has no room for, or whose data it cannot decode, is
+    /// tried again for as long as it is wanted, after delays of its own as
+    /// [`backoff`](RelayOptions::backoff) says; the others join and leave meanwhile. Where the history of
+    /// a topic that has joined does not decode, the audience is told of a gap.
     ///
     /// # Errors
     ///
