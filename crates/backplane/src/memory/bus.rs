@@ -224,7 +224,7 @@ impl MemoryNode {
         let read = |read: &HistoryRead| {
             shards.with(&read.topic, now, |stream| {
                 stream.expire(now);
-                stream.page(read.since, read.limit.min(options.limits.page))
+                stream.page(read.since, read.limit.min(options.limits.page), read.bytes)
             })
         };
         Ok(reads.iter().map(read).collect())

@@ -112,7 +112,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn page(&self, since: Option<Position>, limit: usize) -> HistoryPage {
+    pub(super) fn page(&self, since: Option<Position>, limit: usize, bytes: usize) -> HistoryPage {
         let retained = self.retained.len();
         let oldest = self.top.offset - retained as u64;
         let skip = match since {
@@ -122,10 +122,16 @@ impl Stream {
                 .unwrap_or(retained)
                 .min(retained),
         };
+        let first = oldest + skip as u64 + 1;
+        let mut total = 0_usize;
         let messages = (oldest + 1..)
             .zip(&self.retained)
             .skip(skip)
             .take(limit)
+            .take_while(|(offset, retained)| {
+                total = total.saturating_add(retained.payload.len());
+                total <= bytes || *offset == first
+            })
             .map(|(offset, retained)| {
                 let position = Position::new(self.top.epoch, offset);
                 Message::new(position, retained.payload.clone())
