@@ -85,7 +85,7 @@ pub(crate) async fn edit(
         return Err(unknown());
     }
     // What a post answers never changes, so that nothing is lost between this read and the write.
-    let parent = Content::from_bytes(&earlier.body)?.reply_to;
+    let parent = Content::of(&earlier).ok_or_else(unknown)?.reply_to;
     let body = Content::new(revision.body, parent)?.to_bytes()?;
     api.feed().edit(viewer, post, body).await?;
     let item = api.item(viewer, earlier.entry).await?;
@@ -113,8 +113,9 @@ impl Api {
         draft: &Draft,
     ) -> Result<Response, Problem> {
         let mut posts = self.feed().parts().outbox.posts(&[first]).await?;
-        if let Some(post) = posts.pop().flatten() {
-            let content = Content::from_bytes(&post.body)?;
+        if let Some(post) = posts.pop().flatten()
+            && let Some(content) = Content::of(&post)
+        {
             // Nobody knows any more with what text an edited post began.
             if post.version == 1 && content.body != draft.body {
                 return Err(Problem::new(Reason::ReusedKey));
