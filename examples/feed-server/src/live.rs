@@ -18,8 +18,8 @@ use futures::{
 };
 use serde::Serialize;
 
-pub(crate) use self::connections::Connections;
 use self::{connections::Connected, reactions::Watched};
+pub(crate) use self::{connections::Connections, reactions::Announcer};
 use crate::{Api, Problem, Reason, extract::Viewer, item::Reactions};
 
 /// What a browser sends when it connects again: the `id` of the last event it has had.
@@ -129,6 +129,8 @@ impl Screen {
     async fn tell(&mut self, event: LiveEvent) -> Result<Option<Event>, Problem> {
         let told = match event.change {
             LiveChange::Reset(page) => {
+                // What is not on the new page may be hidden from the viewer by now.
+                self.watched.clear();
                 for entry in page.entries.iter().rev() {
                     self.watched.add(entry.origin)?;
                 }
@@ -158,6 +160,9 @@ impl Screen {
     }
 
     async fn tell_reactions(&self, post: PostId) -> Result<Option<Event>, Problem> {
+        if self.api.seen(self.viewer, post).await?.is_none() {
+            return Ok(None);
+        }
         let reactions = self.api.reactions(self.viewer, &[post]).await?.pop();
         let reacted = reactions.map(|reactions| Reacted { post, reactions });
         reacted

@@ -13,9 +13,9 @@ use backend_redb::{
     redb::{Database, backends::InMemoryBackend},
 };
 use backplane::{CoarseClock, hub::HubOptions, id::IdError};
-use feed_core::{FeedParts, LiveFeeds};
+use feed_core::{FeedParts, LiveFeeds, Tee};
 
-use crate::Accounts;
+use crate::{Accounts, live::Announcer};
 
 /// Everything that the server keeps. Change `parts` before the [`Api`](crate::Api) is made of it.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ use crate::Accounts;
 pub struct Store {
     /// What the feed is made of.
     pub parts: FeedParts,
-    /// What carries changes to open screens. It is the `events` of `parts`.
+    /// What carries changes to open screens. The `events` of `parts` go there.
     pub live: LiveFeeds,
     /// The users.
     pub accounts: Accounts,
@@ -77,7 +77,8 @@ impl Store {
         let patience = options.ids.reserve * 2;
         let mut parts = feed_parts(&writer, clock, options).await?;
         wait_for_ids(&parts, patience).await?;
-        parts.events = Arc::new(live.clone());
+        let announcer = Announcer::new(live.hub().clone());
+        parts.events = Arc::new(Tee(vec![Arc::new(live.clone()), Arc::new(announcer)]));
         parts.users = Some(Arc::new(accounts.clone()));
         Ok(Self {
             parts,

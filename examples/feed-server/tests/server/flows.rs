@@ -334,6 +334,29 @@ async fn a_body_that_is_not_the_servers_own_is_passed_over() {
 }
 
 #[tokio::test]
+async fn whoever_is_blocked_takes_back_what_they_did_and_is_told_as_of_a_post_that_has_gone() {
+    let house = House::new().await;
+    let (ann, bob) = two(&house).await;
+    let cat = house.person("cat").await;
+    let post = format!("/v1/posts/{}", ann.publish("hello").await);
+    let gone = format!("/v1/posts/{}", ann.publish("gone").await);
+    for reaction in ["like", "repost"] {
+        for person in [&bob, &cat] {
+            person.put(&format!("{post}/{reaction}")).await;
+        }
+    }
+    ann.delete(&gone).await;
+    ann.put("/v1/me/blocked/bob").await;
+    for reaction in ["like", "repost"] {
+        let [hidden, gone] = [&post, &gone].map(|post| format!("{post}/{reaction}"));
+        let [hidden, gone] = [bob.delete(&hidden).await, bob.delete(&gone).await];
+        assert_eq!((hidden.status, hidden.json()), (gone.status, gone.json()));
+    }
+    let seen = ann.get(&post).await.json();
+    assert_eq!((&seen["likes"], &seen["reposts"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
 async fn a_profile_counts_both_ways_and_following_lists_them() {
     let house = House::new().await;
     let (ann, bob) = two(&house).await;

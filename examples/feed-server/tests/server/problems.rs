@@ -250,7 +250,12 @@ async fn nobody_acts_on_themselves_or_on_what_others_wrote() {
     assert_eq!(bob.get("/v1/me/feed").await.bodies(), ["hello"]);
 
     bob.put("/v1/me/blocked/ann").await;
-    let across = [wrong(PUT, "/v1/me/following/bob", 403, "blocked")];
+    let across = [
+        wrong(PUT, "/v1/me/following/bob", 403, "blocked"),
+        wrong(GET, &path, 404, "unknown-post"),
+        wrong(PATCH, &path, 404, "unknown-post").with(r#"{"body":"bye"}"#),
+        wrong(DELETE, &path, 404, "unknown-post"),
+    ];
     assert_refused(&ann, across).await;
 }
 
