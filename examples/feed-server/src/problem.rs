@@ -69,7 +69,7 @@ pub enum Reason {
     TooManyFollowees,
     /// 429: too many posts; see the `Retry-After` header.
     RateLimited,
-    /// 429: too many live connections of this viewer.
+    /// 429: too many live connections of this viewer; see the `Retry-After` header.
     TooManyConnections,
     /// 500: a bug, or stored data that does not decode.
     Internal,

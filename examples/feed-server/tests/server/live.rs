@@ -246,6 +246,7 @@ async fn a_viewer_has_so_many_streams_and_closing_one_makes_room() {
     let refused = bob.get("/v1/me/feed/live").await;
     assert_eq!(refused.status, 429);
     assert_eq!(refused.json()["type"], "/problems/too-many-connections");
+    assert_eq!(refused.header("retry-after"), "15");
 
     drop(open.pop());
     // The server hears of it when it hears of it.
