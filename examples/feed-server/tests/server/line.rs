@@ -62,6 +62,13 @@ impl Line {
     }
 }
 
+impl Drop for Line {
+    /// Whoever still listens for the near end keeps no server alive.
+    fn drop(&mut self) {
+        self.far.server.lock().unwrap().take();
+    }
+}
+
 impl Far {
     fn connect(&self, client: &TcpStream) -> io::Result<()> {
         let address = self.server.lock().unwrap().as_ref().map(Demo::address);
