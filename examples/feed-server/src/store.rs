@@ -1,7 +1,7 @@
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -34,12 +34,15 @@ pub struct Store {
     pub writer: Writer,
 }
 
-/// The one file in the data directory. It holds the secret that tokens are signed with, so both are
-/// their owner's alone.
+/// The one file in the data directory. It holds the secret that tokens are signed with, so it is its
+/// owner's alone.
 const FILE: &str = "feed.redb";
 
 impl Store {
     /// Opens what is in `directory`, which is made if it is missing.
+    ///
+    /// The database is made readable for its owner alone, also if it was there before. So is the
+    /// directory, but only if it is made here.
     ///
     /// # Errors
     ///
@@ -89,12 +92,21 @@ impl Store {
     }
 }
 
-/// Opens the file, which is made if it is missing.
+/// Opens the file, which is made if it is missing, and hides it from everybody else.
 fn private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    options.mode(0o600).open(path)
+    let file = options.mode(OWNER_ONLY).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0
+        && let Err(error) = file.set_permissions(Permissions::from_mode(OWNER_ONLY))
+    {
+        // Its owner is somebody else, or the file system knows no such thing.
+        tracing::warn!(%error, path = %path.display(), "others may read the database");
+    }
+    Ok(file)
 }
+
+const OWNER_ONLY: u32 = 0o600;
 
 /// About how long a disk takes to note how far ids have come.
 const FSYNC: Duration = Duration::from_millis(10);

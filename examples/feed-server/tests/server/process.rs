@@ -1,7 +1,7 @@
 //! The program: how it starts, stops, and comes back after it was killed.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, BufRead, BufReader, PipeWriter},
     os::unix::fs::PermissionsExt,
     path::Path,
@@ -100,6 +100,21 @@ fn it_stops_cleanly_though_nobody_reads_its_log() {
     let server = Demo::start(command(folder.path()).stderr(nobody())).unwrap();
     let status = server.end_by("TERM").unwrap();
     assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_database_that_others_could_read_is_its_owners_alone_once_it_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("feed.redb");
+    start(folder.path()).end_by("TERM").unwrap();
+    let before = [(folder.path(), 0o755), (&file, 0o644)];
+    for (path, mode) in before {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    let _server = start(folder.path());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    // What else is in a folder that was there is not the server's to hide.
+    assert_eq!((mode(&file), mode(folder.path())), (0o600, 0o755));
 }
 
 #[test]
