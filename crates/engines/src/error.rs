@@ -16,6 +16,7 @@ pub struct Error {
 pub(crate) enum Cause {
     Missing,
     Misnamed(PathBuf),
+    Broken { program: PathBuf, said: String },
     Io(&'static str, io::Error),
     Exited { status: ExitStatus, log: String },
     Silent { log: String },
@@ -30,10 +31,14 @@ impl Error {
         }
     }
 
-    /// Whether the engine's program is not installed, as opposed to having failed.
+    /// Whether the engine's program is not installed, or is one that never runs, as opposed to having
+    /// failed.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(self.cause, Cause::Missing | Cause::Misnamed(_))
+        matches!(
+            self.cause,
+            Cause::Missing | Cause::Misnamed(_) | Cause::Broken { .. }
+        )
     }
 }
 
@@ -74,6 +79,9 @@ impl fmt::Display for Error {
                  `cargo xtask engines {name}`",
                 path.display(),
             ),
+            Cause::Broken { program, said } => {
+                write!(f, "{name}: {} does not run: {said}", program.display())
+            }
             Cause::Io(doing, _) => write!(f, "{name}: cannot {doing}"),
             Cause::Exited { status, log } => {
                 write!(
