@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Api, Content, Problem, Reason,
     content::Parent,
-    extract::{ClientKey, Json, PathPost, Viewer},
+    extract::{Actor, ClientKey, Json, PathPost, Viewer},
     item::PostView,
 };
 
@@ -72,7 +72,7 @@ pub(crate) struct Revision {
 
 pub(crate) async fn edit(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathPost(post): PathPost,
     Json(revision): Json<Revision>,
 ) -> Result<Answer<PostView>, Problem> {
@@ -91,7 +91,7 @@ pub(crate) async fn edit(
 
 pub(crate) async fn delete(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathPost(post): PathPost,
 ) -> Result<StatusCode, Problem> {
     api.own(viewer, post).await?;

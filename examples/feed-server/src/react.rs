@@ -5,13 +5,13 @@ use feed_core::{PostId, UserId};
 
 use crate::{
     Api, Problem, Reason,
-    extract::{PathPost, Viewer},
+    extract::{Actor, PathPost},
     item::Reactions,
 };
 
 pub(crate) async fn like(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathPost(post): PathPost,
 ) -> Result<Answer<Reactions>, Problem> {
     let post = api.original(post).await?.post;
@@ -21,7 +21,7 @@ pub(crate) async fn like(
 
 pub(crate) async fn unlike(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathPost(post): PathPost,
 ) -> Result<Answer<Reactions>, Problem> {
     let Some(original) = api.shown(post).await? else {
@@ -33,7 +33,7 @@ pub(crate) async fn unlike(
 
 pub(crate) async fn repost(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathPost(post): PathPost,
 ) -> Result<Response, Problem> {
     let post = api.original(post).await?.post;
@@ -43,7 +43,7 @@ pub(crate) async fn repost(
 
 pub(crate) async fn unrepost(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathPost(post): PathPost,
 ) -> Result<Answer<Reactions>, Problem> {
     let Some(original) = api.shown(post).await? else {
