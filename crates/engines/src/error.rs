@@ -9,7 +9,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// `Debug` prints what `Display` prints, so that a test that unwraps shows what to do.
 pub struct Error {
-    engine: Engine,
+    engine: Box<Engine>,
     cause: Cause,
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum Cause {
 impl Error {
     pub(crate) fn new(engine: &Engine, cause: Cause) -> Self {
         Self {
-            engine: *engine,
+            engine: Box::new(*engine),
             cause,
         }
     }
@@ -65,7 +65,7 @@ impl fmt::Display for Error {
             programs,
             variable,
             ..
-        } = self.engine;
+        } = *self.engine;
         match &self.cause {
             Cause::Missing => write!(
                 f,
