@@ -193,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn every_engine_says_its_version() {
-        for engine in ENGINES {
+    fn every_required_engine_says_its_version() {
+        for engine in ENGINES.iter().filter(|e| e.need == Need::Required) {
             let version = engine.version().unwrap();
             assert!(version.contains(|c: char| c.is_ascii_digit()), "{version}");
         }

@@ -30,7 +30,7 @@ impl Connections {
         if *count >= MAX {
             let detail = format!("a viewer may have {MAX}");
             let problem = Problem::new(Reason::TooManyConnections).with_detail(detail);
-            // By then there is room if one of them is dead.
+            // By then each has been written to, by which one is noticed whose client has gone.
             return Err(problem.with_retry_after(SILENCE));
         }
         *count += 1;
