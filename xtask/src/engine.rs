@@ -19,18 +19,17 @@ pub(crate) fn provide(names: &[&str]) -> Result<()> {
         .into_iter()
         .filter(|engine| !is_found(engine))
         .collect();
-    if !missing.is_empty() {
-        install(&missing)?;
-        if let Some(engine) = missing.into_iter().find(|engine| !is_found(engine)) {
-            return Err(Failure::new(format!(
-                "the package {} was installed but holds no {}",
-                engine.apt_package,
-                engine.programs.join(" or "),
-            ))
-            .advise(instruction(engine)));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install(&missing)?;
+    match missing.into_iter().find(|engine| !is_found(engine)) {
+        None => Ok(()),
+        Some(engine) => {
+            let what = format!("no package that apt-get finds here holds {}", engine.name);
+            Err(Failure::new(what).advise(elsewhere(engine)))
         }
     }
-    Ok(())
 }
 
 fn wanted(names: &[&str]) -> Result<Vec<&'static Engine>> {
@@ -59,32 +58,49 @@ fn named(name: &str) -> Result<&'static Engine> {
         })
 }
 
+/// Whether an engine's program is there and runs.
 fn is_found(engine: &Engine) -> bool {
-    let path = engine.locate();
-    match &path {
-        Ok(path) => println!("{:<10} {}", engine.name, path.display()),
-        Err(_) => println!("{:<10} not found", engine.name),
-    }
-    path.is_ok()
+    let found = match engine.locate() {
+        Err(_) => Err("not found".to_owned()),
+        Ok(path) => match engine.version() {
+            Ok(version) => Ok(format!("{} ({version})", path.display())),
+            Err(error) => Err(error.to_string()),
+        },
+    };
+    let (Ok(line) | Err(line)) = &found;
+    println!("{:<10} {line}", engine.name);
+    found.is_ok()
 }
 
+/// Installs the packages of these engines that there are.
 fn install(missing: &[&Engine]) -> Result<()> {
     for engine in missing {
-        if let (Some(_), Err(error)) = (env::var_os(engine.variable), engine.locate()) {
+        if let (Some(_), Err(error)) = (env::var_os(engine.variable), engine.version()) {
             // What a person has set is not overruled.
             return Err(Failure::new(error.to_string()));
         }
     }
     if !is_root() || !is_installed("apt-get") {
-        let what = "engines can be installed from here only by root on Debian or Ubuntu";
+        let what = "engines can be installed from here only by root, with apt-get";
         let instructions: Vec<_> = missing.iter().map(|engine| instruction(engine)).collect();
         return Err(Failure::new(what).advise(instructions.join("\n       ")));
     }
-    let packages = missing.iter().map(|engine| engine.apt_package);
     run(apt().args(["update", "-qq"]))?;
+    let packages = missing.iter().map(|engine| engine.apt_package);
+    let packages: Vec<_> = packages.filter(|package| is_package(package)).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
     run(apt()
         .args(["install", "-qq", "-y", "--no-install-recommends"])
         .args(packages))
+}
+
+/// Whether apt-get knows how to install it.
+fn is_package(name: &str) -> bool {
+    let mut dry_run = apt();
+    dry_run.args(["install", "--simulate", "-qq", name]);
+    capture(&mut dry_run).is_ok()
 }
 
 fn apt() -> Command {
@@ -94,21 +110,32 @@ fn apt() -> Command {
 }
 
 fn instruction(engine: &Engine) -> String {
+    if !is_installed("apt-get") {
+        return elsewhere(engine);
+    }
+    let install = format!("sudo apt-get install {}", engine.apt_package);
+    match engine.without_package {
+        Some(otherwise) => format!("{install}\n       {otherwise}"),
+        None => install,
+    }
+}
+
+/// What to do where there is no package for apt-get.
+fn elsewhere(engine: &Engine) -> String {
     let Engine {
         name,
         programs,
         variable,
-        apt_package,
         ..
     } = engine;
-    if is_installed("apt-get") {
-        format!("sudo apt-get install {apt_package}")
-    } else {
-        format!(
-            "install {name} with this system's package manager so that {} is in PATH, or set \
-             {variable} to the program",
-            programs.join(" or "),
-        )
+    let anywhere = format!(
+        "install {name} with this system's package manager so that {} is in PATH, or set \
+         {variable} to the program",
+        programs.join(" or "),
+    );
+    match engine.without_package {
+        Some(otherwise) => format!("{otherwise}\n       elsewhere: {anywhere}"),
+        None => anywhere,
     }
 }
 
@@ -118,6 +145,8 @@ fn is_root() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use engines::catalogue::CHROMIUM;
+
     use super::*;
 
     #[test]
@@ -128,6 +157,24 @@ mod tests {
             .map(|engine| engine.name)
             .collect();
         assert_eq!(names, ["redis", "chromium"]);
+    }
+
+    #[test]
+    fn a_program_that_does_not_run_is_not_found() {
+        let mut engine = CHROMIUM;
+        engine.variable = "XTASK_TEST_NO_SUCH_VARIABLE";
+        engine.programs = &["true"];
+        assert!(is_found(&engine));
+        engine.programs = &["false"];
+        assert!(!is_found(&engine));
+    }
+
+    #[test]
+    fn where_apt_has_no_browser_it_is_said_what_to_install_instead() {
+        for advice in [instruction(&CHROMIUM), elsewhere(&CHROMIUM)] {
+            assert!(advice.contains("on Ubuntu"), "{advice}");
+            assert!(advice.contains("Google Chrome"), "{advice}");
+        }
     }
 
     #[test]

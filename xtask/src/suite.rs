@@ -53,8 +53,8 @@ const STEPS: &[Step] = &[
         advice: "run the failed test alone by the command above its output",
     },
     Step {
-        name: "cores alone",
-        run: |suite| suite.check_cores_alone(),
+        name: "few features",
+        run: |suite| suite.lint_few_features(),
         advice: "put what needs the feature behind #[cfg(feature = \"…\")]",
     },
     Step {
@@ -134,15 +134,17 @@ impl Suite<'_> {
         Ok(Outcome::Holds)
     }
 
-    /// A feature that another package switches on hides what is missing without it.
-    fn check_cores_alone(&mut self) -> Result<Outcome> {
-        for package in self.workspace.members_in("crates").filter(|p| is_core(p)) {
-            run(&mut cargo(&[
-                "check",
-                "-p",
-                &package.name,
-                "--no-default-features",
-            ]))?;
+    /// A feature that is switched on elsewhere hides what is missing without it.
+    fn lint_few_features(&mut self) -> Result<Outcome> {
+        let libraries = || self.workspace.members_in("crates");
+        for package in libraries().filter(|package| is_core(package)) {
+            let check = ["check", "-p", &package.name, "--no-default-features"];
+            run(&mut cargo(&check))?;
+        }
+        for package in libraries().filter(|package| is_backend(package)) {
+            for feature in package.parts() {
+                run(&mut lint_with(package, feature))?;
+            }
         }
         Ok(Outcome::Holds)
     }
@@ -235,6 +237,13 @@ fn lint() -> Command {
     command
 }
 
+fn lint_with(package: &Package, feature: &str) -> Command {
+    let mut command = cargo(&["clippy", "-p", &package.name, "--all-targets"]);
+    command.args(["--no-default-features", "--features", feature]);
+    command.args(["--", "-D", "warnings"]);
+    command
+}
+
 fn document() -> Command {
     let mut command = cargo(&["doc", "--workspace", "--all-features", "--no-deps"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
@@ -243,6 +252,10 @@ fn document() -> Command {
 
 fn is_core(package: &Package) -> bool {
     package.name == "backplane" || package.name.ends_with("-core")
+}
+
+fn is_backend(package: &Package) -> bool {
+    package.name.starts_with("backend-")
 }
 
 fn as_words(outcome: &Result<Outcome>) -> String {

@@ -3,15 +3,17 @@
 //! Every write goes through a [`Writer`]: a thread that puts the work of all callers who wait at a
 //! moment into one transaction, and answers them once that is on disk. So an acknowledged write
 //! survives the crash of the process and of the machine, and a thousand callers share one `fsync`.
+//! That the machine finds a file again that was new takes [`sync_path`].
 //!
 //! ```
-//! use std::{sync::Arc, time::Duration};
-//! use backend_redb::{RedbQueue, Writer, WriterOptions, redb::Database};
+//! use std::sync::Arc;
+//! use backend_redb::{RedbQueue, Writer, WriterOptions, redb::Database, sync_path};
 //! use backplane::{SystemClock, queue::{NewTask, QueueOptions, TaskQueue}};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("data.redb");
-//! let database = Arc::new(Database::create(path)?);
+//! let database = Arc::new(Database::create(&path)?);
+//! sync_path(&path)?;
 //! let writer = Writer::start(database, WriterOptions::default())?;
 //! let clock = Arc::new(SystemClock::new());
 //! let queue = RedbQueue::open(&writer, "fanout", clock, QueueOptions::default()).await?;
@@ -25,9 +27,10 @@
 //!
 //! A file says its format. One that a later release wrote in a format that this one does not know is
 //! refused when a store is opened, with [`NewerFormat`]. A single row that does not decode, as a
-//! damaged disk leaves it, is [`CorruptRow`] to a call about it alone and to every write; a call that
-//! looks at many passes it over, as its store says, so that one row is not in the way of all others.
-//! What is passed over is kept, and told with its table and key as an error event of `tracing`.
+//! damaged disk leaves it, is not in the way of all others: a call that looks at many passes it over,
+//! as its store says; what other rows tell too, as they do counts, is made up from those; erasing
+//! removes it. To a call about it alone it is [`CorruptRow`]. What is passed over is kept, and told
+//! with its table and key as an error event of `tracing`.
 //!
 //! # What it is not
 //!
@@ -44,11 +47,12 @@ mod backplane;
 mod failure;
 #[cfg(feature = "feed")]
 mod feed;
+mod folder;
 #[cfg(feature = "backplane")]
 mod format;
 #[cfg(feature = "backplane")]
 mod row;
-#[cfg(all(test, feature = "backplane"))]
+#[cfg(test)]
 mod scratch;
 mod writer;
 
@@ -62,6 +66,7 @@ pub use self::feed::{
     RedbGraphOptions, RedbOutbox, RedbOutboxOptions, feed_parts,
 };
 pub use failure::Failure;
+pub use folder::sync_path;
 #[cfg(feature = "backplane")]
 pub use format::NewerFormat;
 #[cfg(feature = "backplane")]

@@ -36,14 +36,31 @@ impl CorruptRow {
 
     /// What was `found` of a row; `instead`, loudly, if the row does not decode.
     pub(crate) fn pass_over<R>(found: Result<R, Failure>, instead: R) -> Result<R, Failure> {
-        let Err(failure) = &found else {
-            return found;
-        };
-        let Some(Self { table, row }) = Self::behind(failure) else {
-            return found;
-        };
-        tracing::error!(%table, %row, "passed over a row that does not decode");
-        Ok(instead)
+        if let Some(Self { table, row }) = Self::why(&found) {
+            tracing::error!(%table, %row, "passed over a row that does not decode");
+            return Ok(instead);
+        }
+        found
+    }
+
+    /// What was `found` of a row; if it does not decode, what is `told` by other rows, loudly.
+    #[cfg(feature = "feed")]
+    pub(crate) fn make_up<R>(
+        found: Result<R, Failure>,
+        told: impl FnOnce() -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        if let Some(Self { table, row }) = Self::why(&found) {
+            tracing::error!(%table, %row, "made up for a row that does not decode");
+            return told();
+        }
+        found
+    }
+
+    fn why<R>(found: &Result<R, Failure>) -> Option<&Self> {
+        found
+            .as_ref()
+            .err()
+            .and_then(|failure| Self::behind(failure))
     }
 
     /// The failure that a row of `table` causes.

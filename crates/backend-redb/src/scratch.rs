@@ -1,11 +1,8 @@
 //! Files and disks for tests.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use redb::{Database, StorageBackend, backends::InMemoryBackend};
@@ -14,17 +11,19 @@ use crate::{Writer, WriterOptions};
 
 /// A folder for one file, which is gone when this is dropped. What is open then lives on until it is
 /// closed.
+#[cfg(feature = "backplane")]
 pub(crate) struct Scratch {
     folder: tempfile::TempDir,
 }
 
+#[cfg(feature = "backplane")]
 impl Scratch {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         Self { folder }
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("data.redb")
     }
 

@@ -239,16 +239,15 @@ impl Writer {
     ///
     /// `Full` if too much waits, and `Closed` if the writer has stopped.
     pub fn permit(&self) -> Result<Permit<'_>, Failure> {
-        let line = &*self.thread.line;
-        let mut state = line.state.lock();
-        if let Some(reason) = &state.closed {
-            return Err(reason.clone());
-        }
-        if state.jobs.len() + state.reserved >= line.options.pending {
-            return Err(Failure::bare(ErrorKind::Full));
-        }
-        state.reserved += 1;
-        Ok(Permit { line })
+        let line = &self.thread.line;
+        Permit::of(line, line.options.pending)
+    }
+
+    /// As [`permit`](Self::permit), but room that is there however much waits: for the last work of a
+    /// store that is dropped, of which each has one piece.
+    #[cfg(feature = "feed")]
+    pub(crate) fn last_permit(&self) -> Result<Permit<'_>, Failure> {
+        Permit::of(&self.thread.line, usize::MAX)
     }
 }
 
@@ -259,7 +258,19 @@ pub struct Permit<'a> {
     line: &'a Line,
 }
 
-impl Permit<'_> {
+impl<'a> Permit<'a> {
+    fn of(line: &'a Line, bound: usize) -> Result<Self, Failure> {
+        let mut state = line.state.lock();
+        if let Some(reason) = &state.closed {
+            return Err(reason.clone());
+        }
+        if state.jobs.len() + state.reserved >= bound {
+            return Err(Failure::bare(ErrorKind::Full));
+        }
+        state.reserved += 1;
+        Ok(Self { line })
+    }
+
     /// See [`Writer::run`], which cannot be `Full` any more.
     ///
     /// # Errors

@@ -217,8 +217,13 @@ impl Twins {
         }
     }
 
-    /// Does all work there is.
+    /// Does all work there is, and what that leaves for later: the two feeds may have come to it at
+    /// different times.
     fn settle(&self) {
+        for _ in 0..2 {
+            self.each(async |feed| while feed.work(16).await.unwrap() > 0 {});
+            self.clock.advance(options().orphan_after);
+        }
         self.each(async |feed| while feed.work(16).await.unwrap() > 0 {});
     }
 

@@ -92,7 +92,9 @@ pub trait Bus: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish); on `Unavailable` any of the topics may be subscribed.
+    /// As [`publish`](Self::publish), and [`Corrupt`](crate::ErrorKind::Corrupt) if what is stored of a
+    /// topic does not decode: the others may be subscribed without it. On `Unavailable` any of the
+    /// topics may be subscribed.
     ///
     /// # Cancel safety
     ///
@@ -116,14 +118,16 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// Reads one page for each of `reads`, in their order.
     ///
     /// A page holds the oldest retained messages after [`HistoryRead::since`], at most as many as
-    /// asked for and as [`BusLimits::page`] allows. It begins later than the message after `since`
+    /// asked for and as [`BusLimits::page`] allows, and ends before the message that would make it
+    /// more than [`HistoryRead::bytes`], unless that is its first. It begins later than the message after `since`
     /// if that one is no longer retained, and is empty if `since` is of another epoch or ahead of
     /// the stream. It shows every message whose publish returned, or that arrived as an event, before the
     /// call. The position of a topic nobody has published to has offset 0, and stays recoverable.
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish).
+    /// As [`publish`](Self::publish), and [`Corrupt`](crate::ErrorKind::Corrupt) if a page does not
+    /// decode: the others may be read without it, and so may the top of its topic.
     ///
     /// # Cancel safety
     ///
@@ -133,7 +137,7 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// The node's one stream of events, of all its topics.
     ///
     /// Events are queued from the first subscription on. A second call ends the first stream and goes
-    /// on where it stopped.
+    /// on where it stopped; made beside a [`Relay`], it ends that.
     fn events(&self) -> BusEvents;
 
     /// Takes this node off the bus: no event is queued any more, the stream yields those that are and

@@ -1,6 +1,7 @@
 //! Time as an argument: nothing else in the workspace reads it.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     future::Future,
     pin::Pin,
@@ -72,6 +73,9 @@ pub trait Clock: fmt::Debug + Send + Sync {
 
     /// Completes once `monotonic` has advanced by `duration`.
     ///
+    /// Timers may panic when they are asked for more than they can count to: who may have to wait for
+    /// long asks for [`Sleep::LONGEST`] at a time.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future forgets the wake-up.
@@ -96,6 +100,9 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 pub struct Sleep(Pin<Box<dyn Future<Output = ()> + Send>>);
 
 impl Sleep {
+    /// What every [`Clock`] can be asked to sleep: an hour.
+    pub const LONGEST: Duration = Duration::from_secs(3_600);
+
     /// Wraps the future of another timer.
     pub fn new(timer: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(Box::pin(timer))
@@ -217,7 +224,17 @@ impl Clock for CoarseClock {
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
-        self.fine.sleep(duration)
+        let clock = self.clone();
+        let until = self.monotonic().saturating_add(duration);
+        Sleep::new(async move {
+            clock.fine.sleep(duration).await;
+            // This clock may tick later than the timer.
+            while let Some(rest) = until.checked_sub(clock.monotonic())
+                && !rest.is_zero()
+            {
+                clock.fine.sleep(rest).await;
+            }
+        })
     }
 }
 
@@ -241,7 +258,9 @@ pub struct ManualClock {
 struct ManualTime {
     now: Timestamp,
     monotonic: Duration,
-    sleepers: Vec<(Duration, Waker)>,
+    /// By number.
+    sleepers: BTreeMap<u64, (Duration, Waker)>,
+    slept: u64,
 }
 
 impl ManualClock {
@@ -252,7 +271,8 @@ impl ManualClock {
             time: Arc::new(Mutex::new(ManualTime {
                 now,
                 monotonic: Duration::ZERO,
-                sleepers: Vec::new(),
+                sleepers: BTreeMap::new(),
+                slept: 0,
             })),
         }
     }
@@ -261,14 +281,18 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         let mut time = self.time.lock();
         time.now = time.now.saturating_add(by);
-        time.monotonic += by;
+        time.monotonic = time.monotonic.saturating_add(by);
         let monotonic = time.monotonic;
-        let due: Vec<_> = time
-            .sleepers
-            .extract_if(.., |(deadline, _)| *deadline <= monotonic)
-            .collect();
+        let mut due = Vec::new();
+        time.sleepers.retain(|_, (deadline, waker)| {
+            let sleeps_on = *deadline > monotonic;
+            if !sleeps_on {
+                due.push(waker.clone());
+            }
+            sleeps_on
+        });
         drop(time);
-        for (_, waker) in due {
+        for waker in due {
             waker.wake();
         }
     }
@@ -296,21 +320,52 @@ impl Clock for ManualClock {
     }
 
     fn sleep(&self, duration: Duration) -> Sleep {
-        let deadline = self.monotonic() + duration;
-        let shared = Arc::clone(&self.time);
-        Sleep::new(std::future::poll_fn(move |cx| {
-            let mut time = shared.lock();
-            if time.monotonic >= deadline {
-                return Poll::Ready(());
-            }
-            time.sleepers.push((deadline, cx.waker().clone()));
-            Poll::Pending
-        }))
+        let mut time = self.time.lock();
+        time.slept += 1;
+        Sleep::new(ManualSleep {
+            number: time.slept,
+            deadline: time.monotonic.saturating_add(duration),
+            time: Arc::clone(&self.time),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct ManualSleep {
+    number: u64,
+    deadline: Duration,
+    time: Arc<Mutex<ManualTime>>,
+}
+
+impl Future for ManualSleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut time = self.time.lock();
+        if time.monotonic >= self.deadline {
+            return Poll::Ready(());
+        }
+        let sleeper = (self.deadline, cx.waker().clone());
+        let before = time.sleepers.insert(self.number, sleeper);
+        drop(time);
+        // The last waker of a task drops the task, and that may sleep by this clock.
+        drop(before);
+        Poll::Pending
+    }
+}
+
+impl Drop for ManualSleep {
+    fn drop(&mut self) {
+        let sleeper = self.time.lock().sleepers.remove(&self.number);
+        // As above.
+        drop(sleeper);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[test]
@@ -342,6 +397,38 @@ mod tests {
         };
         futures::join!(sleep, wake);
         assert_eq!(clock.monotonic(), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn manual_sleep_remembers_each_sleeper_once_and_forgets_who_leaves() {
+        let clock = ManualClock::default();
+        clock.advance(Duration::from_millis(1));
+        let mut sleep = clock.sleep(Duration::MAX);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            assert!(Pin::new(&mut sleep).poll(&mut context).is_pending());
+        }
+        assert_eq!(clock.time.lock().sleepers.len(), 1);
+        drop(sleep);
+        assert!(clock.time.lock().sleepers.is_empty());
+        clock.advance(Duration::MAX);
+    }
+
+    #[tokio::test]
+    async fn coarse_sleep_ends_when_its_own_clock_has_advanced() {
+        let clock = CoarseClock::new();
+        for micros in [1, 500, 2_000] {
+            let (before, duration) = (clock.monotonic(), Duration::from_micros(micros));
+            clock.sleep(duration).await;
+            assert!(clock.monotonic() >= before + duration);
+        }
+    }
+
+    #[test]
+    fn a_sleep_without_end_does_not_end_and_does_not_panic() {
+        for clock in [&SystemClock::new() as &dyn Clock, &CoarseClock::new()] {
+            assert!(clock.sleep(Duration::MAX).now_or_never().is_none());
+        }
     }
 
     #[tokio::test]

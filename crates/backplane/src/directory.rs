@@ -66,7 +66,8 @@ mod view;
 /// An implementation bounds services and nodes by [`DirectoryOptions`].
 #[async_trait]
 pub trait Directory: fmt::Debug + Send + Sync {
-    /// Puts `node` into `service` for `ttl`.
+    /// Puts `node` into `service` for `ttl`. One that joins for [`Duration::MAX`] stays until it
+    /// leaves, also if it dies.
     ///
     /// # Errors
     ///

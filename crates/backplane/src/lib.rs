@@ -23,6 +23,6 @@ pub use backoff::{Backoff, BackoffOptions};
 pub use clock::{Clock, CoarseClock, ManualClock, Sleep, SystemClock, Timestamp};
 pub use error::{Error, ErrorKind, Result};
 pub use fencing::FencingToken;
-pub use position::{Epoch, Position};
+pub use position::{Epoch, ParseEpochError, Position};
 pub use signal::{Listener, Signal};
 pub use topic::Topic;

@@ -96,7 +96,8 @@ pub trait TaskQueue: fmt::Debug + Send + Sync {
     /// Dropping the future leaves all of the tasks added, or none.
     async fn enqueue(&self, tasks: &[NewTask]) -> Result<Enqueued>;
 
-    /// Takes up to `max` due tasks, each under a lease of `ttl`, in the order stated above.
+    /// Takes up to `max` due tasks, each under a lease of `ttl`, in the order stated above. A lease of
+    /// [`Duration::MAX`] never ends by itself: if its worker dies, its task is never due again.
     ///
     /// Never waits: an empty answer means that no task is due. A queue may hand out fewer than it
     /// could.

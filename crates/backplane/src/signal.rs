@@ -10,7 +10,7 @@ use std::{
 use futures::future::select;
 use parking_lot::Mutex;
 
-use crate::Clock;
+use crate::{Clock, Sleep};
 
 /// Tells everybody who listens that something changed.
 ///
@@ -77,11 +77,10 @@ pub struct Listener<'a> {
 }
 
 impl Listener<'_> {
-    /// Completes with the signal, or once `wait` has passed; or once in a long while, because a
-    /// timer that is asked for more than it can count to may panic.
+    /// Completes with the signal, or once `wait` has passed, or after [`Sleep::LONGEST`].
     pub async fn or_after(self, wait: Option<Duration>, clock: &dyn Clock) {
         match wait {
-            Some(wait) => drop(select(self, clock.sleep(wait.min(LONGEST_NAP))).await),
+            Some(wait) => drop(select(self, clock.sleep(wait.min(Sleep::LONGEST))).await),
             None => self.await,
         }
     }
@@ -110,8 +109,6 @@ impl Drop for Listener<'_> {
         state.wakers.retain(|(id, _)| *id != self.id);
     }
 }
-
-const LONGEST_NAP: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {

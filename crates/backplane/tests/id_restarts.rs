@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use backplane::{
-    Clock, Error, ErrorKind, ManualClock, Result, Timestamp,
+    Clock, Error, ErrorKind, ManualClock, Result, Sleep, Timestamp,
     id::{
         Acquired, Bits, Held, HighWater, Id, IdError, KeeperOptions, Layout, LeaseKeeper, Mark,
         MarkKeeper, NodeLease, NodeLeases, Opened, Renewed, Replaced, SnowflakeOptions,
@@ -91,11 +91,11 @@ impl HighWater for Flaky<MemoryHighWater> {
 #[async_trait]
 impl NodeLeases for Flaky<MemoryNodeLeases> {
     async fn acquire(&self, ttl: Duration, until: Timestamp) -> Result<Acquired> {
-        self.call(|store| store.acquire(ttl, until))
+        self.call(|store| store.acquire(ttl, until))?
     }
 
     async fn renew(&self, lease: &NodeLease, ttl: Duration, until: Timestamp) -> Result<Renewed> {
-        self.call(|store| store.renew(lease, ttl, until))
+        self.call(|store| store.renew(lease, ttl, until))?
     }
 
     async fn release(&self, lease: &NodeLease, until: Timestamp) -> Result<()> {
@@ -421,7 +421,71 @@ fn a_node_that_could_not_be_given_back_is_free_when_its_lease_runs_out() {
 }
 
 #[test]
-fn a_node_that_the_layout_has_no_room_for_is_invalid() {
+fn a_node_that_could_not_be_given_back_is_when_it_is_closed_again() {
+    for fault in [Fault::Before, Fault::After] {
+        let clock = ManualClock::default();
+        let leases = MemoryNodeLeases::new(1, Arc::new(clock.clone()));
+        let store = Flaky::new(leases, [Fault::None, fault]);
+        let keeper = open_lease(&store, &clock);
+        let last = keeper.generator().next_id().unwrap();
+        assert!(now(keeper.close()).is_err());
+        now(keeper.close()).unwrap();
+        let next = open_lease(&store, &clock);
+        assert!(next.generator().next_id().unwrap() > last, "at once");
+        now(keeper.close()).unwrap();
+        assert_eq!(now(next.extend()).unwrap(), Held::Yes);
+    }
+}
+
+#[test]
+fn a_mark_that_could_not_be_set_back_is_when_it_is_closed_again() {
+    for fault in [Fault::Before, Fault::After] {
+        let clock = ManualClock::default();
+        let store = Flaky::new(
+            MemoryHighWater::default(),
+            [Fault::None, Fault::None, fault],
+        );
+        let keeper = open_mark(&store, &clock);
+        let last = keeper.generator().next_id().unwrap();
+        assert!(now(keeper.close()).is_err());
+        now(keeper.close()).unwrap();
+        let next = open_mark(&store, &clock);
+        assert!(next.generator().next_id().unwrap() > last, "at once");
+        now(keeper.close()).unwrap();
+        assert_eq!(now(next.extend()).unwrap(), Held::Yes);
+    }
+}
+
+/// A clock whose timers panic when they are asked for more than they can count to.
+#[derive(Clone, Debug)]
+struct Touchy(ManualClock);
+
+impl Clock for Touchy {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        assert!(duration <= Sleep::LONGEST, "{duration:?}");
+        self.0.sleep(duration)
+    }
+}
+
+#[test]
+fn a_keeper_asks_a_clock_for_no_longer_a_sleep_than_it_must_grant() {
+    let clock = Touchy(ManualClock::default());
+    let options = options().with_reserve(Duration::MAX);
+    let store = Arc::new(MemoryHighWater::default());
+    let keeper = now(MarkKeeper::open(store, NARROW, 1, clock, &options)).unwrap();
+    assert!(keeper.run(|_| {}).now_or_never().is_none());
+}
+
+#[test]
+fn a_node_without_room_in_the_layout_and_a_lease_of_no_time_are_invalid() {
     let store = Arc::new(MemoryHighWater::default());
     let (clock, options) = (ManualClock::default(), options());
     let opening = MarkKeeper::open(store, Layout::MASTODON, 1, clock, &options);
@@ -429,8 +493,13 @@ fn a_node_that_the_layout_has_no_room_for_is_invalid() {
 
     let clock = ManualClock::default();
     let leases = Arc::new(MemoryNodeLeases::new(2, Arc::new(clock.clone())));
-    leases.acquire(options.ttl, Timestamp::EPOCH);
-    let opening = LeaseKeeper::open(leases, Layout::MASTODON, clock, &options);
+    leases.acquire(options.ttl, Timestamp::EPOCH).unwrap();
+    let shared = Arc::<MemoryNodeLeases>::clone(&leases);
+    let opening = LeaseKeeper::open(shared, Layout::MASTODON, clock.clone(), &options);
+    assert_eq!(now(opening).unwrap_err().kind(), ErrorKind::Invalid);
+
+    let no_time = options.with_ttl(Duration::ZERO);
+    let opening = LeaseKeeper::open(leases, NARROW, clock, &no_time);
     assert_eq!(now(opening).unwrap_err().kind(), ErrorKind::Invalid);
 }
 

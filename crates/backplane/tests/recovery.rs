@@ -45,14 +45,19 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 fn options() -> impl Strategy<Value = RecoveryOptions> {
-    (0_usize..20, 0_usize..6, 0_usize..40, 1_usize..5).prop_map(
-        |(messages, buffered, bytes, reads)| {
-            RecoveryOptions::default()
-                .with_recovered(messages, 1_000)
-                .with_buffered(buffered, bytes)
-                .with_max_reads(reads)
-        },
+    (
+        0_usize..20,
+        0_usize..60,
+        0_usize..6,
+        0_usize..40,
+        1_usize..5,
     )
+        .prop_map(|(messages, bytes, buffered, buffered_bytes, reads)| {
+            RecoveryOptions::default()
+                .with_recovered(messages, bytes)
+                .with_buffered(buffered, buffered_bytes)
+                .with_max_reads(reads)
+        })
 }
 
 /// A stream and everything that happened to it.
@@ -103,14 +108,20 @@ impl World {
         self.top = Position::new(Epoch::new(self.top.epoch.get() + 1), 0);
     }
 
-    fn read(&self, after: Position, limit: usize) -> HistoryPage {
+    fn read(&self, after: Position, limit: usize, bytes: usize) -> HistoryPage {
         let known = after.epoch == self.top.epoch;
+        let mut total = 0;
         let messages = self
             .retained
             .iter()
             .filter(|message| known && message.position.offset > after.offset)
             .take(limit.min(self.page_size))
-            .cloned();
+            .enumerate()
+            .take_while(|(i, message)| {
+                total += message.payload.len();
+                total <= bytes || *i == 0
+            })
+            .map(|(_, message)| message.clone());
         HistoryPage::new(messages.collect(), self.top)
     }
 }
@@ -142,7 +153,9 @@ impl Reader {
 
     fn execute(&mut self, world: &World) {
         let (at, limit) = (self.recovery.at(), self.recovery.limit());
-        self.page.get_or_insert_with(|| world.read(at, limit));
+        let bytes = self.recovery.byte_limit();
+        self.page
+            .get_or_insert_with(|| world.read(at, limit, bytes));
     }
 
     fn take_page(&mut self) -> Option<(Recovered, Position)> {

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use backplane::{
-    ManualClock, Position, Topic,
+    ErrorKind, ManualClock, Position, Topic,
     bus::{
         Audience, Bus, BusEvent, BusLimits, Gap, GapReason, HistoryRead, Message, Outgoing, Relay,
         RelayOptions,
@@ -176,6 +176,88 @@ fn a_relay_misses_nothing_while_wishes_and_messages_race() {
             if let Some(last) = seen.last() {
                 assert_eq!(*last, top(&bus.node()));
             }
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn a_topic_that_is_left_and_joined_again_among_messages_is_told_of_no_gap() {
+    shuttle::check_random(
+        || {
+            let bus = bus(3);
+            let node: Arc<dyn Bus> = Arc::new(bus.node());
+            let recorder = Recorder::default();
+            let options = RelayOptions::default().with_linger(Duration::ZERO);
+            let clock = Arc::new(ManualClock::default());
+            let relay = Arc::new(Relay::new(node, clock, options));
+            relay.want(&topic());
+            let mut threads = publishers(&bus);
+            threads.push({
+                let relay = Arc::clone(&relay);
+                thread::spawn(move || {
+                    for _ in 0..2 {
+                        relay.release(&topic());
+                        thread::yield_now();
+                        relay.want(&topic());
+                    }
+                })
+            });
+            let mut running = Box::pin(relay.run(&recorder));
+            for _ in 0..3 {
+                assert!(running.as_mut().now_or_never().is_none());
+                thread::yield_now();
+            }
+            join_all(threads);
+            for _ in 0..9 {
+                assert!(running.as_mut().now_or_never().is_none());
+            }
+            let seen = recorder.0.lock().unwrap();
+            assert!(seen.is_sorted_by(|earlier, later| earlier.offset < later.offset));
+            let joined = relay.joined(&topic()).now_or_never();
+            assert_eq!(joined.unwrap().unwrap(), top(&bus.node()));
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn whoever_waits_for_a_relay_learns_of_its_end_and_of_a_release() {
+    shuttle::check_random(
+        || {
+            let node: Arc<dyn Bus> = Arc::new(bus(3).node());
+            let clock = Arc::new(ManualClock::default());
+            let relay = Arc::new(Relay::new(node, clock, RelayOptions::default()));
+            let recorder = Recorder::default();
+            relay.want(&topic());
+            let waiter = {
+                let relay = Arc::clone(&relay);
+                thread::spawn(move || {
+                    let mut joined = Box::pin(async move { relay.joined(&topic()).await });
+                    let outcome = joined.as_mut().now_or_never();
+                    (outcome.is_none()).then_some(joined)
+                })
+            };
+            let releaser = {
+                let relay = Arc::clone(&relay);
+                thread::spawn(move || relay.release(&topic()))
+            };
+            let mut running = Box::pin(relay.run(&recorder));
+            assert!(running.as_mut().now_or_never().is_none());
+            drop(running);
+            releaser.join().unwrap();
+            if let Some(joined) = waiter.join().unwrap() {
+                match joined.now_or_never().expect("the relay has ended") {
+                    Ok(position) => assert_eq!(position.offset, 0),
+                    Err(error) => {
+                        assert!(matches!(
+                            error.kind(),
+                            ErrorKind::Closed | ErrorKind::Invalid
+                        ));
+                    }
+                }
+            }
+            assert_eq!(relay.topics(), 0);
         },
         SCHEDULES,
     );

@@ -6,6 +6,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use crate::{Error, Result, error::Cause};
@@ -22,8 +23,10 @@ pub struct Engine {
     pub programs: &'static [&'static str],
     /// The environment variable that names the program's path and so replaces the search.
     pub variable: &'static str,
-    /// The package of Debian and Ubuntu that holds the program.
+    /// The package of Debian that holds the program.
     pub apt_package: &'static str,
+    /// What to do where there is no such package, or one without the program.
+    pub without_package: Option<&'static str>,
     /// Whether tests fail without it.
     pub need: Need,
 }
@@ -45,6 +48,7 @@ pub const REDIS: Engine = Engine {
     programs: &["redis-server"],
     variable: "REDIS_SERVER",
     apt_package: "redis-server",
+    without_package: None,
     need: Need::Required,
 };
 
@@ -52,9 +56,14 @@ pub const REDIS: Engine = Engine {
 pub const CHROMIUM: Engine = Engine {
     name: "chromium",
     purpose: "tests of the examples' pages in a browser",
-    programs: &["chromium", "chromium-browser", "google-chrome"],
+    // The last is where Ubuntu has a script that only tells of the snap.
+    programs: &["chromium", "google-chrome", "chromium-browser"],
     variable: "CHROMIUM",
     apt_package: "chromium",
+    without_package: Some(
+        "on Ubuntu, whose Chromium is a snap: install Google Chrome from the package at \
+         https://www.google.com/chrome/, or set CHROMIUM to another Chromium or Chrome that is no snap",
+    ),
     need: Need::Required,
 };
 
@@ -73,6 +82,31 @@ impl Engine {
             env::var_os(self.variable).as_deref(),
             env::var_os("PATH").as_deref(),
         )
+    }
+
+    /// What the program that [`locate`](Self::locate) finds says of its version, by which it shows that
+    /// it runs: a package may hold a script of that name, which only says what else to install.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such program, or it does not run. The message has what it says instead.
+    pub fn version(&self) -> Result<String> {
+        self.version_of(&self.locate()?)
+    }
+
+    fn version_of(&self, program: &Path) -> Result<String> {
+        let asked = Command::new(program)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output();
+        let answer = asked.map_err(|e| Error::new(self, Cause::Io("run `--version`", e)))?;
+        if answer.status.success() {
+            return Ok(String::from_utf8_lossy(&answer.stdout).trim().to_owned());
+        }
+        let said = [answer.stdout, answer.stderr].concat();
+        let said = String::from_utf8_lossy(&said).trim().to_owned();
+        let program = program.to_owned();
+        Err(Error::new(self, Cause::Broken { program, said }))
     }
 
     fn locate_in(&self, named: Option<&OsStr>, search_path: Option<&OsStr>) -> Result<PathBuf> {
@@ -108,6 +142,7 @@ fn is_program(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::fresh_directory;
 
     #[test]
     fn a_missing_program_names_the_command_that_installs_it() {
@@ -135,6 +170,34 @@ mod tests {
             )
             .unwrap_err();
         assert!(error.to_string().contains("REDIS_SERVER"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_does_not_run_says_why() {
+        let directory = fresh_directory().unwrap();
+        let program = directory.join("chromium-browser");
+        // Written by another process: none of this one has it open when it is to run.
+        let write =
+            "printf '#!/bin/sh\\necho install the snap >&2\\nexit 1' >\"$0\"; chmod +x \"$0\"";
+        let written = Command::new("sh")
+            .args(["-c", write])
+            .arg(&program)
+            .status();
+        assert!(written.unwrap().success());
+        let error = CHROMIUM.version_of(&program).unwrap_err();
+        fs::remove_dir_all(directory).unwrap();
+        let message = error.to_string();
+        assert!(message.contains("install the snap"), "{message}");
+        assert!(message.contains("chromium-browser"), "{message}");
+        assert!(error.is_missing());
+    }
+
+    #[test]
+    fn every_required_engine_says_its_version() {
+        for engine in ENGINES.iter().filter(|e| e.need == Need::Required) {
+            let version = engine.version().unwrap();
+            assert!(version.contains(|c: char| c.is_ascii_digit()), "{version}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod wire;
 use std::{
     env, fs, io,
     os::unix::process::CommandExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
 };
@@ -75,24 +75,11 @@ impl Chromium {
     pub fn start() -> Result<Self> {
         let program = CHROMIUM.locate()?;
         let directory = server::fresh_directory().map_err(|e| failed("make its directory", e))?;
-        let mut command = Command::new("/bin/sh");
-        command
-            .args(["-c", SUPERVISE, "chromium.sh"])
-            .arg(&directory)
-            .arg(program)
-            .args(FLAGS)
-            .arg(format!(
-                "--user-data-dir={}",
-                directory.join("profile").display()
-            ))
-            // Ctrl-C ends the test process, and by that the browser: not both at once.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
-        if env::var_os("HOME").is_none() {
-            command.env("HOME", &directory);
-        }
+        let mut command = supervised(&program, &directory);
+        command.args(FLAGS).arg(format!(
+            "--user-data-dir={}",
+            directory.join("profile").display()
+        ));
         let browser = Browser::spawn(command, directory)?;
         browser.call("Browser.getVersion", &json!({}), None)?;
         let browser = Arc::new(browser);
@@ -256,10 +243,29 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // By this the browser ends, or the shell ends it; see `chromium.sh`.
         self.wire.close();
         // No test could mend a failure of this, and a panic in a panic would abort.
         let _ = self.supervisor.wait();
     }
+}
+
+/// The command that runs `program`, whose arguments are to be added, with all that it writes in
+/// `directory`.
+fn supervised(program: &Path, directory: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", SUPERVISE, "chromium.sh"])
+        .args([directory, program])
+        // Ctrl-C ends the test process, and by that the browser: not both at once.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
+    if env::var_os("HOME").is_none() {
+        command.env("HOME", directory);
+    }
+    command
 }
 
 fn failed(doing: &'static str, error: io::Error) -> Error {
@@ -272,6 +278,12 @@ fn refused(text: String) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader},
+        process, thread,
+        time::Duration,
+    };
+
     use super::*;
 
     #[test]
@@ -316,5 +328,73 @@ mod tests {
         assert!(directory.exists());
         drop(browser);
         assert!(!directory.exists());
+    }
+
+    /// A browser that answers nothing and does not mind the end of its requests, and its process.
+    fn stubborn() -> (Browser, String) {
+        let directory = server::fresh_directory().unwrap();
+        let id = directory.join("id");
+        let mut command = supervised(Path::new("/bin/sh"), &directory);
+        let script = "echo $$ >\"$0.new\"; mv \"$0.new\" \"$0\"; exec tail -f /dev/null";
+        command.args(["-c", script]).arg(&id);
+        let browser = Browser::spawn(command, directory).unwrap();
+        assert!(is_soon(|| id.exists()));
+        let id = fs::read_to_string(id).unwrap();
+        (browser, id.trim().to_owned())
+    }
+
+    /// Whether something comes to pass in a number of looks.
+    fn is_soon(look: impl Fn() -> bool) -> bool {
+        (0..3_000).any(|_| {
+            thread::sleep(Duration::from_millis(10));
+            look()
+        })
+    }
+
+    fn signal(name: &str, id: &str) -> bool {
+        let mut kill = Command::new("kill");
+        let sent = kill.args(["-s", name, id]).stderr(Stdio::null()).status();
+        sent.unwrap().success()
+    }
+
+    #[test]
+    fn a_browser_that_does_not_end_by_itself_is_ended() {
+        let (browser, id) = stubborn();
+        let directory = browser.directory.clone();
+        let dropped = thread::spawn(move || drop(browser));
+        let is_gone = is_soon(|| dropped.is_finished());
+        // It must not stay behind where this fails.
+        let was_there = signal("KILL", &id);
+        assert!(is_gone && !was_there);
+        assert!(!directory.exists());
+    }
+
+    /// This test is its own child: with [`CHILD`] set it starts a browser and is killed.
+    #[test]
+    fn a_killed_test_process_takes_its_browser_along() {
+        const CHILD: &str = "ENGINES_TEST_BROWSER";
+        if env::var_os(CHILD).is_some() {
+            let (browser, id) = stubborn();
+            eprintln!("{id} {}", browser.directory.display());
+            signal("KILL", &process::id().to_string());
+        }
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("chromium::tests::a_killed_test_process_takes_its_browser_along")
+            .env(CHILD, "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.wait().unwrap();
+        // Not to the end, which is that of the last process that has it.
+        let mut told = String::new();
+        let errors = child.stderr.take().unwrap();
+        BufReader::new(errors).read_line(&mut told).unwrap();
+        let (id, directory) = told.trim().split_once(' ').unwrap();
+        let is_gone = is_soon(|| !Path::new(directory).exists());
+        let was_there = signal("KILL", id);
+        assert!(is_gone && !was_there);
     }
 }

@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_server_ends_with_its_value_and_by_a_signal() {
         let script =
-            "echo listening on http://127.0.0.1:4000; trap 'exit 7' TERM; while :; do :; done";
+            "trap 'exit 7' TERM; echo listening on http://127.0.0.1:4000; while :; do :; done";
         let server = Demo::start(&mut shell(script)).unwrap();
         assert_eq!(server.end_by("TERM").unwrap().code(), Some(7));
 

@@ -9,13 +9,14 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// `Debug` prints what `Display` prints, so that a test that unwraps shows what to do.
 pub struct Error {
-    engine: Engine,
+    engine: Box<Engine>,
     cause: Cause,
 }
 
 pub(crate) enum Cause {
     Missing,
     Misnamed(PathBuf),
+    Broken { program: PathBuf, said: String },
     Io(&'static str, io::Error),
     Exited { status: ExitStatus, log: String },
     Silent { log: String },
@@ -25,15 +26,19 @@ pub(crate) enum Cause {
 impl Error {
     pub(crate) fn new(engine: &Engine, cause: Cause) -> Self {
         Self {
-            engine: *engine,
+            engine: Box::new(*engine),
             cause,
         }
     }
 
-    /// Whether the engine's program is not installed, as opposed to having failed.
+    /// Whether the engine's program is not installed, or is one that never runs, as opposed to having
+    /// failed.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(self.cause, Cause::Missing | Cause::Misnamed(_))
+        matches!(
+            self.cause,
+            Cause::Missing | Cause::Misnamed(_) | Cause::Broken { .. }
+        )
     }
 }
 
@@ -60,7 +65,7 @@ impl fmt::Display for Error {
             programs,
             variable,
             ..
-        } = self.engine;
+        } = *self.engine;
         match &self.cause {
             Cause::Missing => write!(
                 f,
@@ -74,6 +79,9 @@ impl fmt::Display for Error {
                  `cargo xtask engines {name}`",
                 path.display(),
             ),
+            Cause::Broken { program, said } => {
+                write!(f, "{name}: {} does not run: {said}", program.display())
+            }
             Cause::Io(doing, _) => write!(f, "{name}: cannot {doing}"),
             Cause::Exited { status, log } => {
                 write!(

@@ -167,6 +167,7 @@ mod tests {
             programs: &["sh"],
             variable: "ENGINES_TEST_SHELL",
             apt_package: "dash",
+            without_package: None,
             need: crate::catalogue::Need::Required,
         };
 

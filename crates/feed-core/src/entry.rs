@@ -2,13 +2,16 @@
 
 use backplane::id_newtype;
 
+use crate::{Error, ErrorKind, Result};
+
 id_newtype! {
     /// A user of the embedding application: author, viewer or both.
     pub struct UserId;
 }
 
 id_newtype! {
-    /// A post or a repost; larger is newer. Pages are ordered by it alone, so it must be unique.
+    /// A post or a repost; larger is newer. Pages are ordered by it alone, so it must be unique. No post
+    /// has the id 0.
     pub struct PostId;
 }
 
@@ -23,6 +26,14 @@ impl PostId {
 
     /// Newer than or equal to every post.
     pub const MAX: Self = Self::new(u64::MAX);
+
+    /// Fails if no post can have this id.
+    pub(crate) fn check(self, op: &'static str) -> Result<()> {
+        match self {
+            Self::MIN => Err(Error::bare(ErrorKind::ReservedPostId, op)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One line of a timeline or an outbox: 24 bytes. Ordered by post.

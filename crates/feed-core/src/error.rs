@@ -21,6 +21,9 @@ pub enum ErrorKind {
     UnknownUser,
     /// There is no such post, or it was deleted.
     UnknownPost,
+    /// Post id 0 stands for what is older than every post, and no post can have it. Number posts from
+    /// 1. Nothing was stored.
+    ReservedPostId,
     /// The post belongs to somebody else.
     NotAuthor,
     /// A user cannot follow, block or mute themselves.
@@ -123,6 +126,7 @@ impl fmt::Display for ErrorKind {
             Self::OversizedPost => "the post's body is too long",
             Self::UnknownUser => "no such user",
             Self::UnknownPost => "no such post",
+            Self::ReservedPostId => "post id 0 is reserved; number posts from 1",
             Self::NotAuthor => "the post belongs to somebody else",
             Self::Oneself => "a user cannot do this to themselves",
             Self::Blocked => "one of the two users blocks the other",

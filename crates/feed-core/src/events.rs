@@ -83,8 +83,10 @@ pub enum Audience {
     /// The author's own feeds, and those of everybody who pulls from them. Comes first.
     Author,
     /// The home feeds of these followers, at most a chunk of them, with their settings for the
-    /// author. No followers of an author who is pulled are told; of a new post neither are those who
-    /// pull from the author themselves, or were away for long.
+    /// author. Nobody is among them who mutes the author or is across a block, at the time of telling;
+    /// of a repost, neither who hides the author's reposts, nor whom what it shows is hidden from. No
+    /// followers of an author who is pulled are told; of a new post neither are those who pull from
+    /// the author themselves, or were away for long.
     Followers(Vec<Follower>),
 }
 

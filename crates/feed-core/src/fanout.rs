@@ -5,8 +5,7 @@ use std::time::Duration;
 use backplane::queue::{Lease, Settlement};
 
 use crate::{
-    Audience, AuthorStats, Change, Entry, Feed, FeedEvent, Follower, Habit, PostState, Result,
-    UserId,
+    AuthorStats, Change, Entry, Error, ErrorKind, Feed, Follower, Habit, PostState, Result, UserId,
     task::{Errand, FanoutTask, Stage},
     telemetry,
 };
@@ -24,8 +23,10 @@ impl Feed {
             self.push(&[entry.author], entry).await?;
         }
         let author = self.author_stats(entry.author).await?;
-        if !self.route(&author, entry.author).await?.is_pushed() {
-            self.tell_author(task, Change::Published).await?;
+        let route = self.route(&author, entry.author).await?;
+        // Those who watch read outboxes, and need not wait for the timelines of others.
+        self.tell_author(task, Change::Published).await?;
+        if !route.is_pushed() {
             return Ok(Settlement::Ack);
         }
         let page = self.followers(task).await?;
@@ -34,7 +35,6 @@ impl Feed {
             .await?;
         let viewers: Vec<_> = served.iter().map(|follower| follower.viewer).collect();
         self.push(&viewers, entry).await?;
-        self.tell_author(task, Change::Published).await?;
         self.tell_followers(entry, Change::Published, served)
             .await?;
         Ok(self.onward(task, &page))
@@ -169,46 +169,21 @@ impl Feed {
         }
     }
 
-    /// Writes into the timelines. One that cannot be written is given up by a task of its own.
+    /// Writes into the timelines. A few that cannot be written are given up, each by a task of its own;
+    /// where there are more, an engine is down, and the caller tries all of them again later.
     pub(crate) async fn push(&self, viewers: &[UserId], entry: Entry) -> Result<()> {
         if viewers.is_empty() {
             return Ok(());
         }
         let report = self.parts.timelines.push_many(viewers, entry).await?;
         telemetry::delivered(report.inserted);
+        if report.failed.len() > A_FEW {
+            let failed = format!("{} timelines could not be written", report.failed.len());
+            return Err(Error::new(ErrorKind::Unavailable, "fanout", failed));
+        }
         let give_up = |owner| FanoutTask::new(Errand::Drop, Entry::original(entry.post, owner));
         let given_up: Vec<_> = report.failed.into_iter().map(give_up).collect();
         self.send(&given_up, "fanout").await
-    }
-
-    /// Tells those who watch the author, once a task.
-    async fn tell_author(&self, task: &FanoutTask, change: Change) -> Result<()> {
-        if task.stage != Stage::Start {
-            return Ok(());
-        }
-        let event = FeedEvent::Post {
-            entry: task.entry,
-            change,
-            audience: Audience::Author,
-        };
-        self.parts.events.emit(&[event]).await
-    }
-
-    async fn tell_followers(
-        &self,
-        entry: Entry,
-        change: Change,
-        followers: Vec<Follower>,
-    ) -> Result<()> {
-        if followers.is_empty() {
-            return Ok(());
-        }
-        let event = FeedEvent::Post {
-            entry,
-            change,
-            audience: Audience::Followers(followers),
-        };
-        self.parts.events.emit(&[event]).await
     }
 
     /// The followers of a chunk who get the post written. Who was away for long has their timeline
@@ -240,6 +215,9 @@ impl Feed {
         Ok(here.filter(|follower| follower.route.is_pushed()).collect())
     }
 }
+
+/// How many timelines of a chunk are given up one by one.
+const A_FEW: usize = 8;
 
 /// How long a task waits for its post to arrive before it looks again, at first. An idle worker is
 /// nearly always there before the post, so this is what a post takes to reach its first followers.

@@ -39,8 +39,8 @@ impl Candidate {
     }
 }
 
-/// Keeps what one viewer may see: nothing that was retracted, nothing across a block, and in their
-/// own feeds nobody they mute and no reposts they hide.
+/// Keeps what one viewer may see: nothing that was retracted, nothing across a block, and but for the
+/// page of an author, which they chose to open, nobody they mute and no reposts they hide.
 ///
 /// Timelines and fanout may be late; this is asked on every read and is not.
 #[derive(Clone, Copy, Debug)]
@@ -95,25 +95,50 @@ impl<'a> Filter<'a> {
         Ok(())
     }
 
+    /// Keeps those of `gone`, entries that were retracted, that the viewer may have been shown.
+    ///
+    /// It asks the outbox once, for what reposts showed; not at all, if there are none.
+    pub(crate) async fn keep_gone(&self, mut gone: Vec<Entry>) -> Result<Vec<Entry>> {
+        gone.retain(|entry| self.may_see_author(&Candidate::kept(*entry)));
+        let reposts = gone.iter().filter(|entry| entry.is_repost());
+        let origins: Vec<_> = reposts.map(|entry| entry.origin).collect();
+        if origins.is_empty() {
+            return Ok(gone);
+        }
+        let states = self.outbox.lookup(&origins).await?;
+        let mut states = states.iter();
+        gone.retain(|entry| {
+            let origin = entry.is_repost().then(|| states.next()).flatten();
+            // Nobody knows whose it was, if it is gone too.
+            origin.is_none_or(|origin| origin.live().is_none() || self.may_see_origin(origin))
+        });
+        Ok(gone)
+    }
+
     /// Whether the viewer may see what this author posts and reposts here.
     fn may_see_author(&self, candidate: &Candidate) -> bool {
         let (circle, entry) = (self.circle, candidate.entry);
         if entry.author == circle.viewer() {
             return true;
         }
-        let listed = match self.scope {
+        let wanted = match self.scope {
             Scope::Home => {
-                (candidate.pulled || circle.follows(entry.author)) && !circle.mutes(entry.author)
+                (candidate.pulled || circle.follows(entry.author)) && self.is_wanted(&entry)
             }
-            Scope::List => !circle.mutes(entry.author),
+            Scope::List => self.is_wanted(&entry),
             Scope::Author(_) => true,
         };
+        wanted && !circle.blocks(entry.author)
+    }
+
+    /// Whether the viewer neither mutes the author of an entry nor hides what the author reposts.
+    fn is_wanted(&self, entry: &Entry) -> bool {
         let hides_reposts = || {
-            let settings = circle.settings(entry.author);
+            let settings = self.circle.settings(entry.author);
             settings.is_some_and(|edge| edge.hide_reposts)
         };
-        let unwanted = entry.is_repost() && hides_reposts();
-        listed && !unwanted && !circle.blocks(entry.author)
+        let hidden = entry.is_repost() && hides_reposts();
+        !hidden && !self.circle.mutes(entry.author)
     }
 
     /// Whether what an entry shows is still there, and by somebody the viewer may see.

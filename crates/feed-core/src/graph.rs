@@ -102,6 +102,14 @@ pub trait Graph: fmt::Debug + Send + Sync {
     /// Fails if the engine does; retrying is safe.
     async fn hide(&self, viewer: UserId, other: UserId, how: Hide, on: bool) -> Result<bool>;
 
+    /// Whether each of `viewers` sees nothing of what `author` posts, in the order asked: they mute the
+    /// author, or one of the two blocks the other. They may follow the author or not.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    async fn hidden_from(&self, author: UserId, viewers: &[UserId]) -> Result<Vec<bool>>;
+
     /// Replaces the members of one of `owner`'s lists; no members remove the list.
     ///
     /// # Errors

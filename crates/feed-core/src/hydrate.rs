@@ -4,6 +4,7 @@ mod answer;
 mod cached;
 mod far;
 mod flight;
+mod holds;
 mod item;
 mod journey;
 mod kind;
@@ -37,9 +38,11 @@ use crate::{Entry, Outbox, Post, PostId, PostState, Result, SharedCache, UserId}
 /// The first level, for hot content, is in this process: bounded by bytes, and by time. The second is
 /// a [`SharedCache`], if there is one; its failures count as misses. What neither has is asked of the
 /// source: at most one call of the [`PostSource`] and one of the [`UserSource`] for a page, whatever
-/// it lacks, and none when all is here. Callers that lack the same content wait for one fetch of it;
-/// if that fails, each of them learns so, and the next call tries again. What the source does not
-/// have is remembered too, for a shorter time.
+/// it lacks, and none when all is here. Of either kind, what a page lacks takes one call of the shared
+/// cache, and up to three more for what that lacks too. Callers that lack the same content wait for
+/// one fetch of it; if that fails, each of them learns so, and the next call tries again. One that
+/// takes [too long](HydratorOptions::fetch) nobody else waits for; those who do wait as long as the
+/// source lets them. What the source does not have is remembered too, for a shorter time.
 ///
 /// Bodies are never older than the page: a page states the version of each post, and what is cached
 /// in an older one is fetched anew. Users have no versions: what is cached of them lives for a time,
@@ -120,16 +123,12 @@ impl HydratorParts {
     }
 
     fn cached<K: kind::Kind>(&self, kind: K, options: &CacheOptions) -> Arc<Cached<K>> {
-        let far = self.shared.as_ref().map(|cache| Far {
-            cache: Arc::clone(cache),
-            clock: Arc::clone(&self.clock),
-            patience: self.options.patience,
-            ttl: options.shared_ttl,
-            hold: self.options.hold,
+        let far = self.shared.as_ref().map(|cache| {
+            let (cache, clock) = (Arc::clone(cache), Arc::clone(&self.clock));
+            Far::new(cache, clock, &self.options, options.shared_ttl)
         });
         let clock = Arc::clone(&self.clock);
-        let cached = Cached::new(kind, far, clock, options.clone(), self.options.hold);
-        Arc::new(cached)
+        Arc::new(Cached::new(kind, far, clock, options, &self.options))
     }
 }
 
@@ -237,8 +236,10 @@ impl Hydrator {
     /// Drops posts from both levels of cache, as when they are erased.
     ///
     /// No call that starts afterwards is answered with what was read before, here or from the shared
-    /// cache; and what is read during the [hold](HydratorOptions::hold) is not cached, so that a
-    /// source that lags behind by less brings nothing back. Other processes keep what they have until
+    /// cache. Nothing that was read before, by whichever process, is stored in the shared cache
+    /// afterwards. What is read during the [hold](HydratorOptions::hold) is not cached either, so that
+    /// a source that lags behind by less brings nothing back; on other processes that is so as long as
+    /// the shared cache does not lose the mark that says so. Other processes keep what they have until
     /// its time has passed; their pages leave erased posts out all the same.
     ///
     /// # Errors

@@ -55,6 +55,7 @@
 //! - `conformance`: the cases that every implementation of a trait must pass. Outside semver.
 
 mod activity;
+mod audience;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod counters;

@@ -89,12 +89,12 @@ impl LiveFeeds {
         }
     }
 
-    /// Brings here what happens at other nodes, until this node is drained off the bus. In a single
-    /// process there is nothing to bring, and it returns at once.
+    /// Brings here what happens at other nodes, until this node is drained off the bus, once. In a
+    /// single process there is nothing to bring, and it returns at once.
     ///
     /// # Errors
     ///
-    /// Fails if the bus refuses a call for a reason that repeating it cannot change.
+    /// Fails if it was run before, and if somebody else reads the events of the node.
     ///
     /// # Cancel safety
     ///

@@ -24,8 +24,9 @@ pub struct FeedOptions {
     pub build_timeout: Duration,
     /// Among how many entries of a page at most one shows the same post. 80 by default.
     pub repost_span: usize,
-    /// How many entries a page may look at before it ends short. 2,000 by default. Reposts at the
-    /// end of such a page are judged by what was looked at.
+    /// How many entries a page may look at beside those it is asked for, before it ends short: what is
+    /// hidden from its viewer. 2,000 by default. Reposts at the end of such a page are judged by what
+    /// was looked at.
     pub scan_budget: usize,
     /// How many of a home feed's newest entries are ranked. 500 by default, at most 10,000.
     pub rank_window: usize,
@@ -38,7 +39,7 @@ pub struct FeedOptions {
     /// default.
     pub backoff: BackoffOptions,
     /// How often a part of a fanout is tried before the author's posts so far are left to readers to
-    /// pull. 8 by default; below the queue's own limit, which would bury the task.
+    /// pull. 8 by default; below the queue's own limit, at which a task that fails begins anew.
     pub attempts: u32,
     /// After what time a task whose post never arrived gives up on it. 5 minutes by default. A
     /// publication that takes longer fails.
@@ -126,7 +127,7 @@ impl FeedOptions {
         self
     }
 
-    /// Lets a page look at `entries`.
+    /// Lets a page look at `entries` that it does not show.
     #[must_use]
     pub const fn with_scan_budget(mut self, entries: usize) -> Self {
         self.scan_budget = entries;

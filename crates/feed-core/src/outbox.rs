@@ -35,7 +35,8 @@ pub trait Outbox: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// On [`ErrorKind::Unavailable`] some items may have been stored, so retry with the same posts
-    /// and keys. On [`ErrorKind::Full`] none was.
+    /// and keys. On [`ErrorKind::Full`] none was, nor on [`ErrorKind::ReservedPostId`], which is for
+    /// items that fail [`Publication::check_ids`].
     ///
     /// # Cancel safety
     ///
@@ -129,6 +130,15 @@ impl Publication {
             key: None,
             reply_to: None,
         }
+    }
+
+    /// For stores: fails on behalf of `op` if one of `items` has an id that no post can have.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ReservedPostId`].
+    pub fn check_ids(items: &[Self], op: &'static str) -> Result<()> {
+        items.iter().try_for_each(|item| item.entry.post.check(op))
     }
 
     /// The same item under `key`.

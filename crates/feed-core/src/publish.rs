@@ -30,7 +30,7 @@ pub enum Content {
     Body(Bytes),
     /// The application keeps the post in a table of its own, under this id.
     ///
-    /// Feeds are ordered by id, so ids must grow with time. Reposts get theirs from
+    /// Feeds are ordered by id, so ids must grow with time, from 1 on. Reposts get theirs from
     /// [`FeedParts::ids`](crate::FeedParts::ids) and must be newer than what they show: take the ids
     /// of posts from there too, or give the feed a generator that goes on from yours.
     ///
@@ -108,7 +108,8 @@ impl Feed {
     ///
     /// With these nothing was stored:
     ///
-    /// - [`ErrorKind::EmptyPost`] and [`ErrorKind::OversizedPost`] for the body;
+    /// - [`ErrorKind::EmptyPost`] and [`ErrorKind::OversizedPost`] for the body, and
+    ///   [`ErrorKind::ReservedPostId`] for the id 0;
     /// - [`ErrorKind::UnknownUser`] for an author whom [`FeedParts::users`](crate::FeedParts::users)
     ///   does not know;
     /// - [`ErrorKind::UnknownPost`] for a post that is answered and is not there, or is by somebody who
@@ -123,8 +124,9 @@ impl Feed {
     ///
     /// As for [`ErrorKind::Unavailable`].
     pub async fn publish(&self, author: UserId, post: NewPost) -> Result<Published> {
-        if let Content::Body(body) = &post.content {
-            self.check_body(body, "publish")?;
+        match &post.content {
+            Content::Body(body) => self.check_body(body, "publish")?,
+            Content::Elsewhere(id) => id.check("publish")?,
         }
         let published = match self.published_before(author, &post).await? {
             Some(earlier) => Published::Duplicate(earlier),

@@ -139,7 +139,8 @@ impl Feed {
 
 fn better_first(a: f64, b: f64) -> Ordering {
     match (a.is_nan(), b.is_nan()) {
-        (false, false) => b.total_cmp(&a),
+        // By value, for which the two zeros are one.
+        (false, false) => b.partial_cmp(&a).unwrap_or(Ordering::Equal),
         (a, b) => a.cmp(&b),
     }
 }
@@ -147,6 +148,12 @@ fn better_first(a: f64, b: f64) -> Ordering {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_two_zeros_are_one_score() {
+        assert_eq!(better_first(0.0, -0.0), Ordering::Equal);
+        assert_eq!(better_first(-0.0, 0.0), Ordering::Equal);
+    }
 
     #[test]
     fn what_has_no_score_comes_last() {

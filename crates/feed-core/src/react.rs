@@ -20,6 +20,9 @@ impl Feed {
 
     /// Takes a like back and says whether there was one. The likes of a deleted post went with it.
     ///
+    /// A like of a repost is one of its original, and outlives the repost: name the original, which
+    /// is found when the repost is not any more.
+    ///
     /// # Errors
     ///
     /// Fails if an engine does; retrying is safe.

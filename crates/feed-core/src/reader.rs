@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         loop {
             scan.next(chunk, &mut visible).await?;
             self.timeline = scan.timeline();
-            let last = scan.ended() || scan.looked_at() >= self.options.scan_budget;
+            let last = scan.ended() || scan.looked_at() >= self.budget(size);
             let judged = if last {
                 visible.len()
             } else {
@@ -132,8 +132,7 @@ impl<'a> Reader<'a> {
                 chunk = if judged < visible.len() {
                     span
                 } else {
-                    // Among many hidden entries, fewer and fewer looks.
-                    (chunk * 2).min(LONGEST_CHUNK)
+                    longer(chunk)
                 };
                 continue;
             }
@@ -162,19 +161,20 @@ impl<'a> Reader<'a> {
         let mut chunk = size;
         loop {
             scan.next(chunk, &mut visible).await?;
-            chunk = (chunk * 2).min(LONGEST_CHUNK);
+            chunk = longer(chunk);
             self.timeline = scan.timeline();
-            let last = scan.ended() || scan.looked_at() >= self.options.scan_budget;
+            let last = scan.ended() || scan.looked_at() >= self.budget(size);
             if visible.len() < size && !last {
                 continue;
             }
+            // One tells whether there are older ones.
             let context = if visible.iter().any(Entry::is_repost) {
-                span
+                span.max(1)
             } else {
                 1
             };
             let mut line: Vec<_> = visible.iter().rev().copied().collect();
-            self.at_or_below(post, context, &mut line).await?;
+            let is_all = self.at_or_below(post, context, &mut line).await?;
             let shown = shown(&line, span).take_while(|(at, _)| *at < visible.len());
             let shown: Vec<_> = shown.map(|(at, _)| at).collect();
             if shown.len() < size && !last {
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
             let edge = entries
                 .last()
                 .map_or_else(|| including(post), |entry| Seek::Before(entry.post));
-            let older = (below < line.len()).then_some(edge);
+            let older = (below < line.len() || !is_all).then_some(edge);
             return Ok(Run {
                 entries,
                 older,
@@ -200,14 +200,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Appends at least the next `count` visible entries from `post` down, if there are so many.
-    async fn at_or_below(&self, post: PostId, count: usize, line: &mut Vec<Entry>) -> Result<()> {
+    /// Appends at least the next `count` visible entries from `post` down, if the budget reaches so
+    /// far. Answers whether there are no others.
+    async fn at_or_below(&self, post: PostId, count: usize, line: &mut Vec<Entry>) -> Result<bool> {
         let mut scan = self.scan(including(post));
         let enough = line.len().saturating_add(count);
-        while line.len() < enough && !scan.ended() && scan.looked_at() < self.options.scan_budget {
-            scan.next(count, line).await?;
+        let mut chunk = count;
+        while line.len() < enough && !scan.ended() && scan.looked_at() < self.budget(count) {
+            scan.next(chunk, line).await?;
+            chunk = longer(chunk);
         }
-        Ok(())
+        Ok(scan.ended())
+    }
+
+    /// How many entries may be looked at for `wanted`.
+    fn budget(&self, wanted: usize) -> usize {
+        self.options.scan_budget.saturating_add(wanted)
     }
 
     fn scan(&self, seek: Seek) -> Scan<'a> {
@@ -215,7 +223,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The most entries that are looked at together.
+/// The chunk after this one: among many hidden entries, fewer and fewer looks.
+fn longer(chunk: usize) -> usize {
+    chunk.saturating_mul(2).min(LONGEST_CHUNK)
+}
+
+/// The most entries that are looked at together, unless more are wanted at once.
 const LONGEST_CHUNK: usize = 400;
 
 fn including(post: PostId) -> Seek {

@@ -64,7 +64,7 @@ impl Feed {
     }
 
     /// Takes a repost of `post` back and says whether there was one. The reposts of a deleted post went
-    /// with it.
+    /// with it. As for [`unlike`](Self::unlike), name the original.
     ///
     /// # Errors
     ///

@@ -9,10 +9,20 @@ use crate::{Error, ErrorKind, Result};
 ///
 /// It may lose any item at any time, and it may fail: whoever uses it goes on as if the item were
 /// not there. What it answers was put under that key, is whole, and is not older than its time to
-/// live. Calls are seen by every call that starts after they returned, on whichever node, as far as
-/// the implementation documents.
+/// live. What was replaced or removed never comes back: calls are seen by every call that starts
+/// after they returned, on whichever node. An engine whose replicas lag behind reads from the primary;
+/// one that may lose acknowledged writes when a replica takes over says so, since what was forgotten
+/// may then be found again until its time has passed.
 ///
-/// The items of a batch take effect one by one, in order; there is no promise over several keys.
+/// The items of a batch take effect one by one, in order; there is no promise over several keys. A
+/// call that failed or was dropped may take effect later, each item still in one step.
+///
+/// Who stores what they have read elsewhere does so late: it may have been forgotten meanwhile. With
+/// [`add_many`](Self::add_many) they claim the key by a value that nobody else uses *before* they
+/// read, and with [`replace_many`](Self::replace_many) they store what they have read where that claim
+/// still is. Whoever forgets [puts](Self::put_many) something in its place or
+/// [removes](Self::remove_many) it. A claim that the cache has lost costs a fetch, and brings nothing
+/// old back.
 ///
 /// The feed keeps hydrated content here, under keys of nine bytes that start with `p` or `u`, and
 /// ranked orders, under keys of 17 bytes that start with `r`.
@@ -51,6 +61,23 @@ pub trait SharedCache: fmt::Debug + Send + Sync {
     ///
     /// As for [`put_many`](Self::put_many).
     async fn add_many(&self, items: &[CacheItem]) -> Result<Vec<bool>>;
+
+    /// Stores each item whose key has exactly the bytes under it that go with it, and says for each
+    /// whether it was stored. An item past its time is not there, and nothing is not a value of no
+    /// bytes.
+    ///
+    /// Comparing and storing is one atomic step for each item: of several calls that race to replace a
+    /// value, one stores, and none stores over what another call has put or removed meanwhile. It is
+    /// `gets` and `cas` in memcached, and a script in Redis.
+    ///
+    /// # Errors
+    ///
+    /// As for [`put_many`](Self::put_many).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`put_many`](Self::put_many).
+    async fn replace_many(&self, items: &[(Bytes, CacheItem)]) -> Result<Vec<bool>>;
 
     /// Removes what is under the keys.
     ///

@@ -144,7 +144,8 @@ pub struct PushReport {
     pub below_floor: usize,
     /// Cold timelines, to which nothing was written.
     pub cold: usize,
-    /// Owners whose timeline the engine could not write.
+    /// Owners whose timeline the engine could not write. Fanout gives up to eight of them up, each by
+    /// a task of its own; if there are more, it pushes to all owners again later.
     pub failed: Vec<UserId>,
 }
 

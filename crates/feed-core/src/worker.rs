@@ -1,11 +1,14 @@
 use std::time::Duration;
 
-use backplane::queue::{Lease, LeaseKey, Settlement};
+use backplane::{
+    Sleep,
+    queue::{Lease, LeaseKey, Settled, Settlement},
+};
 use fastrand::Rng;
 use futures::future::{Either, select};
 
 use crate::{
-    Error, Feed, PostState, Result,
+    Error, ErrorKind, Feed, PostState, Result,
     task::{Errand, FanoutTask, Stage, Unreadable},
     telemetry,
 };
@@ -16,8 +19,9 @@ impl Feed {
     ///
     /// A piece that fails is tried again after a delay. When it has been tried
     /// [`FeedOptions::attempts`](crate::FeedOptions::attempts) times, the author's posts so far are
-    /// left for readers to pull, so that none is missed. A process that dies in the middle leaves its
-    /// pieces to whoever works next, once their leases have run out.
+    /// left for readers to pull, so that none is missed. If that cannot be, because something stored
+    /// does not decode, the piece is a dead letter of the queue. A process that dies in the middle
+    /// leaves its pieces to whoever works next, once their leases have run out.
     ///
     /// # Errors
     ///
@@ -52,9 +56,19 @@ impl Feed {
 
     /// Settles pieces together, for which a durable queue goes to its disk once.
     async fn settle(&self, done: &mut Vec<(LeaseKey, Settlement)>) -> Result<()> {
-        if !done.is_empty() {
-            self.parts.queue.settle(done).await?;
-            done.clear();
+        if done.is_empty() {
+            return Ok(());
+        }
+        let queue = &self.parts.queue;
+        let settled = queue.settle(done).await?;
+        let outcomes = done.drain(..).zip(settled);
+        let buried: Vec<_> = outcomes
+            .filter(|(_, settled)| *settled == Settled::Buried)
+            .map(|((key, _), _)| key.task)
+            .collect();
+        if !buried.is_empty() {
+            // The queue allows fewer attempts than the feed, and what it buries nobody would pull.
+            queue.redrive(&buried).await?;
         }
         Ok(())
     }
@@ -95,7 +109,7 @@ impl Feed {
             let backoff = &self.parts.options.backoff;
             let delay = backoff.delay(failures, None, &mut jitter);
             failures = failures.saturating_add(1);
-            let pause = self.parts.clock.sleep(delay);
+            let pause = self.parts.clock.sleep(delay.min(Sleep::LONGEST));
             if let Either::Left(_) = select(stop.as_mut(), pause).await {
                 return Ok(());
             }
@@ -126,9 +140,12 @@ impl Feed {
         }
     }
 
-    /// A piece is tried as often as the options say; giving it up, until that succeeds.
+    /// A piece is tried as often as the options say; giving it up, until that succeeds or cannot.
     fn again(&self, lease: &Lease, spent: bool, error: &Error) -> Settlement {
         telemetry::failed(error, lease.attempt);
+        if spent && error.kind() == ErrorKind::Corrupt {
+            return bury("what it needs does not decode");
+        }
         // The token differs from lease to lease, so tasks that fail together do not return together.
         let mut jitter = Rng::with_seed(lease.key.token.get());
         let retries = lease.attempt.saturating_sub(1);

@@ -15,7 +15,7 @@ use futures::FutureExt;
 fn outbox(authors: &[UserId]) -> MemoryOutbox {
     let outbox = MemoryOutbox::default();
     let authors = authors.iter().cycle();
-    for (post, &author) in (0..5_000).map(PostId::new).zip(authors) {
+    for (post, &author) in (1..=5_000).map(PostId::new).zip(authors) {
         let entry = Entry::original(post, author);
         let item = Publication::new(entry, "a body".into());
         outbox.append(&[item]).expect("there is room");
@@ -41,7 +41,7 @@ fn a_merge_allocates_its_page() {
 #[test]
 fn a_lookup_allocates_its_answer() {
     let outbox = outbox(&[UserId::new(1)]);
-    let posts: Vec<_> = (0..20).map(PostId::new).collect();
+    let posts: Vec<_> = (1..=20).map(PostId::new).collect();
     let allocated = measure(|| assert_eq!(outbox.lookup(&posts).len(), 20));
     assert_eq!(allocated.count_total, 1);
 }

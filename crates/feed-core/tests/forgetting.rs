@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use feed_core::{
-    Action, ActionKind, Entry, ErrorKind, FeedEvent, FeedEvents, FeedOptions, NewPost, PostId,
-    Published, Result, UserId,
+    Action, ActionKind, Actions, Entry, Error, ErrorKind, FeedEvent, FeedEvents, FeedOptions,
+    NewPost, PostId, Published, Recorded, Result, UserId,
 };
 use parking_lot::Mutex;
 
@@ -91,6 +91,58 @@ async fn a_post_with_many_likes_is_forgotten_piece_by_piece() {
         likes.push(counts(&house, post).await[0]);
     }
     assert_eq!(likes, [35, 25, 15, 5, 0, 0]);
+}
+
+/// Actions of which some cannot be forgotten: what is stored of them is damaged.
+#[derive(Debug)]
+struct Damaged(Arc<dyn Actions>);
+
+#[async_trait]
+impl Actions for Damaged {
+    async fn record(&self, actions: &[Action]) -> Result<Vec<Recorded>> {
+        self.0.record(actions).await
+    }
+
+    async fn withdraw(&self, actions: &[Action]) -> Result<Vec<bool>> {
+        self.0.withdraw(actions).await
+    }
+
+    async fn withdraw_items(&self, actor: UserId, items: &[PostId]) -> Result<Vec<Action>> {
+        self.0.withdraw_items(actor, items).await
+    }
+
+    async fn acted(
+        &self,
+        actor: UserId,
+        kind: ActionKind,
+        posts: &[PostId],
+    ) -> Result<Vec<Option<PostId>>> {
+        self.0.acted(actor, kind, posts).await
+    }
+
+    async fn forget(&self, _: &[PostId], _: usize) -> Result<usize> {
+        Err(Error::bare(ErrorKind::Corrupt, "forget"))
+    }
+
+    async fn erase(&self, user: UserId, limit: usize) -> Result<usize> {
+        self.0.erase(user, limit).await
+    }
+}
+
+#[tokio::test]
+async fn work_that_can_neither_be_done_nor_given_up_is_a_dead_letter() {
+    let house = House::with(|parts| {
+        parts.actions = Arc::new(Damaged(Arc::clone(&parts.actions)));
+    });
+    let post = house.post(ANN).await;
+    house.feed.delete(ANN, post).await.unwrap();
+    // Longer than the attempts and the pauses between them take.
+    for _ in 0..100 {
+        let_calls_end(&house).await;
+    }
+    let stats = house.feed.parts().queue.stats().await.unwrap();
+    let open = stats.ready + stats.delayed + stats.leased;
+    assert_eq!((open, stats.dead), (0, 1));
 }
 
 /// Keeps what it is told of reactions.

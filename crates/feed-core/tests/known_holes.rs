@@ -1,5 +1,8 @@
 //! Histories in which other feeds lose, repeat or resurrect entries, each by what must happen.
 
+#[path = "equivalence/flaky.rs"]
+#[allow(dead_code, reason = "outages are enough here")]
+mod flaky;
 mod house;
 
 use std::{sync::Arc, time::Duration};
@@ -10,7 +13,10 @@ use feed_core::{
     PageRequest, PageSize, PostId, Published, PullAll, PushAll, Seek, UserId,
 };
 
-use crate::house::{ANN, BOB, CAT, House};
+use crate::{
+    flaky::{Faults, Flaky, Strike},
+    house::{ANN, BOB, CAT, House},
+};
 
 /// Twitter's and Mastodon's ids are beyond what a float of 64 bits tells apart. (Redis sorted sets)
 #[tokio::test]
@@ -318,7 +324,7 @@ async fn pages_get_past_many_entries_that_are_hidden() {
     house.follow(BOB, ANN).await;
     house.follow(BOB, CAT).await;
     let oldest = house.post(CAT).await;
-    house.posts(ANN, 55).await;
+    house.posts(ANN, 155).await;
     let newest = house.post(CAT).await;
     house.work().await;
     house.feed.mute(BOB, ANN, true).await.unwrap();
@@ -380,4 +386,76 @@ async fn hiding_reposts_hides_those_that_are_there() {
     let hide = EdgeSettings::default().with_hide_reposts(true);
     assert!(!house.feed.follow(CAT, BOB, hide).await.unwrap());
     assert_eq!(house.home(CAT, 20).await, []);
+}
+
+/// A page above the one that was read knows that there are older ones, though more are hidden between
+/// the two than a page looks at.
+#[tokio::test]
+async fn a_newer_page_leads_past_what_was_hidden_since() {
+    let house = House::with(|parts| {
+        parts.options = parts.options.clone().with_scan_budget(10);
+    });
+    house.follow(BOB, ANN).await;
+    house.follow(BOB, CAT).await;
+    let oldest = house.post(CAT).await;
+    house.posts(ANN, 25).await;
+    house.work().await;
+    let read = house.page(BOB, 5).await;
+    let newest = house.post(CAT).await;
+    house.work().await;
+    house.feed.mute(BOB, ANN, true).await.unwrap();
+
+    let newer = PageRequest::at(read.prev.unwrap());
+    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    assert_eq!(newer.newest(), Some(newest));
+    let mut down = Vec::new();
+    let mut next = newer.next;
+    for _ in 0..10 {
+        let Some(at) = next else { break };
+        let page = house.feed.home(BOB, &PageRequest::at(at)).await.unwrap();
+        down.extend(page.entries.iter().map(|entry| entry.post));
+        next = page.next;
+    }
+    assert_eq!(down, [oldest]);
+}
+
+/// A newer page that shows a repost knows that there are older ones, though no repost hides another.
+#[tokio::test]
+async fn a_newer_page_of_reposts_leads_on_where_none_hides_another() {
+    let house = House::with(|parts| {
+        parts.options = parts.options.clone().with_repost_span(0);
+    });
+    house.follow(BOB, ANN).await;
+    let post = house.post(ANN).await;
+    house.work().await;
+    let read = house.page(BOB, 5).await;
+    let repost = house.repost(ANN, post).await;
+    house.work().await;
+
+    let newer = PageRequest::at(read.prev.unwrap());
+    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    assert_eq!(newer.newest(), Some(repost));
+    let older = PageRequest::at(newer.next.unwrap());
+    let older = house.feed.home(BOB, &older).await.unwrap();
+    assert_eq!((older.newest(), older.next), (Some(post), None));
+}
+
+/// What is hidden below a newer page is looked at in few calls.
+#[tokio::test]
+async fn a_newer_page_over_many_hidden_entries_asks_seldom() {
+    let faults = Arc::new(Faults::default());
+    let house = House::with(|parts| {
+        parts.options = parts.options.clone().with_post_quota(None);
+        parts.outbox = Flaky::new(Arc::clone(&parts.outbox), &faults);
+    });
+    house.follow(BOB, ANN).await;
+    house.posts(ANN, 1_000).await;
+    house.work().await;
+    let read = house.page(BOB, 5).await;
+    house.feed.mute(BOB, ANN, true).await.unwrap();
+
+    faults.arm(20, Strike::Outage { store: None });
+    let newer = PageRequest::at(read.prev.unwrap());
+    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    assert_eq!((newer.newest(), newer.next), (None, None));
 }

@@ -7,16 +7,17 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
+use backplane::{memory::MemoryQueue, queue::QueueOptions};
 use feed_core::{
-    ActionKind, Entry, ErrorKind, FeedOptions, Habit, MemoryTimelines, NewPost, PageRequest,
-    PageSize, PageSource, PostId, PostState, PullAll, PushAll, Ranker, Result, TimelineState,
-    UserId,
+    ActionKind, Entry, Error, ErrorKind, FeedEvent, FeedEvents, FeedOptions, Habit,
+    MemoryTimelines, MemoryTimelinesOptions, NewPost, PageRequest, PageSize, PageSource, PostId,
+    PostState, PullAll, PushAll, Ranker, Result, TimelineState, UserId,
 };
 use parking_lot::Mutex;
 
@@ -447,4 +448,82 @@ async fn an_edit_raises_the_version_and_moves_nothing() {
     assert_eq!(house.home(BOB, 20).await, [posts[1], posts[0]]);
     let post = house.feed.parts().outbox.posts(&posts[..1]).await.unwrap();
     assert_eq!(post[0].as_ref().unwrap().body, "best");
+}
+
+/// Fails so often.
+#[derive(Debug)]
+struct Hoarse(AtomicU32);
+
+#[async_trait]
+impl FeedEvents for Hoarse {
+    async fn emit(&self, _: &[FeedEvent]) -> Result<()> {
+        let relaxed = Ordering::Relaxed;
+        let left = self
+            .0
+            .fetch_update(relaxed, relaxed, |left| left.checked_sub(1));
+        match left {
+            Ok(_) => Err(Error::bare(ErrorKind::Unavailable, "emit")),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_queue_of_fewer_attempts_than_the_feed_buries_no_post() {
+    let events = Arc::new(Hoarse(AtomicU32::new(0)));
+    let house = House::with(|parts| {
+        let options = QueueOptions::default().with_max_attempts(2);
+        parts.queue = Arc::new(MemoryQueue::new(Arc::clone(&parts.clock), options));
+        parts.events = Arc::clone(&events) as Arc<dyn FeedEvents>;
+        parts.options = parts.options.clone().with_attempts(u32::MAX);
+    });
+    house.follow(BOB, ANN).await;
+    house.home(BOB, 1).await;
+    let post = house.post(ANN).await;
+    events.0.store(5, Ordering::Relaxed);
+    for _ in 0..6 {
+        house.work().await;
+        house.clock.advance(Duration::from_secs(61));
+    }
+    assert_eq!(house.timeline(BOB).await, [post]);
+    let dead = house
+        .feed
+        .parts()
+        .queue
+        .dead_letters(None, 9)
+        .await
+        .unwrap();
+    assert_eq!(dead, []);
+}
+
+/// Remembers how many entries it was to rank.
+#[derive(Debug, Default)]
+struct Tally(Mutex<Vec<usize>>);
+
+#[async_trait]
+impl Ranker for Tally {
+    async fn score(&self, _: UserId, candidates: &[Entry]) -> Result<Vec<f64>> {
+        self.0.lock().push(candidates.len());
+        Ok(vec![0.0; candidates.len()])
+    }
+}
+
+#[tokio::test]
+async fn a_window_is_ranked_whole_whatever_the_timeline_holds() {
+    let house = House::with(|parts| {
+        let short = MemoryTimelinesOptions::default().with_capacity(60);
+        parts.timelines = Arc::new(MemoryTimelines::new(short));
+        let options = parts.options.clone().with_post_quota(None);
+        parts.options = options.with_scan_budget(50).with_rank_window(200);
+    });
+    house.follow(BOB, ANN).await;
+    house.posts(ANN, 300).await;
+    house.work().await;
+    let (ranker, newest) = (Tally::default(), PageRequest::newest());
+    let cold = house.feed.ranked(BOB, &ranker, &newest).await.unwrap();
+    house.home(BOB, 1).await;
+    assert!(!house.timeline(BOB).await.is_empty());
+    let warm = house.feed.ranked(BOB, &ranker, &newest).await.unwrap();
+    assert_eq!(cold.entries, warm.entries);
+    assert_eq!(*ranker.0.lock(), [200, 200]);
 }

@@ -6,7 +6,7 @@ use std::{
     error::Error as _,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -335,6 +335,56 @@ async fn publishing_an_id_again_costs_no_quota() {
         matches!(limited, Published::RateLimited { .. }),
         "an id of somebody else is no second try"
     );
+}
+
+#[tokio::test]
+async fn no_post_has_the_id_0() {
+    let house = House::new();
+    let zero = NewPost::elsewhere(PostId::new(0));
+    let refused = house.feed.publish(ANN, zero).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ReservedPostId);
+    assert_eq!(
+        house.feed.work(1).await.unwrap(),
+        0,
+        "there is no task of it"
+    );
+
+    house.post_as(ANN, PostId::new(1)).await;
+    let page = house.page(ANN, 20).await;
+    let newer = PageRequest::at(page.prev.unwrap());
+    assert!(
+        house
+            .feed
+            .home(ANN, &newer)
+            .await
+            .unwrap()
+            .entries
+            .is_empty()
+    );
+    assert_eq!(house.home(ANN, 20).await, [PostId::new(1)]);
+}
+
+/// Counts from 0.
+#[derive(Debug, Default)]
+struct Counting(AtomicU64);
+
+impl IdGenerator for Counting {
+    fn next_id(&self) -> std::result::Result<Id, IdError> {
+        Ok(Id::new(self.0.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn fill(&self, ids: &mut [Id]) -> std::result::Result<(), IdError> {
+        for id in ids {
+            *id = self.next_id()?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_generator_that_counts_from_0_makes_posts_from_1() {
+    let house = House::with(|parts| parts.ids = Arc::new(Counting::default()));
+    assert_eq!(house.posts(ANN, 2).await, [1, 2].map(PostId::new));
 }
 
 /// Has no identifier to give for the first so many calls.

@@ -1,10 +1,13 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use backend_redb::Writer;
-use backplane::Timestamp;
+use backplane::{
+    Timestamp,
+    rate::{Decision, Quota},
+};
 use feed_core::{Circle, Feed, Hydrator, HydratorParts, LiveFeeds, UserId};
 
-use crate::{Accounts, Problem, Stop, Store, live::Connections};
+use crate::{Accounts, Problem, Reason, Stop, Store, live::Connections};
 
 /// What the handlers work on. Clones share it.
 #[derive(Clone, Debug)]
@@ -15,6 +18,7 @@ pub struct Api {
     accounts: Accounts,
     writer: Writer,
     connections: Arc<Connections>,
+    action_quota: Option<Quota>,
     stop: Stop,
 }
 
@@ -35,8 +39,20 @@ impl Api {
             accounts: store.accounts.clone(),
             writer: store.writer.clone(),
             connections: Arc::default(),
+            action_quota: action_quota(),
             stop,
         }
+    }
+
+    /// Lets an account edit, delete, follow, mute, block, like, repost and take such things back as often
+    /// as `quota` says; `None` for no limit. One a second by default, and 600 at once.
+    ///
+    /// Each attempt counts. Posts count by [`FeedOptions::post_quota`](feed_core::FeedOptions::post_quota)
+    /// instead, and reposts by both.
+    #[must_use]
+    pub const fn with_action_quota(mut self, quota: Option<Quota>) -> Self {
+        self.action_quota = quota;
+        self
     }
 
     /// The feed.
@@ -77,10 +93,32 @@ impl Api {
         self.feed.parts().clock.now()
     }
 
+    /// Takes one off what `viewer` may do, or says when there is more.
+    pub(crate) async fn admit(&self, viewer: UserId) -> Result<(), Problem> {
+        let Some(quota) = self.action_quota else {
+            return Ok(());
+        };
+        let key = [&b"feed-server:action:"[..], &viewer.get().to_be_bytes()].concat();
+        match self.feed.parts().limiter.check(&key, quota, 1).await? {
+            Decision::Allowed { .. } => Ok(()),
+            Decision::Limited { retry_after } => {
+                Err(Problem::new(Reason::RateLimited).with_retry_after(retry_after))
+            }
+            _ => Err(Problem::new(Reason::Internal)),
+        }
+    }
+
     /// Whom `viewer` follows, blocks and mutes.
     pub(crate) async fn circle(&self, viewer: UserId) -> Result<Arc<Circle>, Problem> {
         let mut circles = self.feed.parts().graph.circles(&[viewer]).await?;
         let nobody = || Arc::new(Circle::new(viewer, [], [], []));
         Ok(circles.pop().unwrap_or_else(nobody))
     }
+}
+
+/// More than a person does; and though nothing were worked off, one account would take a day to fill the
+/// queue of fanout.
+fn action_quota() -> Option<Quota> {
+    let quota = Quota::new(3_600, Duration::from_secs(3_600)).ok()?;
+    quota.with_burst(600).ok()
 }

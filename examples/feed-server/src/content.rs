@@ -1,5 +1,7 @@
+use std::error::Error as StdError;
+
 use bytes::Bytes;
-use feed_core::{PostId, UserId};
+use feed_core::{Post, PostId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::{Problem, Reason};
@@ -56,9 +58,19 @@ impl Content {
             .map_err(|error| Problem::internal(&error))
     }
 
-    /// As the feed has stored it.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Problem> {
-        serde_json::from_slice(bytes).map_err(|error| Problem::internal(&error))
+    /// What the feed has stored. `None`, with an error event, for what is damaged or was put into the
+    /// feed by another part of the application: it is nobody's to see here, and in nobody's way.
+    pub(crate) fn of(post: &Post) -> Option<Self> {
+        let content = Self::from_bytes(&post.body);
+        let told = content.inspect_err(|error| {
+            let (post, error) = (post.entry.post, error as &dyn StdError);
+            tracing::error!(%post, error, "the body of a post is none of this server's");
+        });
+        told.ok()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
     }
 }
 

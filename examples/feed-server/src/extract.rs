@@ -31,6 +31,20 @@ impl FromRequestParts<Api> for Viewer {
     }
 }
 
+/// The same, who is about to change something: one more of what their account may do for now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Actor(pub(crate) UserId);
+
+impl FromRequestParts<Api> for Actor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
+        let Viewer(viewer) = Viewer::from_request_parts(parts, api).await?;
+        api.admit(viewer).await?;
+        Ok(Self(viewer))
+    }
+}
+
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers
         .get(header::AUTHORIZATION)?

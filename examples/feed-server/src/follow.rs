@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     Account, Api, Problem,
-    extract::{PathUser, Viewer},
+    extract::{Actor, PathUser, Viewer},
     user::Profile,
 };
 
@@ -40,7 +40,7 @@ pub(crate) async fn list(
 
 pub(crate) async fn follow(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathUser(author): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     let settings = EdgeSettings::default();
@@ -50,7 +50,7 @@ pub(crate) async fn follow(
 
 pub(crate) async fn unfollow(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathUser(author): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().unfollow(viewer, author.id).await?;
@@ -59,7 +59,7 @@ pub(crate) async fn unfollow(
 
 pub(crate) async fn mute(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().mute(viewer, other.id, true).await?;
@@ -68,7 +68,7 @@ pub(crate) async fn mute(
 
 pub(crate) async fn unmute(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().mute(viewer, other.id, false).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn unmute(
 
 pub(crate) async fn block(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().block(viewer, other.id, true).await?;
@@ -86,7 +86,7 @@ pub(crate) async fn block(
 
 pub(crate) async fn unblock(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
     api.feed().block(viewer, other.id, false).await?;

@@ -52,7 +52,8 @@ pub(crate) struct Reactions {
 }
 
 impl Api {
-    /// The items of `entries`, without those whose post has gone meanwhile.
+    /// The items of `entries`, without those whose post has gone meanwhile or is none of this
+    /// server's.
     pub(crate) async fn items(
         &self,
         viewer: UserId,
@@ -65,11 +66,10 @@ impl Api {
                 return Err(Problem::new(Reason::Unavailable).with_retry_after(MOMENT));
             }
         }
-        let shown = hydrated.items;
-        let contents = shown
-            .iter()
-            .map(|item| Content::from_bytes(&item.post.body));
-        let contents = contents.collect::<Result<Vec<_>, _>>()?;
+        let written = |item: &feed_core::Item| Content::of(&item.post);
+        let shown = hydrated.items.into_iter();
+        let shown = shown.filter_map(|item| Some((written(&item)?, item)));
+        let (contents, shown): (Vec<_>, Vec<_>) = shown.unzip();
         let parents = self.authors_answered(&contents).await;
         let posts: Vec<_> = shown.iter().map(|item| item.post.entry.post).collect();
         let reactions = self.reactions(viewer, &posts).await?;

@@ -39,6 +39,12 @@
 //! | `GET`, `PATCH` `{"body"}`, `DELETE /v1/posts/{id}` | reads, edits, deletes a post |
 //! | `PUT`, `DELETE /v1/posts/{id}/like`, `/v1/posts/{id}/repost` | does it, takes it back |
 //!
+//! 429 and 503 say by `Retry-After` when to come back. An account may post by its
+//! [`post_quota`](feed_core::FeedOptions::post_quota), edit, delete, follow, mute, block and react by its
+//! [action quota](Api::with_action_quota), and hold 16 live streams. A queue of fanout that is full
+//! refuses posts, reposts, edits and deletions before anything has changed. A 503 without the header is
+//! a server that must be started again.
+//!
 //! Every error is an `application/problem+json` body (RFC 9457); [`Reason`] lists them. Only what is
 //! not HTTP, or has a head that is too large, gets a bare status.
 //!

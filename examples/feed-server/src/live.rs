@@ -3,7 +3,7 @@
 mod connections;
 mod reactions;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     extract::State,
@@ -18,12 +18,16 @@ use futures::{
 };
 use serde::Serialize;
 
-pub(crate) use self::connections::Connections;
 use self::{connections::Connected, reactions::Watched};
+pub(crate) use self::{connections::Connections, reactions::Announcer};
 use crate::{Api, Problem, Reason, extract::Viewer, item::Reactions};
 
 /// What a browser sends when it connects again: the `id` of the last event it has had.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// How long a stream is silent at most. Then comes a comment, by which both ends notice a connection
+/// that is dead.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// Events are `reset` (a page that replaces everything), `added` and `revised` (an item), `removed`
 /// (an id) and `reactions` (the counts of a post among the newest that this connection was shown).
@@ -51,8 +55,8 @@ pub(crate) async fn stream(
         _connected: connected,
     };
     let events = stream::unfold(screen, Screen::next).take_until(stop.wait());
-    // Its default is a comment every 15 seconds, by which both ends notice a dead connection.
-    Ok(Sse::new(events.map(Ok)).keep_alive(KeepAlive::default()))
+    let comments = KeepAlive::new().interval(SILENCE);
+    Ok(Sse::new(events.map(Ok)).keep_alive(comments))
 }
 
 /// One open page, seen from here.
@@ -129,6 +133,8 @@ impl Screen {
     async fn tell(&mut self, event: LiveEvent) -> Result<Option<Event>, Problem> {
         let told = match event.change {
             LiveChange::Reset(page) => {
+                // What is not on the new page may be hidden from the viewer by now.
+                self.watched.clear();
                 for entry in page.entries.iter().rev() {
                     self.watched.add(entry.origin)?;
                 }
@@ -158,6 +164,9 @@ impl Screen {
     }
 
     async fn tell_reactions(&self, post: PostId) -> Result<Option<Event>, Problem> {
+        if self.api.seen(self.viewer, post).await?.is_none() {
+            return Ok(None);
+        }
         let reactions = self.api.reactions(self.viewer, &[post]).await?.pop();
         let reacted = reactions.map(|reactions| Reacted { post, reactions });
         reacted

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Api, Content, Problem, Reason,
     content::Parent,
-    extract::{ClientKey, Json, PathPost, Viewer},
+    extract::{Actor, ClientKey, Json, PathPost, Viewer},
     item::PostView,
 };
 
@@ -51,9 +51,6 @@ pub(crate) async fn publish(
     post.key = key;
     post.reply_to = parent.map(|parent| parent.post);
     let published = api.feed().publish(viewer, post).await?;
-    if let Some(parent) = parent {
-        api.announce(parent.post);
-    }
     api.receipt(viewer, published).await
 }
 
@@ -75,7 +72,7 @@ pub(crate) struct Revision {
 
 pub(crate) async fn edit(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathPost(post): PathPost,
     Json(revision): Json<Revision>,
 ) -> Result<Answer<PostView>, Problem> {
@@ -85,7 +82,7 @@ pub(crate) async fn edit(
         return Err(unknown());
     }
     // What a post answers never changes, so that nothing is lost between this read and the write.
-    let parent = Content::from_bytes(&earlier.body)?.reply_to;
+    let parent = Content::of(&earlier).ok_or_else(unknown)?.reply_to;
     let body = Content::new(revision.body, parent)?.to_bytes()?;
     api.feed().edit(viewer, post, body).await?;
     let item = api.item(viewer, earlier.entry).await?;
@@ -94,7 +91,7 @@ pub(crate) async fn edit(
 
 pub(crate) async fn delete(
     State(api): State<Api>,
-    Viewer(viewer): Viewer,
+    Actor(viewer): Actor,
     PathPost(post): PathPost,
 ) -> Result<StatusCode, Problem> {
     api.own(viewer, post).await?;
@@ -113,8 +110,9 @@ impl Api {
         draft: &Draft,
     ) -> Result<Response, Problem> {
         let mut posts = self.feed().parts().outbox.posts(&[first]).await?;
-        if let Some(post) = posts.pop().flatten() {
-            let content = Content::from_bytes(&post.body)?;
+        if let Some(post) = posts.pop().flatten()
+            && let Some(content) = Content::of(&post)
+        {
             // Nobody knows any more with what text an edited post began.
             if post.version == 1 && content.body != draft.body {
                 return Err(Problem::new(Reason::ReusedKey));
@@ -122,9 +120,6 @@ impl Api {
             let mut again = NewPost::new(post.body).with_key(key.clone());
             again.reply_to = content.reply_to.map(|parent| parent.post);
             self.feed().publish(viewer, again).await?;
-            if let Some(parent) = content.reply_to {
-                self.announce(parent.post);
-            }
         }
         self.receipt(viewer, Published::Duplicate(first)).await
     }
@@ -158,6 +153,8 @@ impl Api {
         let own = posts.pop().flatten();
         let own = own.ok_or(Problem::new(Reason::UnknownPost))?;
         if own.entry.author != viewer {
+            // Of what is hidden from the viewer not even whose it is.
+            self.visible(viewer, post).await?;
             return Err(Problem::new(Reason::NotAuthor));
         }
         Ok(own)
@@ -183,13 +180,24 @@ impl Api {
         original.ok_or(Problem::new(Reason::UnknownPost))
     }
 
-    /// The same, of an author who does not block the viewer and is not blocked.
+    /// The original that `post` shows, if it is there and the viewer may see it: its author does not
+    /// block them and is not blocked.
+    pub(crate) async fn seen(
+        &self,
+        viewer: UserId,
+        post: PostId,
+    ) -> Result<Option<Entry>, Problem> {
+        let Some(original) = self.shown(post).await? else {
+            return Ok(None);
+        };
+        let is_hidden = self.circle(viewer).await?.blocks(original.author);
+        Ok((!is_hidden).then_some(original))
+    }
+
+    /// The same, or a problem.
     pub(crate) async fn visible(&self, viewer: UserId, post: PostId) -> Result<Entry, Problem> {
-        let original = self.original(post).await?;
-        if self.circle(viewer).await?.blocks(original.author) {
-            return Err(Problem::new(Reason::UnknownPost));
-        }
-        Ok(original)
+        let original = self.seen(viewer, post).await?;
+        original.ok_or(Problem::new(Reason::UnknownPost))
     }
 
     /// The post that a reply to `post` answers: the original, if that is a repost.

@@ -67,9 +67,9 @@ pub enum Reason {
     Oneself,
     /// 422: the viewer follows as many as may be.
     TooManyFollowees,
-    /// 429: too many posts; see the `Retry-After` header.
+    /// 429: too many posts, or too many changes of other kinds; see the `Retry-After` header.
     RateLimited,
-    /// 429: too many live connections of this viewer.
+    /// 429: too many live connections of this viewer; see the `Retry-After` header.
     TooManyConnections,
     /// 500: a bug, or stored data that does not decode.
     Internal,

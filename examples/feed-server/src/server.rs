@@ -1,4 +1,10 @@
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow};
 use axum::{Router, serve::ListenerExt};
@@ -123,10 +129,12 @@ impl Server {
     }
 }
 
-/// The first line on standard output, for whoever started this.
-#[expect(clippy::print_stdout, reason = "a promise to scripts")]
+/// The first line on standard output, for whoever started this: a promise to scripts. It is as well if
+/// nobody reads it.
 fn announce(address: SocketAddr) {
-    println!("listening on http://{address}");
+    if let Err(error) = writeln!(io::stdout(), "listening on http://{address}") {
+        tracing::warn!(%error, "nobody hears that it is listening on http://{address}");
+    }
 }
 
 async fn work(feed: Feed, stop: Stop) {

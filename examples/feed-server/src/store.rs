@@ -1,7 +1,7 @@
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{DirBuilder, File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
     time::Duration,
@@ -13,9 +13,9 @@ use backend_redb::{
     redb::{Database, backends::InMemoryBackend},
 };
 use backplane::{CoarseClock, hub::HubOptions, id::IdError};
-use feed_core::{FeedParts, LiveFeeds};
+use feed_core::{FeedParts, LiveFeeds, Tee};
 
-use crate::Accounts;
+use crate::{Accounts, live::Announcer};
 
 /// Everything that the server keeps. Change `parts` before the [`Api`](crate::Api) is made of it.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ use crate::Accounts;
 pub struct Store {
     /// What the feed is made of.
     pub parts: FeedParts,
-    /// What carries changes to open screens. It is the `events` of `parts`.
+    /// What carries changes to open screens. The `events` of `parts` go there.
     pub live: LiveFeeds,
     /// The users.
     pub accounts: Accounts,
@@ -34,12 +34,15 @@ pub struct Store {
     pub writer: Writer,
 }
 
-/// The one file in the data directory. It holds the secret that tokens are signed with, so both are
-/// their owner's alone.
+/// The one file in the data directory. It holds the secret that tokens are signed with, so it is its
+/// owner's alone.
 const FILE: &str = "feed.redb";
 
 impl Store {
     /// Opens what is in `directory`, which is made if it is missing.
+    ///
+    /// The database is made readable for its owner alone, also if it was there before. So is the
+    /// directory, but only if it is made here.
     ///
     /// # Errors
     ///
@@ -54,6 +57,7 @@ impl Store {
         let cannot = || format!("cannot open the database {}", path.display());
         let file = private(&path).with_context(cannot)?;
         let database = Database::builder().create_file(file).with_context(cannot)?;
+        backend_redb::sync_path(&path).with_context(cannot)?;
         Self::on(database).await
     }
 
@@ -77,7 +81,8 @@ impl Store {
         let patience = options.ids.reserve * 2;
         let mut parts = feed_parts(&writer, clock, options).await?;
         wait_for_ids(&parts, patience).await?;
-        parts.events = Arc::new(live.clone());
+        let announcer = Announcer::new(live.hub().clone());
+        parts.events = Arc::new(Tee(vec![Arc::new(live.clone()), Arc::new(announcer)]));
         parts.users = Some(Arc::new(accounts.clone()));
         Ok(Self {
             parts,
@@ -88,12 +93,21 @@ impl Store {
     }
 }
 
-/// Opens the file, which is made if it is missing.
+/// Opens the file, which is made if it is missing, and hides it from everybody else.
 fn private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    options.mode(0o600).open(path)
+    let file = options.mode(OWNER_ONLY).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0
+        && let Err(error) = file.set_permissions(Permissions::from_mode(OWNER_ONLY))
+    {
+        // Its owner is somebody else, or the file system knows no such thing.
+        tracing::warn!(%error, path = %path.display(), "others may read the database");
+    }
+    Ok(file)
 }
+
+const OWNER_ONLY: u32 = 0o600;
 
 /// About how long a disk takes to note how far ids have come.
 const FSYNC: Duration = Duration::from_millis(10);

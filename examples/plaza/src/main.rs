@@ -21,6 +21,8 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(false)
+        // It would panic where nobody reads the log.
+        .log_internal_errors(false)
         .init();
     let server = Server::open(&command.server, "plaza").await?;
     let site = shell()

@@ -111,7 +111,7 @@ mod tests {
             .collect();
         let text = serde_json::json!({
             "id": name, "name": name, "version": "0.1.0", "license": null, "source": null,
-            "dependencies": dependencies, "targets": [], "manifest_path": "/Cargo.toml",
+            "dependencies": dependencies, "targets": [], "features": {}, "manifest_path": "/Cargo.toml",
         });
         serde_json::from_value(text).unwrap()
     }

@@ -164,7 +164,7 @@ mod tests {
         let objection = |name: &str, licence: Option<&str>, source: &str| {
             let text = serde_json::json!({
                 "id": name, "name": name, "version": "1.0.0", "license": licence, "source": source,
-                "dependencies": [], "targets": [], "manifest_path": "/Cargo.toml",
+                "features": {}, "dependencies": [], "targets": [], "manifest_path": "/Cargo.toml",
             });
             policy.objection(&serde_json::from_value(text).unwrap())
         };

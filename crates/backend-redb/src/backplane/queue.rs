@@ -26,7 +26,9 @@ use crate::{Claim, CorruptRow, Failure, Permit, Writer, format};
 ///
 /// A lease does not outlive the process: its task is due when the queue is opened again, or a dead
 /// letter if that was its last attempt. A task that was due stays so. While no process has the queue
-/// open, delays go by the wall clock; within one, by the monotonic clock.
+/// open, delays go by the wall clock; within one, by the monotonic clock. If the wall clock was set
+/// back meanwhile, no task waits longer from the opening on than it was told to, and no key of a
+/// settled task is remembered longer than [`QueueOptions::key_retention`].
 ///
 /// # Erasure
 ///
@@ -73,11 +75,12 @@ impl RedbQueue {
         let Some(claim) = writer.claim(&table) else {
             return Err(Error::new(ErrorKind::Invalid, "open", "already open"));
         };
+        let opened = Moment::new(clock.monotonic(), clock.now());
         let its_table = Arc::clone(&table);
-        let load = writer.run(move |txn| load(txn, &its_table));
+        let (retention, now) = (options.key_retention, since_epoch(opened, &*clock).elapsed);
+        let load = writer.run(move |txn| load(txn, &its_table, retention, now));
         let (incarnation, records) = load.await.map_err(|failure| failure.of("open"))?;
 
-        let opened = Moment::new(clock.monotonic(), clock.now());
         let now = since_epoch(opened, &*clock);
         let ledger = Ledger::restore(options, incarnation, records, now)?;
         Ok(Self {
@@ -113,8 +116,9 @@ impl RedbQueue {
     ) -> Result<(R, BoxFuture<'static, Result<(), Failure>>)> {
         let permit = self.writer.permit().map_err(|failure| failure.of(op))?;
         let mut ledger = self.lock(op)?;
-        let result = act(&mut ledger, since_epoch(self.opened, &*self.clock))?;
-        let stored = self.store(permit, ledger.take_changes());
+        let now = since_epoch(self.opened, &*self.clock);
+        let result = act(&mut ledger, now)?;
+        let stored = self.store(permit, ledger.take_changes(), now.elapsed);
         let stirred = ledger.take_stirred();
         drop(ledger);
         if stirred {
@@ -127,11 +131,15 @@ impl RedbQueue {
         &self,
         permit: Permit<'_>,
         changes: Vec<(TaskId, Option<TaskRecord>)>,
+        now: Duration,
     ) -> BoxFuture<'static, Result<(), Failure>> {
         if changes.is_empty() {
             return permit.flush().boxed();
         }
-        let encoded = |(task, record): (TaskId, Option<_>)| (task, record.as_ref().map(encode));
+        let encoded = |(task, record): (TaskId, Option<_>)| {
+            let row = record.as_ref().map(|record| encode(record, now));
+            (task, row)
+        };
         let changes: Vec<_> = changes.into_iter().map(encoded).collect();
         let table = Arc::clone(&self.table);
         let store = permit.catch_up(move |txn| store(txn, &table, &changes));
@@ -218,18 +226,31 @@ fn tasks(table: &str) -> TableDefinition<'_, u64, &'static [u8]> {
 }
 
 /// Begins the next incarnation of a queue, and reads what the last one left.
-fn load(txn: &WriteTransaction, table: &str) -> Result<(u32, Vec<TaskRecord>), Failure> {
+fn load(
+    txn: &WriteTransaction,
+    table: &str,
+    retention: Duration,
+    now: Duration,
+) -> Result<(u32, Vec<TaskRecord>), Failure> {
     format::check(txn)?;
     let mut incarnations = txn.open_table(INCARNATIONS)?;
     let last = incarnations.get(table)?.map_or(0, |last| last.value());
     let incarnation = last.saturating_add(1);
     incarnations.insert(table, incarnation)?;
-    let mut records = Vec::new();
+    let (mut records, mut shortened) = (Vec::new(), Vec::new());
     for entry in txn.open_table(tasks(table))?.iter()? {
-        let (task, record) = entry?;
-        let record = decode(table, task.value(), record.value()).map(Some);
-        records.extend(CorruptRow::pass_over(record, None)?);
+        let (task, row) = entry?;
+        let stored = decode(table, task.value(), row.value()).map(Some);
+        let Some(mut stored) = CorruptRow::pass_over(stored, None)? else {
+            continue;
+        };
+        if stored.shorten(now, retention) {
+            let row = encode(&stored.record, now);
+            shortened.push((stored.record.task, Some(row)));
+        }
+        records.push(stored.record);
     }
+    store(txn, table, &shortened)?;
     Ok((incarnation, records))
 }
 
@@ -263,7 +284,7 @@ mod tests {
     use ::backplane::{
         ManualClock,
         conformance::{Fresh, TestTime, queue::options},
-        queue::Priority,
+        queue::{Admission, Priority},
     };
     use futures::poll;
     use redb::Database;
@@ -335,10 +356,7 @@ mod tests {
         let Enqueued::Accepted(admitted) = queue.enqueue(&known).await.unwrap() else {
             panic!("a known key needs no room");
         };
-        assert_ne!(
-            admitted[0],
-            ::backplane::queue::Admission::New(admitted[0].task())
-        );
+        assert_ne!(admitted[0], Admission::New(admitted[0].task()));
         let stale = queue.settle(&[(first.key, Settlement::Ack)]).await.unwrap();
         assert_eq!(stale, [Settled::Lost]);
 
@@ -355,11 +373,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_was_due_is_due_after_the_wall_clock_was_set_back() {
-        const YEAR: Duration = Duration::from_secs(365 * 86_400);
         let scratch = Scratch::new();
-        let late = ManualClock::default();
-        late.advance(YEAR);
-        let first = open(&scratch.writer(), &late).await.unwrap();
+        let first = open(&scratch.writer(), &late()).await.unwrap();
         first.enqueue(&[NewTask::new("due")]).await.unwrap();
         drop(first);
         let writer = scratch.writer();
@@ -367,6 +382,69 @@ mod tests {
         let leases = queue.lease(2, MINUTE).await.unwrap();
         let payloads: Vec<_> = leases.into_iter().map(|lease| lease.payload).collect();
         assert_eq!(payloads, ["due"]);
+    }
+
+    /// The clock of a process that was a year ahead.
+    fn late() -> ManualClock {
+        let clock = ManualClock::default();
+        clock.advance(Duration::from_secs(365 * 86_400));
+        clock
+    }
+
+    #[tokio::test]
+    async fn a_task_waits_no_longer_than_it_was_told_after_the_wall_clock_was_set_back() {
+        let scratch = Scratch::new();
+        let first = open(&scratch.writer(), &late()).await.unwrap();
+        first.enqueue(&[NewTask::new("retried")]).await.unwrap();
+        let lease = first.lease(1, MINUTE).await.unwrap().remove(0);
+        let retry = Settlement::Retry {
+            delay: MINUTE,
+            reason: "no".to_owned(),
+        };
+        first.settle(&[(lease.key, retry)]).await.unwrap();
+        let delayed = NewTask::new("delayed").with_delay(MINUTE * 2);
+        first.enqueue(&[delayed]).await.unwrap();
+        drop(first);
+
+        let clock = ManualClock::default();
+        // To be opened again does not make it wait anew.
+        for (waiting, expected) in [(2, &[][..]), (1, b"retried"), (0, b"delayed")] {
+            let writer = scratch.writer();
+            let queue = open(&writer, &clock).await.unwrap();
+            let leases = queue.lease(9, MINUTE).await.unwrap();
+            let payloads: Vec<_> = leases.iter().map(|lease| &*lease.payload).collect();
+            assert_eq!(payloads.concat(), expected);
+            assert_eq!(queue.stats().await.unwrap().delayed, waiting);
+            for lease in leases {
+                let done = (lease.key, Settlement::Ack);
+                queue.settle(&[done]).await.unwrap();
+            }
+            clock.advance(MINUTE);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_is_remembered_no_longer_than_for_its_time_after_the_wall_clock_was_set_back() {
+        let scratch = Scratch::new();
+        let known = [NewTask::new("settled").with_key("key")];
+        let first = open(&scratch.writer(), &late()).await.unwrap();
+        first.enqueue(&known).await.unwrap();
+        let lease = first.lease(1, MINUTE).await.unwrap().remove(0);
+        let done = (lease.key, Settlement::Ack);
+        first.settle(&[done]).await.unwrap();
+        drop(first);
+
+        let clock = ManualClock::default();
+        for is_new in [false, true] {
+            let writer = scratch.writer();
+            let queue = open(&writer, &clock).await.unwrap();
+            let Enqueued::Accepted(admitted) = queue.enqueue(&known).await.unwrap() else {
+                panic!("there is room");
+            };
+            let new = Admission::New(admitted[0].task());
+            assert_eq!(admitted[0] == new, is_new);
+            clock.advance(options().key_retention);
+        }
     }
 
     #[tokio::test]

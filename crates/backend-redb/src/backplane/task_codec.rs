@@ -2,7 +2,8 @@
 //!
 //! Version 1, integers in little endian: version `u8`, lane `u64`, priority `u8`, attempts `u32`,
 //! accepted at `u64` (ms), standing (a tag `u8` and its fields), key (`u8` present, then text),
-//! and the payload to the end. A duration is seconds `u64` and nanoseconds `u32`; text is its
+//! and the payload to the end. One that waits says until when, and how long that was when it was
+//! written. A duration is seconds `u64` and nanoseconds `u32`; text is its
 //! length `u32` and its bytes.
 
 use std::time::Duration;
@@ -17,7 +18,33 @@ use crate::{CorruptRow, Failure, row::Reader};
 
 const VERSION: u8 = 1;
 
-pub(super) fn encode(record: &TaskRecord) -> Vec<u8> {
+/// A task as its row has it.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) record: TaskRecord,
+    /// How long it was told to wait, if it waits.
+    delay: Option<Duration>,
+}
+
+impl Stored {
+    /// Lets nothing wait longer from `now` on than it was told to, and no key be remembered longer than
+    /// for `retention`; says whether that changed anything. It does if the clock was ahead by which
+    /// it was written.
+    pub(super) fn shorten(&mut self, now: Duration, retention: Duration) -> bool {
+        let (time, most) = match (&mut self.record.standing, self.delay) {
+            (Standing::Waiting { due }, Some(delay)) => (due, delay),
+            (Standing::Settled { until }, _) => (until, retention),
+            _ => return false,
+        };
+        let latest = now.saturating_add(most);
+        let is_later = *time > latest;
+        *time = latest.min(*time);
+        is_later
+    }
+}
+
+/// The row of a task that is written `now`, by the ledger's time.
+pub(super) fn encode(record: &TaskRecord, now: Duration) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + record.payload.len());
     out.push(VERSION);
     out.extend(record.lane.get().to_le_bytes());
@@ -28,7 +55,7 @@ pub(super) fn encode(record: &TaskRecord) -> Vec<u8> {
     });
     out.extend(record.attempts.to_le_bytes());
     out.extend(record.enqueued_at.as_millis().to_le_bytes());
-    put_standing(&mut out, &record.standing);
+    put_standing(&mut out, &record.standing, now);
     match &record.key {
         None => out.push(0),
         Some(key) => {
@@ -41,16 +68,17 @@ pub(super) fn encode(record: &TaskRecord) -> Vec<u8> {
 }
 
 /// What the row of `task` in `table` holds.
-pub(super) fn decode(table: &str, task: u64, row: &[u8]) -> Result<TaskRecord, Failure> {
+pub(super) fn decode(table: &str, task: u64, row: &[u8]) -> Result<Stored, Failure> {
     let corrupt = || CorruptRow::failure(table, task.to_string());
-    record(row, TaskId::new(task)).ok_or_else(corrupt)
+    stored(row, TaskId::new(task)).ok_or_else(corrupt)
 }
 
-fn put_standing(out: &mut Vec<u8>, standing: &Standing) {
+fn put_standing(out: &mut Vec<u8>, standing: &Standing, now: Duration) {
     match standing {
         Standing::Waiting { due } => {
-            out.push(0);
+            out.push(5);
             put_duration(out, *due);
+            put_duration(out, due.saturating_sub(now));
         }
         Standing::Leased => out.push(1),
         Standing::Ready { since } => {
@@ -93,9 +121,10 @@ fn put_text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-fn record(row: &[u8], task: TaskId) -> Option<TaskRecord> {
+fn stored(row: &[u8], task: TaskId) -> Option<Stored> {
     let mut row = Reader::of_version(VERSION, row)?;
-    Some(TaskRecord {
+    let mut delay = None;
+    let record = TaskRecord {
         task,
         lane: Lane::new(row.long()?),
         priority: match row.byte()? {
@@ -106,21 +135,28 @@ fn record(row: &[u8], task: TaskId) -> Option<TaskRecord> {
         },
         attempts: row.int()?,
         enqueued_at: Timestamp::from_millis(row.long()?),
-        standing: standing(&mut row)?,
+        standing: standing(&mut row, &mut delay)?,
         key: match row.byte()? {
             0 => None,
             1 => Some(Bytes::copy_from_slice(row.text()?)),
             _ => return None,
         },
         payload: Bytes::copy_from_slice(row.0),
-    })
+    };
+    Some(Stored { record, delay })
 }
 
-fn standing(row: &mut Reader<'_>) -> Option<Standing> {
+fn standing(row: &mut Reader<'_>, delay: &mut Option<Duration>) -> Option<Standing> {
     Some(match row.byte()? {
+        // Once written without the delay.
         0 => Standing::Waiting {
             due: duration(row)?,
         },
+        5 => {
+            let due = duration(row)?;
+            *delay = Some(duration(row)?);
+            Standing::Waiting { due }
+        }
         1 => Standing::Leased,
         2 => Standing::Dead {
             died_at: Timestamp::from_millis(row.long()?),
@@ -207,14 +243,16 @@ mod tests {
 
     #[test]
     fn a_record_lies_on_disk_as_it_always_has() {
-        let bytes = [
+        let before = [
             &[1][..],                                 // version
             &[5, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0], // lane, priority, attempts
             &[3, 1, 0, 0, 0, 0, 0, 0],                // accepted at
-            &[0, 9, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0], // standing
-            &[1, 1, 0, 0, 0, b'k', b'p'],             // key, payload
         ];
-        let bytes = bytes.concat();
+        let due = [9, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0];
+        let delay = [4, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0];
+        let after = [1, 1, 0, 0, 0, b'k', b'p']; // key, payload
+        let bytes = [&before.concat(), &[5][..], &due, &delay, &after].concat();
+        let without_delay = [&before.concat(), &[0][..], &due, &after].concat();
         let record = TaskRecord {
             task: TaskId::new(8),
             lane: Lane::new(5),
@@ -227,30 +265,42 @@ mod tests {
                 due: Duration::new(9, 7),
             },
         };
-        assert_eq!(encode(&record), bytes);
-        assert_eq!(decode("t", 8, &bytes).unwrap(), record);
+        assert_eq!(encode(&record, Duration::from_secs(5)), bytes);
+        for bytes in [bytes, without_delay] {
+            assert_eq!(decode("t", 8, &bytes).unwrap().record, record);
+        }
     }
 
     proptest! {
         #[test]
-        fn a_record_reads_back_as_it_was_written(record in record()) {
-            let bytes = encode(&record);
-            prop_assert_eq!(decode("t", record.task.get(), &bytes).unwrap(), record);
+        fn a_record_reads_back_as_it_was_written(record in record(), now in duration()) {
+            let bytes = encode(&record, now);
+            let mut stored = decode("t", record.task.get(), &bytes).unwrap();
+            prop_assert_eq!(&stored.record, &record);
+            prop_assert!(!stored.shorten(now, Duration::MAX));
+            prop_assert_eq!(stored.record, record);
         }
 
         #[test]
         fn a_record_cut_short_before_its_payload_is_refused(record in record(), cut in 0..30_usize) {
             let mut record = record;
             record.payload = Bytes::new();
-            let bytes = encode(&record);
+            let bytes = encode(&record, Duration::ZERO);
             let short = &bytes[..cut.min(bytes.len() - 1)];
             prop_assert!(decode("t", record.task.get(), short).is_err());
         }
 
         #[test]
         fn garbage_never_panics(bytes in vec(any::<u8>(), 0..80)) {
-            if let Ok(record) = decode("t", 7, &bytes) {
-                prop_assert_eq!(encode(&record), bytes);
+            if let Ok(Stored { record, delay }) = decode("t", 7, &bytes) {
+                // When it was written, if that can have been.
+                let now = match record.standing {
+                    Standing::Waiting { due } => delay.and_then(|delay| due.checked_sub(delay)),
+                    _ => Some(Duration::ZERO),
+                };
+                if let Some(now) = now {
+                    prop_assert_eq!(encode(&record, now), bytes);
+                }
             }
         }
     }

@@ -32,8 +32,9 @@ use crate::{
 /// Everybody sees notes and markers at once, those that are not on disk yet included. What is on disk
 /// is read there, on the caller's thread.
 ///
-/// A user whose row does not decode is a stranger to [`rhythms`](Activity::rhythms), which many users
-/// share, and told as an error event of `tracing`; every other call about that user is `Corrupt`.
+/// A user whose row does not decode is a stranger to [`rhythms`](Activity::rhythms) and nobody to
+/// [`note`](Activity::note), which many users share, and told as an error event of `tracing`. What is
+/// asked or marked about that user alone is `Corrupt`; to erase the user removes the row.
 ///
 /// # Failures
 ///
@@ -74,8 +75,7 @@ pub struct RedbActivityOptions {
     pub max_users: u64,
     /// How long notes wait for others; the first call after that writes them. One second by default.
     pub lag: Duration,
-    /// How many notes may wait, at about 150 bytes each; a call that comes then waits for the disk.
-    /// 10,000 by default.
+    /// How many notes may wait in memory; a call that comes then waits for the disk. 10,000 by default.
     pub max_unsaved: usize,
 }
 
@@ -100,6 +100,9 @@ impl RedbActivity {
         options: RedbActivityOptions,
     ) -> Result<Self> {
         const OP: &str = "open";
+        // The field is public, and without room for one every note would wait for it for ever.
+        let max_unsaved = options.max_unsaved;
+        let options = options.with_max_unsaved(max_unsaved);
         let tables = ActivityTables::new(name);
         let Some(claim) = writer.claim(tables.users.name()) else {
             return Err(Error::new(ErrorKind::Invalid, OP, "already open"));
@@ -141,24 +144,38 @@ impl RedbActivity {
     fn change(
         &self,
         state: &mut State,
-        op: &'static str,
         user: UserId,
-        change: impl FnOnce(Record) -> Record,
-    ) -> Result<Record> {
-        let before = self.record(state, user).map_err(|failure| failure.of(op))?;
-        let after = change(before);
-        if after != before {
-            if after.is_known && !before.is_known {
-                if state.known >= self.options.max_users {
-                    return Err(Error::bare(ErrorKind::Full, op));
-                }
-                state.known += 1;
-            } else if before.is_known && !after.is_known {
-                state.known = state.known.saturating_sub(1);
-            }
-            state.unsaved.change(user, after);
+        (before, after): (Record, Record),
+    ) -> Result<(), Failure> {
+        if after == before {
+            return Ok(());
         }
-        Ok(after)
+        if after.is_known && !before.is_known {
+            if state.known >= self.options.max_users {
+                return Err(Failure::bare(::backplane::ErrorKind::Full));
+            }
+            state.known += 1;
+        } else if before.is_known && !after.is_known {
+            state.known = state.known.saturating_sub(1);
+        }
+        state.unsaved.change(user, after);
+        Ok(())
+    }
+
+    /// Notes that each user whose row decodes does so.
+    fn note_all(
+        &self,
+        state: &mut State,
+        users: &[UserId],
+        noted: impl Fn(Record) -> Record,
+    ) -> Result<(), Failure> {
+        for &user in users {
+            let found = self.record(state, user).map(Some);
+            if let Some(before) = CorruptRow::pass_over(found, None)? {
+                self.change(state, user, (before, noted(before)))?;
+            }
+        }
+        self.save_if_due(state)
     }
 
     fn record(&self, state: &State, user: UserId) -> Result<Record, Failure> {
@@ -210,16 +227,18 @@ impl RedbActivity {
         &self,
         op: &'static str,
         user: UserId,
-        change: impl FnOnce(Record) -> Record,
+        change: impl FnOnce(Result<Record, Failure>) -> Result<(Record, Record), Failure>,
     ) -> Result<Record> {
         self.wait_for_room(op).await?;
         let (record, number, saved) = {
             let permit = self.store.writer().permit();
             let permit = permit.map_err(|failure| failure.of(op))?;
             let mut state = self.lock(op)?;
-            let record = self.change(&mut state, op, user, change)?;
+            let records = change(self.record(&state, user)).map_err(|failure| failure.of(op))?;
+            let changed = self.change(&mut state, user, records);
+            changed.map_err(|failure| failure.of(op))?;
             let (number, saved) = self.save(&mut state, permit);
-            (record, number, saved)
+            (records.1, number, saved)
         };
         self.finish(op, number, saved).await?;
         Ok(record)
@@ -294,11 +313,8 @@ impl Activity for RedbActivity {
         const OP: &str = "note";
         self.wait_for_room(OP).await?;
         let mut state = self.lock(OP)?;
-        for &user in users {
-            self.change(&mut state, OP, user, |record| record.noted(habit, at))?;
-        }
-        let saving = self.save_if_due(&mut state);
-        saving.map_err(|failure| failure.of(OP).into())
+        let noted = self.note_all(&mut state, users, |record| record.noted(habit, at));
+        noted.map_err(|failure| failure.of(OP).into())
     }
 
     async fn rhythms(&self, habit: Habit, users: &[UserId]) -> Result<Vec<Option<Rhythm>>> {
@@ -308,7 +324,10 @@ impl Activity for RedbActivity {
     }
 
     async fn mark_read(&self, viewer: UserId, post: PostId) -> Result<PostId> {
-        let marked = self.change_and_save("mark read", viewer, |record| record.read_to(post));
+        let marked = self.change_and_save("mark read", viewer, |found| {
+            let before = found?;
+            Ok((before, before.read_to(post)))
+        });
         Ok(marked.await?.marker)
     }
 
@@ -318,7 +337,11 @@ impl Activity for RedbActivity {
     }
 
     async fn erase(&self, user: UserId) -> Result<()> {
-        let erased = self.change_and_save("erase", user, |_| Record::NONE);
+        let erased = self.change_and_save("erase", user, |found| {
+            // Whatever the row says, it goes.
+            let before = CorruptRow::make_up(found, || Ok(Record::EMPTY))?;
+            Ok((before, Record::NONE))
+        });
         erased.await.map(drop)
     }
 }
@@ -327,7 +350,7 @@ impl Drop for RedbActivity {
     fn drop(&mut self) {
         let mut state = self.state.lock();
         if state.unsaved.has_new()
-            && let Ok(permit) = self.store.writer().permit()
+            && let Ok(permit) = self.store.writer().last_permit()
         {
             // The writer does what is queued before it ends.
             drop(self.save(&mut state, permit));

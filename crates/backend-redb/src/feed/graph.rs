@@ -1,7 +1,11 @@
 mod rows;
 mod ties;
 
-use std::{collections::BTreeSet, ops::Bound, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    ops::{Bound, RangeInclusive},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use feed_core::{
@@ -16,7 +20,7 @@ use crate::{
     CorruptRow, Failure, Writer,
     feed::{
         graph::{
-            rows::{BLOCK, EdgeRow, GraphTables, MUTE, UNKNOWN_ROUTE, decode_route, number_of},
+            rows::{BLOCK, EdgeRow, GraphTables, MUTE, number_of},
             ties::{Change, Ties},
         },
         store::Store,
@@ -29,9 +33,11 @@ use crate::{
 /// at one instant, and run on the caller's thread: nothing but redb's cache is in memory. The members
 /// of a list come in ascending order.
 ///
-/// Where a read looks at many users, a row that does not decode counts as what loses no post, and is
-/// told as an error event of `tracing`: an edge as one without settings, an edge and a route as going
-/// both ways, a degree as zero. Every other call about it is `Corrupt`.
+/// A row that does not decode counts as what loses no post, and is told as an error event of
+/// `tracing`: an edge as one without settings, an edge and a route as going both ways, a degree as
+/// zero. The next write that changes the degree or the route replaces it: a degree is counted anew. An
+/// edge stays as it is, is not [rerouted](Graph::reroute), and to follow there again is `Corrupt`, but
+/// it can be cut.
 ///
 /// Several graphs under one name on one [`Writer`] are the same graph.
 ///
@@ -196,6 +202,23 @@ impl Graph for RedbGraph {
         fits(OP, hide.await?)
     }
 
+    async fn hidden_from(&self, author: UserId, viewers: &[UserId]) -> Result<Vec<bool>> {
+        self.store.read("hidden from", |txn, tables| {
+            let (Some(first), Some(last)) = (viewers.iter().min(), viewers.iter().max()) else {
+                return Ok(Vec::new());
+            };
+            let (hides, hidden_by) = (tables.hides.read(txn)?, tables.hidden_by.read(txn)?);
+            let mut hidden = BTreeSet::new();
+            for (table, how) in [(&hides, BLOCK), (&hidden_by, BLOCK), (&hidden_by, MUTE)] {
+                hidden.extend(related(table, author, how, *first..=*last)?);
+            }
+            Ok(viewers
+                .iter()
+                .map(|viewer| hidden.contains(viewer))
+                .collect())
+        })
+    }
+
     async fn set_list(&self, owner: UserId, list: ListId, members: &[UserId]) -> Result<()> {
         const OP: &str = "set list";
         let members: BTreeSet<_> = members.iter().copied().collect();
@@ -239,15 +262,21 @@ fn circle(txn: &ReadTransaction, tables: &GraphTables, viewer: UserId) -> Result
     }
     set_author_routes(txn, tables, &mut edges)?;
     let (hides, hidden_by) = (tables.hides.read(txn)?, tables.hidden_by.read(txn)?);
-    let related = |table: &ReadOnlyTable<(u64, u8, u64), ()>, how| {
-        let mut others = Vec::new();
-        for row in table.range((own, how, 0)..=(own, how, u64::MAX))? {
-            others.push(UserId::new(row?.0.value().2));
-        }
-        Ok::<_, Failure>(others)
-    };
-    let blocked = [related(&hides, BLOCK)?, related(&hidden_by, BLOCK)?].concat();
-    Ok(Circle::new(viewer, edges, blocked, related(&hides, MUTE)?))
+    let all = |table, how| related(table, viewer, how, UserId::new(0)..=UserId::new(u64::MAX));
+    let blocked = [all(&hides, BLOCK)?, all(&hidden_by, BLOCK)?].concat();
+    Ok(Circle::new(viewer, edges, blocked, all(&hides, MUTE)?))
+}
+
+/// Those of `others` to whom `user` has this relation, or they to the user, as the table says.
+fn related(
+    table: &ReadOnlyTable<(u64, u8, u64), ()>,
+    user: UserId,
+    how: u8,
+    others: RangeInclusive<UserId>,
+) -> Result<Vec<UserId>, Failure> {
+    let to = |other: &UserId| (user.get(), how, other.get());
+    let rows = table.range(to(others.start())..=to(others.end()))?;
+    rows.map(|row| Ok(UserId::new(row?.0.value().2))).collect()
 }
 
 /// Sets the route of each author for all followers. Few authors have one of their own, so to read
@@ -260,9 +289,7 @@ fn set_author_routes(
     let routes = tables.routes.read(txn)?;
     if routes.len()? > edges.len() as u64 {
         for edge in edges {
-            let own = tables.own_route(&routes, edge.author);
-            let own = CorruptRow::pass_over(own, Some(UNKNOWN_ROUTE))?;
-            if let Some((route, _)) = own {
+            if let Some((route, _)) = tables.own_route(&routes, edge.author)? {
                 edge.author_route = route;
             }
         }
@@ -272,9 +299,7 @@ fn set_author_routes(
         let (author, row) = row?;
         let author = UserId::new(author.value());
         if let Ok(at) = edges.binary_search_by_key(&author, |edge| edge.author) {
-            let own = tables.routes.intact(author, decode_route(row.value()));
-            let (route, _) = CorruptRow::pass_over(own, UNKNOWN_ROUTE)?;
-            edges[at].author_route = route;
+            edges[at].author_route = tables.known_route(author, row.value())?.0;
         }
     }
     Ok(())
@@ -354,10 +379,7 @@ mod tests {
         follow(&graph, BOB, ANN).await.unwrap();
     }
 
-    #[tokio::test]
-    async fn an_edge_that_does_not_decode_loses_no_post_and_is_named_to_writes() {
-        let writer = Scratch::new().writer();
-        let graph = open(&writer, RedbGraphOptions::default()).await;
+    async fn damage(writer: &Writer) {
         let tables = GraphTables::new("test");
         let garbage = writer.run(move |txn| {
             tables.edges.write(txn)?.insert((1, 2), &[9, 9][..])?;
@@ -366,8 +388,78 @@ mod tests {
             tables.routes.write(txn)?.insert(3, &[9, 9][..])?;
             Ok(())
         });
-        follow(&graph, ANN, CAT).await.unwrap();
         garbage.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_degree_that_does_not_decode_is_counted_anew() {
+        let writer = Scratch::new().writer();
+        let graph = open(&writer, RedbGraphOptions::default()).await;
+        for (viewer, author) in [(ANN, BOB), (CAT, BOB), (BOB, CAT)] {
+            follow(&graph, viewer, author).await.unwrap();
+        }
+        let degree = async || {
+            let degree = graph.degrees(&[BOB]).await.unwrap()[0];
+            [degree.followers, degree.followees]
+        };
+        damage(&writer).await;
+        assert_eq!(degree().await, [0, 0]);
+        assert!(graph.unfollow(CAT, BOB).await.unwrap());
+        assert_eq!(degree().await, [1, 1]);
+        damage(&writer).await;
+        follow(&graph, CAT, BOB).await.unwrap();
+        assert_eq!(degree().await, [2, 1]);
+        damage(&writer).await;
+        assert_eq!(graph.erase(ANN, 9).await.unwrap(), 1);
+        assert_eq!(degree().await, [1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_route_that_does_not_decode_goes_both_ways_until_one_is_set() {
+        let writer = Scratch::new().writer();
+        let graph = open(&writer, RedbGraphOptions::default()).await;
+        let (_, before) = graph.author_route(CAT).await.unwrap();
+        graph.route_author(CAT, before, Route::Pull).await.unwrap();
+        let (_, stale) = graph.author_route(CAT).await.unwrap();
+        damage(&writer).await;
+        let (route, stamp) = graph.author_route(CAT).await.unwrap();
+        assert_eq!(route, Route::Both);
+        let set = |stamp| graph.route_author(CAT, stamp, Route::PUSH);
+        assert_eq!(set(stale).await.unwrap(), None);
+        let set_to = set(stamp).await.unwrap().expect("nobody else has set it");
+        assert_ne!(set_to, stale);
+        let now = graph.author_route(CAT).await.unwrap();
+        assert_eq!(now, (Route::PUSH, set_to));
+    }
+
+    #[tokio::test]
+    async fn an_edge_that_does_not_decode_keeps_no_other_from_being_rerouted() {
+        let writer = Scratch::new().writer();
+        let graph = open(&writer, RedbGraphOptions::default()).await;
+        for viewer in [ANN, CAT] {
+            follow(&graph, viewer, BOB).await.unwrap();
+        }
+        damage(&writer).await;
+        let followers = graph.followers(BOB, None, 9).await.unwrap();
+        let edge = |follower: &Follower| EdgeRoute {
+            viewer: follower.viewer,
+            author: BOB,
+            stamp: follower.stamp,
+            route: Route::Pull,
+        };
+        let edges: Vec<_> = followers.iter().map(edge).collect();
+        let stamps = graph.reroute(&edges).await.unwrap();
+        assert!(stamps[0].is_none() && stamps[1].is_some(), "{stamps:?}");
+        assert!(graph.unfollow(ANN, BOB).await.unwrap());
+        follow(&graph, ANN, BOB).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_edge_that_does_not_decode_loses_no_post_and_is_named_to_writes() {
+        let writer = Scratch::new().writer();
+        let graph = open(&writer, RedbGraphOptions::default()).await;
+        follow(&graph, ANN, CAT).await.unwrap();
+        damage(&writer).await;
         let circle = graph.circles(&[ANN]).await.unwrap().remove(0);
         assert!(circle.follows(BOB) && circle.follows(CAT));
         let followers = graph.followers(BOB, None, 9).await.unwrap();

@@ -25,7 +25,8 @@ use crate::{
 ///
 /// A post whose row does not decode is absent to [`lookup`](Outbox::lookup) and
 /// [`posts`](Outbox::posts), which many pages share, and told as an error event of `tracing`; a write
-/// of that post is `Corrupt`, so that its row stays as it is.
+/// of that post is `Corrupt`, so that its row stays as it is, until its author is erased. What is
+/// remembered of an author beside the posts is made up for from other rows.
 ///
 /// Several outboxes under one name on one [`Writer`] are the same outbox.
 ///
@@ -56,6 +57,9 @@ pub struct RedbOutbox {
 }
 
 /// The bounds of a [`RedbOutbox`].
+///
+/// A file that was written under larger ones keeps more for a while: each key and each retraction that
+/// is added lets up to 64 of its author's go.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RedbOutboxOptions {
@@ -87,6 +91,7 @@ impl RedbOutbox {
 impl Outbox for RedbOutbox {
     async fn append(&self, items: &[Publication]) -> Result<Vec<Appended>> {
         const OP: &str = "append";
+        Publication::check_ids(items, OP)?;
         let (options, items) = (self.options.clone(), items.to_vec());
         let append = self.store.write(OP, move |txn, tables| {
             publish::append(txn, tables, &options, &items)
@@ -170,8 +175,9 @@ impl Outbox for RedbOutbox {
     }
 
     async fn erase(&self, author: UserId, limit: usize) -> Result<usize> {
+        let options = self.options.clone();
         let erase = self.store.write("erase", move |txn, tables| {
-            publish::erase(txn, tables, author, limit)
+            publish::erase(txn, tables, &options, author, limit)
         });
         erase.await
     }
@@ -216,6 +222,7 @@ mod tests {
 
     use backplane::ManualClock;
     use feed_core::conformance::{Fresh, TestTime};
+    use redb::ReadableTableMetadata;
 
     use super::*;
     use crate::{CorruptRow, scratch::Scratch};
@@ -243,6 +250,52 @@ mod tests {
         Publication::new(Entry::original(PostId::new(raw), author), Bytes::new())
     }
 
+    fn keyed(author: UserId, raw: u64) -> Publication {
+        let key = raw.to_string().parse().expect("digits are a key");
+        item(author, raw).with_key(key)
+    }
+
+    #[tokio::test]
+    async fn a_bound_that_was_lowered_is_reached_step_by_step() {
+        const KEPT: u64 = 70;
+        let writer = Scratch::new().writer();
+        let open = async |bound| {
+            let options = RedbOutboxOptions::default()
+                .with_keys_per_author(bound)
+                .with_retractions_per_author(bound);
+            RedbOutbox::open(&writer, "test", options).await.unwrap()
+        };
+        let wide = open(KEPT).await;
+        let items: Vec<_> = (1..=KEPT).map(|raw| keyed(ANN, raw)).collect();
+        wide.append(&items).await.unwrap();
+        for raw in 1..=KEPT {
+            wide.retract(ANN, PostId::new(raw)).await.unwrap();
+        }
+        let rows = async || {
+            let tables = OutboxTables::new("test");
+            let count = writer.run(move |txn| {
+                let retractions = tables.retractions.write(txn)?.len()?;
+                Ok((tables.keys.write(txn)?.len()?, retractions))
+            });
+            count.await.unwrap()
+        };
+        assert_eq!(rows().await, (KEPT, KEPT));
+
+        let narrow = open(2).await;
+        let mut left = KEPT;
+        for raw in KEPT + 1..=KEPT + 3 {
+            narrow.append(&[keyed(ANN, raw)]).await.unwrap();
+            narrow.retract(ANN, PostId::new(raw)).await.unwrap();
+            left = (left + 1).saturating_sub(64).max(2);
+            assert_eq!(rows().await, (left, left));
+        }
+        let again = narrow.append(&[item(ANN, 1)]).await.unwrap();
+        assert_eq!(again, [Appended::Retracted]);
+        let newest = (KEPT + 3).to_string().parse().unwrap();
+        let published = narrow.published(ANN, &newest).await.unwrap();
+        assert_eq!(published, Some(PostId::new(KEPT + 3)));
+    }
+
     #[tokio::test]
     async fn a_full_outbox_refuses_the_whole_batch() {
         let options = RedbOutboxOptions::default().with_max_posts(2);
@@ -261,6 +314,45 @@ mod tests {
         );
         outbox.retract(ANN, PostId::new(1)).await.unwrap();
         outbox.append(&[item(BOB, 3)]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_past_that_does_not_decode_is_made_up_for() {
+        let writer = Scratch::new().writer();
+        let options = RedbOutboxOptions::default()
+            .with_keys_per_author(2)
+            .with_retractions_per_author(2);
+        let outbox = RedbOutbox::open(&writer, "test", options).await.unwrap();
+        let damage = async || {
+            let tables = OutboxTables::new("test");
+            let garbage = writer.run(move |txn| {
+                tables.pasts.write(txn)?.insert(ANN.get(), &[9][..])?;
+                Ok(())
+            });
+            garbage.await.unwrap();
+        };
+        let append = async |items: &[Publication]| outbox.append(items).await.unwrap();
+        append(&[keyed(ANN, 1), keyed(ANN, 2)]).await;
+        damage().await;
+        append(&[keyed(ANN, 3)]).await;
+        let known = async |key: &str| {
+            let published = outbox.published(ANN, &key.parse().unwrap()).await;
+            published.unwrap().is_some()
+        };
+        assert_eq!([known("1").await, known("3").await], [false, true]);
+
+        for raw in 1..=3 {
+            damage().await;
+            outbox.retract(ANN, PostId::new(raw)).await.unwrap();
+        }
+        damage().await;
+        let late = append(&[1, 2, 3].map(|raw| item(ANN, raw))).await;
+        assert_eq!(late, [Appended::Retracted; 3]);
+        assert_eq!(append(&[item(ANN, 4)]).await, [Appended::Stored]);
+        damage().await;
+        assert_eq!(outbox.erase(ANN, 2).await.unwrap(), 2);
+        assert_eq!(outbox.erase(ANN, 2).await.unwrap(), 1);
+        assert_eq!(append(&[item(ANN, 1)]).await, [Appended::Stored]);
     }
 
     #[tokio::test]

@@ -28,9 +28,9 @@ use crate::{RedbIds, RedbQueue, Writer};
 /// and shows the same; the order of ranked pages, which begin again from the first; and what counts
 /// against the post quota.
 ///
-/// A file carries one process. Dropping the feed closes it, and waits for what is still being
-/// written. After a crash, redb reads the whole file when it is opened, which takes time in proportion
-/// to it: about a second for 514 MB in the page cache, measured on two cores that had other work; a
+/// That a crash of the machine does not lose a new file takes [`sync_path`](crate::sync_path). A file
+/// carries one process. Dropping the feed closes it, and waits for what is still being written. After
+/// a crash, redb reads the whole file when it is opened, which takes time in proportion to it; a
 /// [callback](redb::Builder::set_repair_callback) tells how far it is. The first posts then may be
 /// refused until the clock has passed what [`ids`](RedbFeedOptions::ids) had reserved: two seconds
 /// after the crash, unless set.

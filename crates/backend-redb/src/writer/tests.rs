@@ -190,6 +190,19 @@ async fn too_much_work_is_refused_and_not_done() {
     assert_eq!(stored(&writer), [1]);
 }
 
+#[test]
+fn bounds_of_nothing_count_as_one() {
+    let line = Line::new(WriterOptions {
+        pending: 0,
+        group: 0,
+    });
+    let permit = Permit::of(&line, line.options.pending).unwrap();
+    let refused = Permit::of(&line, line.options.pending).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Full);
+    drop(permit.run(|_| Ok(())));
+    assert_eq!(line.next_group().map(|jobs| jobs.len()), Some(1));
+}
+
 #[tokio::test]
 async fn a_panic_stops_the_writer_and_leaves_nothing() {
     let writer = writer(WriterOptions::default());

@@ -1,8 +1,8 @@
 use super::{
-    message::{HistoryPage, Message},
+    message::{HistoryPage, HistoryRead, Message},
     recovery::{Recovered, Recovery, RecoveryOptions, Step},
 };
-use crate::Position;
+use crate::{Position, Topic};
 
 /// Keeps one reader of one topic on an unbroken run of messages, for as long as it reads.
 ///
@@ -14,6 +14,8 @@ pub(super) struct Follower {
     recovery: Option<Box<Recovery>>,
     /// Whether something may have been lost after the recovery in progress began.
     doubtful: bool,
+    /// Whether the page to recover from does not decode, so that only the top is asked for.
+    unreadable: bool,
 }
 
 /// What follows from a message that arrived.
@@ -34,6 +36,7 @@ impl Follower {
             at: start,
             recovery: None,
             doubtful: false,
+            unreadable: false,
         }
     }
 
@@ -42,10 +45,20 @@ impl Follower {
         self.at
     }
 
-    /// What to read, while it recovers: the position to read after, and how many messages.
-    pub(super) fn wanted(&self) -> Option<(Position, usize)> {
-        let recovery = self.recovery.as_ref()?;
-        Some((recovery.at(), recovery.limit()))
+    /// Whether it recovers, for which the history is to be read.
+    pub(super) fn is_recovering(&self) -> bool {
+        self.recovery.is_some()
+    }
+
+    /// What to read of `topic` next: a page to recover from, or its top to check the position.
+    pub(super) fn read(&self, topic: Topic) -> HistoryRead {
+        match &self.recovery {
+            Some(recovery) if !self.unreadable => {
+                let (since, limit) = (Some(recovery.at()), recovery.limit());
+                HistoryRead::new(topic, since, limit).with_bytes(recovery.byte_limit())
+            }
+            _ => HistoryRead::top(topic),
+        }
     }
 
     pub(super) fn message(&mut self, message: Message, bounds: &RecoveryOptions) -> Followed {
@@ -82,21 +95,45 @@ impl Follower {
         behind && self.recovery.is_none() && self.doubt(bounds)
     }
 
-    /// Takes a page of history. What it returns is to be passed on; then, if something is still
-    /// [`wanted`](Self::wanted), the history is to be read again.
+    /// Takes a page of history. What it returns is to be passed on; then, if it is still
+    /// [recovering](Self::is_recovering), the history is to be read again.
     pub(super) fn page(
         &mut self,
         page: HistoryPage,
         bounds: &RecoveryOptions,
     ) -> Option<Recovered> {
-        let Step::Done(recovered) = self.recovery.as_mut()?.page(page) else {
+        let recovery = self.recovery.as_mut()?;
+        let recovered = if self.unreadable {
+            recovery.skip_to(page.top)
+        } else if let Step::Done(recovered) = recovery.page(page) {
+            recovered
+        } else {
             return None;
         };
+        self.unreadable = false;
         self.at = recovered.position;
         self.recovery = None;
         if std::mem::take(&mut self.doubtful) {
             self.recover(bounds);
         }
+        Some(recovered)
+    }
+
+    /// Notes that what was to be read does not decode. What it returns is to be passed on; then, if it
+    /// is still [recovering](Self::is_recovering), the history is to be read again.
+    pub(super) fn unreadable(&mut self) -> Option<Recovered> {
+        if std::mem::replace(&mut self.unreadable, self.recovery.is_some()) {
+            return self.abandon();
+        }
+        None
+    }
+
+    /// Ends a recovery without the history. What it returns is to be passed on.
+    pub(super) fn abandon(&mut self) -> Option<Recovered> {
+        let recovered = self.recovery.take()?.abandon();
+        self.at = recovered.position;
+        self.doubtful = false;
+        self.unreadable = false;
         Some(recovered)
     }
 
@@ -127,13 +164,34 @@ mod tests {
         assert!(!follower.doubt(&bounds), "one is under way");
         let stale = HistoryPage::new(vec![], at(1));
         assert!(follower.page(stale, &bounds).is_some());
-        assert_eq!(follower.wanted().map(|(since, _)| since), Some(at(1)));
+        let topic: Topic = "a".parse().unwrap();
+        assert_eq!(follower.read(topic).since, Some(at(1)));
         let fresh = HistoryPage::new(vec![message(2)], at(2));
         assert_eq!(
             follower.page(fresh, &bounds).unwrap().messages,
             [message(2)]
         );
-        assert_eq!(follower.wanted(), None);
+        assert!(!follower.is_recovering());
+    }
+
+    #[test]
+    fn a_page_that_does_not_decode_is_skipped_up_to_the_top_and_the_next_is_read() {
+        let bounds = RecoveryOptions::default();
+        let topic: Topic = "a".parse().unwrap();
+        let mut follower = Follower::new(at(1));
+        assert!(follower.doubt(&bounds));
+        assert!(follower.unreadable().is_none());
+        let top = HistoryRead::top(topic.clone());
+        assert_eq!(follower.read(topic.clone()), top);
+        let skipped = follower.page(HistoryPage::new(vec![], at(4)), &bounds);
+        let gap = skipped.unwrap().gap.unwrap();
+        assert_eq!((gap.after, gap.until), (Some(at(1)), at(4)));
+
+        assert!(follower.doubt(&bounds));
+        assert_eq!(follower.read(topic).since, Some(at(4)), "a page again");
+        assert!(follower.unreadable().is_none());
+        assert_eq!(follower.unreadable().unwrap().position, at(4));
+        assert!(!follower.is_recovering());
     }
 
     #[test]

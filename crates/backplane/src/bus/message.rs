@@ -30,17 +30,27 @@ pub struct HistoryRead {
     pub since: Option<Position>,
     /// Most messages to return; 0 asks for the top alone.
     pub limit: usize,
+    /// Most payload bytes to return; the first message is returned however large it is.
+    pub bytes: usize,
 }
 
 impl HistoryRead {
-    /// Up to `limit` messages of `topic` after `since`, or from the oldest retained one.
+    /// Up to `limit` messages of `topic` after `since`, or from the oldest retained one, of any size.
     #[must_use]
     pub const fn new(topic: Topic, since: Option<Position>, limit: usize) -> Self {
         Self {
             topic,
             since,
             limit,
+            bytes: usize::MAX,
         }
+    }
+
+    /// No message after the first that would make it more than `bytes` of payload.
+    #[must_use]
+    pub const fn with_bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
     }
 
     /// Only the position of the topic's newest message.

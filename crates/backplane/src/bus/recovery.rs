@@ -14,7 +14,8 @@ use crate::Position;
 ///
 /// 1. start to feed live messages ([`live`](Self::live)), that is, subscribe;
 /// 2. only then read a page of history after [`at`](Self::at), of at most [`limit`](Self::limit)
-///    messages, and hand it to [`page`](Self::page), while live messages keep being fed;
+///    messages and [`byte_limit`](Self::byte_limit) bytes, and hand it to [`page`](Self::page), while
+///    live messages keep being fed;
 /// 3. on [`Step::Read`] read the next page; on [`Step::Done`] deliver the [`Recovered`] run, then live
 ///    messages.
 ///
@@ -135,6 +136,12 @@ impl Recovery {
         self.recoverable().saturating_add(1)
     }
 
+    /// How many payload bytes to ask the next page for: what may still be recovered.
+    #[must_use]
+    pub const fn byte_limit(&self) -> usize {
+        self.options.max_bytes.saturating_sub(self.read_bytes)
+    }
+
     /// Holds back a message that arrived live, in any order and any number of times.
     pub fn live(&mut self, message: Message) {
         self.hold(message.position, Held::Message(message.payload));
@@ -183,6 +190,35 @@ impl Recovery {
             return self.read_on(GapReason::Lost, top);
         }
         self.give_up(GapReason::Lost, top)
+    }
+
+    /// Ends without what the history has up to `top`, since it does not decode.
+    pub(super) fn skip_to(&mut self, top: Position) -> Recovered {
+        if top == self.at {
+            return self.abandon();
+        }
+        let reason = if top.epoch != self.at.epoch {
+            GapReason::EpochChanged
+        } else if top.offset < self.at.offset {
+            GapReason::Ahead
+        } else {
+            GapReason::Lost
+        };
+        self.jump(reason, top);
+        self.recovered()
+    }
+
+    /// Ends without what the history still has: if live messages lie beyond a hole, with a gap that
+    /// reaches to the last one.
+    pub(super) fn abandon(&mut self) -> Recovered {
+        if let Some(epoch) = self.buffer.epoch()
+            && epoch != self.at.epoch
+        {
+            self.at = Position::new(epoch, 0);
+            self.restart(GapReason::EpochChanged, 0);
+        }
+        self.skip_holes(GapReason::Lost);
+        self.recovered()
     }
 
     const fn recoverable(&self) -> usize {
@@ -238,18 +274,27 @@ impl Recovery {
 
     /// Ends with a gap that reaches to `top`, or to the last hole in the live messages after it.
     fn give_up(&mut self, reason: GapReason, top: Position) -> Step {
+        self.jump(reason, top);
+        self.done()
+    }
+
+    fn jump(&mut self, reason: GapReason, top: Position) {
         // A buffer that is still foreign is of an epoch younger than the page.
         self.at = match self.buffer.epoch() {
             Some(epoch) if epoch != top.epoch => Position::new(epoch, 0),
             _ => top,
         };
         self.restart(reason, self.at.offset);
+        self.skip_holes(reason);
+    }
+
+    /// Moves to the newest live message.
+    fn skip_holes(&mut self, reason: GapReason) {
         self.join_buffer();
         if self.buffer.has_after(self.at) {
             self.restart(reason, self.buffer.point_before_last_run());
             self.join_buffer();
         }
-        self.done()
     }
 
     fn restart(&mut self, reason: GapReason, offset: u64) {
@@ -260,13 +305,17 @@ impl Recovery {
     }
 
     fn done(&mut self) -> Step {
-        Step::Done(Recovered {
+        Step::Done(self.recovered())
+    }
+
+    fn recovered(&mut self) -> Recovered {
+        Recovered {
             gap: self
                 .gap
                 .map(|reason| Gap::new(Some(self.since), self.start, reason)),
             messages: mem::take(&mut self.run),
             position: self.at,
-        })
+        }
     }
 }
 
@@ -467,6 +516,46 @@ mod tests {
         let step = recovery.page(page(OLD, 1..=3, 4));
         let gap = Some((4, GapReason::TooFar));
         assert_eq!(done(step), (gap, vec![5], Position::new(OLD, 5)));
+    }
+
+    #[test]
+    fn what_does_not_decode_is_a_gap_up_to_the_top_and_the_live_messages_follow() {
+        let mut behind = recovery(3);
+        behind.live(message(OLD, 6));
+        let gap = Some((5, GapReason::Lost));
+        let run = Step::Done(behind.skip_to(Position::new(OLD, 5)));
+        assert_eq!(done(run), (gap, vec![6], Position::new(OLD, 6)));
+
+        let mut level = recovery(3);
+        let run = Step::Done(level.skip_to(Position::new(OLD, 3)));
+        assert_eq!(done(run), (None, vec![], Position::new(OLD, 3)));
+
+        let mut foreign = recovery(3);
+        let gap = Some((3, GapReason::EpochChanged));
+        let run = Step::Done(foreign.skip_to(Position::new(NEW, 3)));
+        assert_eq!(done(run), (gap, vec![], Position::new(NEW, 3)));
+    }
+
+    #[test]
+    fn what_is_abandoned_is_a_gap_up_to_the_live_messages() {
+        let mut nothing_live = recovery(3);
+        assert!(matches!(nothing_live.page(page(OLD, [4], 6)), Step::Read));
+        let run = Step::Done(nothing_live.abandon());
+        assert_eq!(done(run), (None, vec![4], Position::new(OLD, 4)));
+
+        let mut holed = recovery(3);
+        assert!(matches!(holed.page(page(OLD, [4], 6)), Step::Read));
+        holed.live(message(OLD, 7));
+        holed.live(message(OLD, 9));
+        let gap = Some((8, GapReason::Lost));
+        let run = Step::Done(holed.abandon());
+        assert_eq!(done(run), (gap, vec![9], Position::new(OLD, 9)));
+
+        let mut foreign = recovery(3);
+        foreign.live(message(NEW, 1));
+        let gap = Some((0, GapReason::EpochChanged));
+        let run = Step::Done(foreign.abandon());
+        assert_eq!(done(run), (gap, vec![1], Position::new(NEW, 1)));
     }
 
     #[test]

@@ -1,5 +1,8 @@
+mod calls;
 mod hub;
 mod links;
+mod options;
+mod waiting;
 
 use std::{
     collections::HashMap,
@@ -11,20 +14,23 @@ use std::{
     time::Duration,
 };
 
-use fastrand::Rng;
-use futures::{
-    FutureExt, StreamExt,
-    channel::oneshot,
-    future::{BoxFuture, Fuse, FusedFuture},
-    select_biased,
-};
+use futures::{FutureExt, StreamExt, select_biased};
 
-use self::links::{Control, Links, Output, Reads};
-use super::{Bus, BusEvent, Gap, HistoryPage, Message, RecoveryOptions};
-use crate::{BackoffOptions, Clock, Error, ErrorKind, Position, Result, Topic, sync::Mutex};
+pub use self::options::RelayOptions;
+
+use self::{
+    calls::Calls,
+    links::{Control, Links, Output, Reads},
+    waiting::Waiting,
+};
+use super::{Bus, BusEvent, Gap, HistoryPage, Message};
+use crate::{Clock, Error, ErrorKind, Position, Result, Sleep, Topic, sync::Mutex};
 
 /// How many events are taken from the bus before the audience hears of them.
 const EVENTS_PER_TURN: usize = 256;
+
+/// After how many turns other tasks of the executor may run, whatever is ready.
+const TURNS_PER_POLL: usize = 8;
 
 /// Who a node's messages are for: its hub.
 ///
@@ -45,7 +51,9 @@ pub trait Audience: fmt::Debug + Send + Sync {
 /// the bus drops, repeats or reorders is healed from the history where that still has it. A loss
 /// that nothing later shows is found by comparing positions from time to time.
 ///
-/// [`run`](Self::run) is the future that does all this. Any executor will do.
+/// [`run`](Self::run) is the future that does all this, once. Any executor will do. Before it is polled
+/// nothing arrives and whoever waits for a topic waits on; when it has ended or was dropped the relay
+/// has stopped for good, and knows no topic any more.
 #[derive(Debug)]
 pub struct Relay {
     bus: Arc<dyn Bus>,
@@ -54,55 +62,40 @@ pub struct Relay {
     state: Mutex<State>,
 }
 
-/// The bounds and times of a [`Relay`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct RelayOptions {
-    /// How long a topic stays subscribed that nobody on the node wants any more. Default 1 s.
-    pub linger: Duration,
-    /// How often the position of a topic without messages is compared with the bus; at most every
-    /// millisecond. Default 40 s.
-    pub check_every: Duration,
-    /// How long to wait before a call that failed is made again. There is no last attempt, whatever
-    /// the options say. Default: doubling from 100 ms to 30 s.
-    pub backoff: BackoffOptions,
-    /// The seed of those delays. Default: drawn by the operating system.
-    pub seed: u64,
-    /// The bounds of a recovery of one topic.
-    pub recovery: RecoveryOptions,
-}
-
 #[derive(Debug)]
 struct State {
     links: Links,
-    /// Who waits for a topic to be joined.
-    waiting: HashMap<Topic, Vec<oneshot::Sender<Position>>>,
+    phase: Phase,
+    waiting: HashMap<Topic, Waiting>,
     stirred: bool,
     waker: Option<Waker>,
 }
 
-/// The calls under way, at most one of each kind, so that events never wait for them.
-struct Calls {
-    control: Fuse<BoxFuture<'static, (Control, Result<Vec<Position>>)>>,
-    reads: Fuse<BoxFuture<'static, (Reads, Result<Vec<HistoryPage>>)>>,
-    /// Before when no call is made, since one failed.
-    not_before: Duration,
-    /// How many calls have failed since the last that did not.
-    failures: u32,
-    jitter: Rng,
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    Idle,
+    Running,
+    Stopped,
 }
+
+/// Stops the relay when it is dropped, as it is with the future that runs.
+struct Run<'a>(&'a Relay);
 
 impl Relay {
     /// A relay that does nothing until it is [`run`](Self::run).
+    ///
+    /// Nobody else may read the [`events`](Bus::events) of `bus`, which has but one stream of them: each
+    /// relay, and each other reader, takes a node of its own.
     #[must_use]
     pub fn new(bus: Arc<dyn Bus>, clock: Arc<dyn Clock>, options: RelayOptions) -> Self {
-        let links = Links::new(options.clone(), bus.limits().batch.max(1));
+        let links = Links::new(options.clone(), &bus.limits());
         Self {
             bus,
             clock,
             options,
             state: Mutex::new(State {
                 links,
+                phase: Phase::Idle,
                 waiting: HashMap::new(),
                 stirred: false,
                 waker: None,
@@ -111,11 +104,15 @@ impl Relay {
     }
 
     /// Notes that `topic` has a subscriber on this node, and had none. Returns at once.
+    ///
+    /// It sets a flag, and counts nothing: after two calls, one [`release`](Self::release) is enough
+    /// for the topic to be left. A [`Hub`](crate::hub::Hub) counts its subscribers and calls once.
     pub fn want(&self, topic: &Topic) {
         self.wish(topic, true);
     }
 
-    /// Notes that `topic` has no subscriber on this node any more. Returns at once.
+    /// Notes that `topic` has no subscriber on this node any more, however often it was
+    /// [`want`](Self::want)ed. Returns at once.
     pub fn release(&self, topic: &Topic) {
         self.wish(topic, false);
     }
@@ -126,10 +123,14 @@ impl Relay {
     /// A reader who resumes from a position waits for this before it reads the history: of what
     /// is published in between, only the history knows.
     ///
+    /// It waits for as long as [`run`](Self::run) is not polled, the bus is unavailable, or the bus has
+    /// no room for the topic.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::Invalid`] if nobody wants the topic, or releases it meanwhile;
-    /// [`ErrorKind::Closed`] if the relay stops.
+    /// [`ErrorKind::Invalid`] if nobody wants the topic, or it is released meanwhile;
+    /// [`ErrorKind::Closed`] if the relay has stopped, or stops meanwhile; [`ErrorKind::Corrupt`], or
+    /// again `Invalid`, if that is why the bus refuses the topic, which is tried again all the same.
     ///
     /// # Cancel safety
     ///
@@ -137,20 +138,16 @@ impl Relay {
     pub async fn joined(&self, topic: &Topic) -> Result<Position> {
         let joined = {
             let mut state = self.state.lock();
-            if let Some(position) = state.links.position(topic) {
-                return Ok(position);
+            if state.phase == Phase::Stopped {
+                return Err(Error::bare(ErrorKind::Closed, "joined"));
             }
-            if !state.links.contains(topic) {
-                return Err(Error::bare(ErrorKind::Invalid, "joined"));
+            if let Some(outcome) = state.links.outcome(topic) {
+                return outcome.map_err(|kind| Error::bare(kind, "joined"));
             }
-            let (sender, receiver) = oneshot::channel();
-            let waiting = state.waiting.entry(topic.clone()).or_default();
-            waiting.retain(|sender| !sender.is_canceled());
-            waiting.push(sender);
-            receiver
+            state.waiting.entry(topic.clone()).or_default().join()
         };
-        let closed = |_| Error::bare(ErrorKind::Closed, "joined");
-        joined.await.map_err(closed)
+        let outcome = joined.await.unwrap_or(Err(ErrorKind::Closed));
+        outcome.map_err(|kind| Error::bare(kind, "joined"))
     }
 
     /// How many topics the node is joined to, or about to join or leave.
@@ -159,22 +156,34 @@ impl Relay {
         self.state.lock().links.len()
     }
 
-    /// Relays to `audience` until the node is drained.
+    /// Relays to `audience` until the node is drained, and then what it had queued.
     ///
     /// Calls that fail because the bus is unavailable are repeated for ever, while what it still
-    /// delivers is passed on.
+    /// delivers is passed on. A topic that the bus has no room for, or whose data it cannot decode, is
+    /// tried again for as long as it is wanted, after delays of its own as
+    /// [`backoff`](RelayOptions::backoff) says; the others join and leave meanwhile. Where the history of
+    /// a topic that has joined does not decode, the audience is told of a gap.
     ///
     /// # Errors
     ///
-    /// Fails if the bus refuses a call for a reason that repeating it cannot change.
+    /// [`ErrorKind::Closed`] if the relay was run before, and so may have missed messages;
+    /// [`ErrorKind::Invalid`] if somebody else asks for the [`events`](Bus::events) of the node, which
+    /// ends those that the relay reads. Fails if the bus cannot say which of the two it is.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future stops the relay for good: calls under way are lost with it.
     pub async fn run(&self, audience: &dyn Audience) -> Result<()> {
+        let _run = self.begin()?;
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
-        let mut calls = Calls::new(self.options.seed);
-        let ended = loop {
+        let mut calls = Calls::new(Arc::clone(&self.bus), &self.options);
+        let mut turns = 0;
+        loop {
+            turns += 1;
+            if turns == TURNS_PER_POLL {
+                turns = 0;
+                yield_now().await;
+            }
             let wake_at = self.advance(&mut calls);
             let mut timer = pin!(self.sleep_until(wake_at).fuse());
             let mut stirred = pin!(self.stirred().fuse());
@@ -189,33 +198,75 @@ impl Relay {
                 }
                 chunk = events.next() => match chunk {
                     Some(chunk) => { self.heard(chunk, audience); Ok(()) }
-                    None => break Ok(()),
+                    None => break,
                 },
                 () = stirred => Ok(()),
                 () = timer => Ok(()),
             };
             match outcome {
                 Ok(()) => {}
-                Err(error) if error.is_retryable() => {
-                    let now = self.clock.monotonic();
-                    let delay = calls.delay(&self.options.backoff);
-                    calls.not_before = now.saturating_add(delay);
+                Err(error) if error.kind() == ErrorKind::Closed => {
+                    calls.close();
+                    self.stop();
                 }
-                Err(error) if error.kind() == ErrorKind::Closed => break Ok(()),
-                Err(error) => break Err(error),
+                Err(_) => calls.pause(self.clock.monotonic()),
             }
-        };
-        self.state.lock().waiting.clear();
-        ended
+        }
+        let mut out = Vec::new();
+        self.state.lock().links.abandon(&mut out);
+        self.deliver(out, audience);
+        self.end().await
+    }
+
+    /// Why the events have ended: a node that was drained takes no calls either.
+    async fn end(&self) -> Result<()> {
+        match self.bus.history(&[]).await {
+            Err(error) if error.kind() == ErrorKind::Closed => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::new(
+                ErrorKind::Invalid,
+                "run",
+                "the events of the node were asked for a second time",
+            )),
+        }
+    }
+
+    fn begin(&self) -> Result<Run<'_>> {
+        let mut state = self.state.lock();
+        if state.phase != Phase::Idle {
+            return Err(Error::bare(ErrorKind::Closed, "run"));
+        }
+        state.phase = Phase::Running;
+        Ok(Run(self))
+    }
+
+    /// Takes no more wishes, and lets nobody wait.
+    fn stop(&self) {
+        let mut state = self.state.lock();
+        state.phase = Phase::Stopped;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(waiting); // wakes who waits
     }
 
     fn wish(&self, topic: &Topic, wanted: bool) {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
+        if state.phase == Phase::Stopped {
+            return;
+        }
         state.links.wish(topic, wanted, now);
+        let waiting = if wanted {
+            None
+        } else {
+            state.waiting.remove(topic)
+        };
         state.stirred = true;
         let waker = state.waker.take();
         drop(state);
+        if let Some(waiting) = waiting {
+            waiting.answer(Err(ErrorKind::Invalid));
+        }
         waker.into_iter().for_each(Waker::wake);
     }
 
@@ -224,20 +275,16 @@ impl Relay {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
         state.links.tick(now);
-        if now < calls.not_before {
-            let tick = state.links.next_tick();
-            return Some(tick.map_or(calls.not_before, |tick| tick.min(calls.not_before)));
+        if let Some(until) = calls.paused(now) {
+            return Some(
+                state
+                    .links
+                    .next_tick()
+                    .map_or(until, |tick| tick.min(until)),
+            );
         }
-        if calls.control.is_terminated()
-            && let Some(control) = state.links.next_control()
-        {
-            calls.control = change(Arc::clone(&self.bus), control).boxed().fuse();
-        }
-        if calls.reads.is_terminated()
-            && let Some(reads) = state.links.next_reads()
-        {
-            calls.reads = read(Arc::clone(&self.bus), reads).boxed().fuse();
-        }
+        calls.change(|| state.links.next_control());
+        calls.read(|| state.links.next_reads());
         state.links.next_tick()
     }
 
@@ -267,8 +314,10 @@ impl Relay {
             }
             (Control::Unsubscribe(topics), Ok(_)) => {
                 state.links.unsubscribed(topics);
-                let State { links, waiting, .. } = &mut *state;
-                waiting.retain(|topic, _| links.contains(topic));
+                Ok(())
+            }
+            (control, Err(error)) if error.kind() == ErrorKind::Full || is_final(&error) => {
+                state.links.refused(control, error.kind(), now, &mut out);
                 Ok(())
             }
             (control, Err(error)) => {
@@ -294,6 +343,10 @@ impl Relay {
                 state.links.paged(reads, pages, &mut out);
                 Ok(())
             }
+            Err(error) if is_final(&error) => {
+                state.links.undecoded(reads, &mut out);
+                Ok(())
+            }
             Err(error) => {
                 state.links.reread(reads);
                 Err(error)
@@ -313,10 +366,11 @@ impl Relay {
                 Output::Gap(topic, gap) => audience.gap(&topic, gap),
                 Output::Joined(topic, position) => {
                     let waiting = self.state.lock().waiting.remove(&topic);
-                    for sender in waiting.into_iter().flatten() {
-                        // Whoever waited may have gone.
-                        let _ = sender.send(position);
-                    }
+                    waiting.unwrap_or_default().answer(Ok(position));
+                }
+                Output::Refused(topic, kind) => {
+                    let waiting = self.state.lock().waiting.remove(&topic);
+                    waiting.unwrap_or_default().answer(Err(kind));
                 }
             }
         }
@@ -326,7 +380,8 @@ impl Relay {
         match wake_at {
             Some(at) => {
                 let now = self.clock.monotonic();
-                self.clock.sleep(at.saturating_sub(now)).await;
+                let nap = at.saturating_sub(now).min(Sleep::LONGEST);
+                self.clock.sleep(nap).await;
             }
             None => std::future::pending().await,
         }
@@ -346,90 +401,30 @@ impl Relay {
     }
 }
 
-impl RelayOptions {
-    /// Stays subscribed for `linger` after the last subscriber has gone.
-    #[must_use]
-    pub fn with_linger(mut self, linger: Duration) -> Self {
-        self.linger = linger;
-        self
-    }
-
-    /// Compares positions every `interval`.
-    #[must_use]
-    pub fn with_check_every(mut self, interval: Duration) -> Self {
-        self.check_every = interval;
-        self
-    }
-
-    /// Repeats failed calls after delays as `backoff` says.
-    #[must_use]
-    pub fn with_backoff(mut self, backoff: BackoffOptions) -> Self {
-        self.backoff = backoff;
-        self
-    }
-
-    /// Draws those delays from `seed`.
-    #[must_use]
-    pub fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-
-    /// Bounds recoveries by `recovery`.
-    #[must_use]
-    pub fn with_recovery(mut self, recovery: RecoveryOptions) -> Self {
-        self.recovery = recovery;
-        self
-    }
-}
-
-impl Default for RelayOptions {
-    fn default() -> Self {
-        Self {
-            linger: Duration::from_secs(1),
-            check_every: Duration::from_secs(40),
-            backoff: BackoffOptions::default(),
-            seed: fastrand::u64(..),
-            recovery: RecoveryOptions::default(),
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
         }
-    }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
-impl Calls {
-    fn new(seed: u64) -> Self {
-        Self {
-            control: Fuse::terminated(),
-            reads: Fuse::terminated(),
-            not_before: Duration::ZERO,
-            failures: 0,
-            jitter: Rng::with_seed(seed),
-        }
-    }
-
-    fn ended(&mut self, succeeded: bool) {
-        if succeeded {
-            self.failures = 0;
-        }
-    }
-
-    fn delay(&mut self, backoff: &BackoffOptions) -> Duration {
-        let delay = backoff.delay(self.failures, None, &mut self.jitter);
-        self.failures = self.failures.saturating_add(1);
-        delay
-    }
+/// Whether the same call would fail for ever, though a part of it may not.
+fn is_final(error: &Error) -> bool {
+    !error.is_retryable() && error.kind() != ErrorKind::Closed
 }
 
-async fn change(bus: Arc<dyn Bus>, control: Control) -> (Control, Result<Vec<Position>>) {
-    let result = match &control {
-        Control::Subscribe(topics) => bus.subscribe(topics).await,
-        Control::Unsubscribe(topics) => bus.unsubscribe(topics).await.map(|()| Vec::new()),
-    };
-    (control, result)
-}
-
-async fn read(bus: Arc<dyn Bus>, reads: Reads) -> (Reads, Result<Vec<HistoryPage>>) {
-    let result = bus.history(&reads.reads).await;
-    (reads, result)
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
+        let nothing = Links::new(self.0.options.clone(), &self.0.bus.limits());
+        let links = std::mem::replace(&mut self.0.state.lock().links, nothing);
+        drop(links); // once no lock is held
+    }
 }
 
 #[cfg(test)]

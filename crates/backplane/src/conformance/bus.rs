@@ -57,6 +57,7 @@ macro_rules! bus_conformance {
             unsubscribing_stops_delivery,
             topics_are_independent,
             history_pages_are_contiguous,
+            a_page_ends_before_the_bytes_asked_for_are_exceeded,
             history_shows_what_was_published,
             topics_are_read_in_the_order_asked,
             a_foreign_or_future_position_reads_nothing,
@@ -209,6 +210,28 @@ pub async fn history_pages_are_contiguous(fresh: &Fresh<dyn BusNetwork>) {
         read.extend(page.messages);
     }
     assert_eq!(offsets(&read), [1, 2, 3, 4, 5]);
+}
+
+/// A page of history holds no more payload than asked for, but one message if there is any.
+pub async fn a_page_ends_before_the_bytes_asked_for_are_exceeded(fresh: &Fresh<dyn BusNetwork>) {
+    let node = fresh.store.join().await;
+    let sizes = [3, 3, 1, 0].map(|size| Outgoing::new(topic("a"), vec![7; size]));
+    let published = node.publish(&sizes).await.unwrap();
+    let after = |count: usize| (count > 0).then(|| published[count - 1].position());
+    for (read_before, bytes, expected) in [
+        (0, 6, vec![1, 2]),
+        (0, 5, vec![1]),
+        (0, 0, vec![1]),
+        (1, 4, vec![2, 3, 4]),
+        (2, 0, vec![3]),
+        (4, 0, vec![]),
+    ] {
+        let read = HistoryRead::new(topic("a"), after(read_before), 9).with_bytes(bytes);
+        let top = HistoryRead::top(topic("a")).with_bytes(bytes);
+        let pages = node.history(&[read, top]).await.unwrap();
+        assert_eq!(offsets(&pages[0].messages), expected, "{bytes} bytes");
+        assert_eq!(pages[1], HistoryPage::new(vec![], pages[0].top));
+    }
 }
 
 /// A message is in the history, with its payload, when its publish has returned or its event has arrived.

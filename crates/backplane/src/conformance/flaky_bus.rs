@@ -1,8 +1,13 @@
 //! A bus that misbehaves on purpose.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::Poll,
 };
 
 use async_trait::async_trait;
@@ -16,7 +21,7 @@ use crate::{
 };
 
 /// A node whose events are dropped, repeated, delayed and cut off without notice, and whose calls
-/// fail with or without effect: worse than the [`Bus`] trait allows, as bad as engines are.
+/// dawdle and fail with or without effect: worse than the [`Bus`] trait allows, as bad as engines are.
 ///
 /// One event or call in eight is hit by each fault, drawn from a seed.
 #[derive(Debug)]
@@ -24,6 +29,7 @@ pub struct FlakyBus {
     inner: Arc<dyn Bus>,
     faults: Arc<Faults>,
     unsubscribed: AtomicUsize,
+    corrupt: Mutex<HashSet<Topic>>,
 }
 
 #[derive(Debug)]
@@ -43,6 +49,7 @@ impl FlakyBus {
                 rng: Mutex::new(Rng::with_seed(seed)),
             }),
             unsubscribed: AtomicUsize::new(0),
+            corrupt: Mutex::default(),
         }
     }
 
@@ -51,10 +58,33 @@ impl FlakyBus {
         self.faults.enabled.store(false, Ordering::Relaxed);
     }
 
+    /// Makes the engine's data of `topic` undecodable: subscriptions to it and reads of its history
+    /// fail, and every other that shares a call with them. What is published still arrives.
+    pub fn corrupt(&self, topic: &Topic) {
+        self.corrupt.lock().insert(topic.clone());
+    }
+
+    /// Repairs what was made [`corrupt`](Self::corrupt).
+    pub fn repair(&self) {
+        self.corrupt.lock().clear();
+    }
+
     /// How many topics it was asked to unsubscribe from.
     #[must_use]
     pub fn unsubscribed(&self) -> usize {
         self.unsubscribed.load(Ordering::Relaxed)
+    }
+
+    fn decode<'a>(
+        &self,
+        op: &'static str,
+        mut topics: impl Iterator<Item = &'a Topic>,
+    ) -> Result<()> {
+        let corrupt = self.corrupt.lock();
+        if topics.any(|topic| corrupt.contains(topic)) {
+            return Err(Error::new(ErrorKind::Corrupt, op, "spoiled on purpose"));
+        }
+        Ok(())
     }
 }
 
@@ -65,6 +95,7 @@ impl Bus for FlakyBus {
     }
 
     async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+        self.faults.dawdle().await;
         self.faults.strike("publish")?;
         let published = self.inner.publish(messages).await?;
         self.faults.strike("publish")?;
@@ -72,7 +103,9 @@ impl Bus for FlakyBus {
     }
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+        self.faults.dawdle().await;
         self.faults.strike("subscribe")?;
+        self.decode("subscribe", topics.iter())?;
         let positions = self.inner.subscribe(topics).await?;
         self.faults.strike("subscribe")?;
         Ok(positions)
@@ -80,13 +113,16 @@ impl Bus for FlakyBus {
 
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
         self.unsubscribed.fetch_add(topics.len(), Ordering::Relaxed);
+        self.faults.dawdle().await;
         self.faults.strike("unsubscribe")?;
         self.inner.unsubscribe(topics).await?;
         self.faults.strike("unsubscribe")
     }
 
     async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+        self.faults.dawdle().await;
         self.faults.strike("history")?;
+        self.decode("history", reads.iter().map(|read| &read.topic))?;
         self.inner.history(reads).await
     }
 
@@ -110,6 +146,23 @@ impl Faults {
         } else {
             u8::MAX
         }
+    }
+
+    /// Lets whoever else runs go first, now and then many times.
+    async fn dawdle(&self) {
+        let mut polls = match self.draw() {
+            0 => self.rng.lock().u8(..64),
+            _ => 0,
+        };
+        poll_fn(|cx| {
+            if polls == 0 {
+                return Poll::Ready(());
+            }
+            polls -= 1;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     fn strike(&self, op: &'static str) -> Result<()> {

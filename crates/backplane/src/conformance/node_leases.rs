@@ -8,7 +8,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use crate::{
-    Timestamp,
+    ErrorKind, Timestamp,
     conformance::{Fresh, ROUNDS},
     id::{Acquired, NodeLease, NodeLeases, Renewed},
 };
@@ -33,6 +33,7 @@ macro_rules! node_leases_conformance {
             a_renewed_lease_outlives_its_first_term,
             a_lease_that_ran_out_cannot_be_renewed,
             a_former_holder_cannot_renew,
+            a_lease_of_no_time_is_refused,
             tokens_of_a_node_grow,
             a_new_holder_starts_above_all_that_was_allowed,
             an_earlier_mark_does_not_move_a_later_one_back,
@@ -127,6 +128,20 @@ pub async fn a_former_holder_cannot_renew(fresh: &Fresh<dyn NodeLeases>) {
     assert_eq!(renewed, Renewed::Lost);
     let renewed = fresh.store.renew(&holder, LONG, at(2_000)).await.unwrap();
     assert_eq!(renewed, Renewed::Held);
+}
+
+/// A lease of no time is neither granted nor made of one that lasts.
+pub async fn a_lease_of_no_time_is_refused(fresh: &Fresh<dyn NodeLeases>) {
+    let leases = &*fresh.store;
+    let refused = leases.acquire(Duration::ZERO, at(1_000)).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    let lease = acquire(leases, LONG, at(1_000)).await;
+    assert_eq!(lease.floor, None, "the refused call has moved no mark");
+    let refused = leases.renew(&lease, Duration::ZERO, at(2_000)).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
+    let renewed = leases.renew(&lease, LONG, at(1_000)).await.unwrap();
+    assert_eq!(renewed, Renewed::Held);
+    leases.release(&lease, at(1_000)).await.unwrap();
 }
 
 /// The tokens of one node grow from lease to lease.

@@ -70,7 +70,10 @@ impl Node {
 
 /// Which of the processes that bore one name: a later one has a larger number.
 ///
-/// The start time of the process in milliseconds serves well.
+/// The start time of the process in milliseconds serves well. If the wall clock was set back in
+/// between, a later process is [`Superseded`](Joined::Superseded) by its predecessor until that
+/// one's lease has passed: joining again after a lease's time succeeds. A number that is kept, and
+/// counted up at each start, has no such wait.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Incarnation(u64);
 
@@ -131,7 +134,8 @@ pub struct Membership {
 pub enum Joined {
     /// The node is in the directory.
     Member(Membership),
-    /// A later incarnation of the node is, so this one must stop. Nothing changed.
+    /// A later incarnation of the node is, so this one must stop; or the clock that its
+    /// [`Incarnation`] was taken from was set back. Nothing changed.
     Superseded {
         /// The later one.
         by: Incarnation,

@@ -5,7 +5,7 @@ pub struct DirectoryOptions {
     /// How many services it knows; 1,024 by default. A service counts from its first node on, also
     /// when the last has gone: its epoch must not start again.
     pub services: usize,
-    /// How many nodes a service has; 10,000 by default.
+    /// How many nodes a service has; 10,000 by default, at least 1.
     pub nodes: usize,
 }
 

@@ -91,6 +91,12 @@ impl<'a> CatchUp<'a> {
         self.recovery.limit()
     }
 
+    /// How many payload bytes to ask the next page for.
+    #[must_use]
+    pub const fn byte_limit(&self) -> usize {
+        self.recovery.byte_limit()
+    }
+
     /// The subscription.
     #[must_use]
     pub const fn subscription(&self) -> super::SubscriptionId {

@@ -68,28 +68,43 @@ impl FileHighWater {
     ///
     /// # Errors
     ///
-    /// If the folder cannot be written. On [`ErrorKind::Unavailable`] the mark may have been
-    /// replaced or not.
+    /// [`ErrorKind::Invalid`] if the folder is not there, and [`ErrorKind::Corrupt`] if the file holds
+    /// something that is not a mark; nothing happened. On [`ErrorKind::Unavailable`] the mark may have
+    /// been replaced or not.
     pub fn replace(&self, expected: Option<Mark>, mark: Mark) -> Result<Replaced> {
+        self.replace_and(sync_folder, expected, mark)
+    }
+
+    fn replace_and(
+        &self,
+        sync_folder: impl Fn(&Path) -> io::Result<()>,
+        expected: Option<Mark>,
+        mark: Mark,
+    ) -> Result<Replaced> {
         let failed = |error| failure("replace", error);
         // Released when the handle is dropped, by the system if the process dies.
         let lock = self.create("lock").map_err(failed)?;
         lock.lock().map_err(failed)?;
         let current = self.load()?;
-        if current != expected {
-            return Ok(Replaced::Moved { mark: current });
+        if current == expected {
+            self.write(mark).map_err(failed)?;
         }
-        self.write(mark).map_err(failed)?;
-        Ok(Replaced::Done)
+        // Also what was found: it may be of a call whose sync failed after the rename.
+        sync_folder(&self.path).map_err(failed)?;
+        if current == expected {
+            Ok(Replaced::Done)
+        } else {
+            Ok(Replaced::Moved { mark: current })
+        }
     }
 
+    /// Writes the mark, whose folder is yet to be synced.
     fn write(&self, mark: Mark) -> io::Result<()> {
         let mut draft = self.create("new")?;
         draft.set_len(0)?;
         draft.write_all(render(mark).as_bytes())?;
         draft.sync_all()?;
-        fs::rename(self.beside("new"), &self.path)?;
-        sync_folder(&self.path)
+        fs::rename(self.beside("new"), &self.path)
     }
 
     fn create(&self, extension: &str) -> io::Result<File> {
@@ -169,6 +184,7 @@ fn failure(op: &'static str, error: io::Error) -> Error {
     let kind = match error.kind() {
         IoErrorKind::StorageFull | IoErrorKind::QuotaExceeded => ErrorKind::Full,
         IoErrorKind::InvalidData => ErrorKind::Corrupt,
+        IoErrorKind::NotFound | IoErrorKind::NotADirectory => ErrorKind::Invalid,
         _ => ErrorKind::Unavailable,
     };
     Error::new(kind, op, error)
@@ -206,6 +222,34 @@ mod tests {
         fn file(&self) -> FileHighWater {
             FileHighWater::new(self.0.join("node-1"))
         }
+    }
+
+    #[test]
+    fn a_mark_whose_folder_was_not_synced_is_not_taken_for_durable() {
+        let folder = Folder::new();
+        let file = folder.file();
+        let broken = |_: &Path| Err(io::Error::other("the disk is gone"));
+        for expected in [None, None, Some(MARK)] {
+            let next = Mark { holder: 4, ..MARK };
+            let mark = if expected.is_none() { MARK } else { next };
+            let unsynced = file.replace_and(broken, expected, mark).unwrap_err();
+            assert_eq!(unsynced.kind(), ErrorKind::Unavailable);
+        }
+        let mark = file.load().unwrap();
+        assert_eq!(file.replace(None, MARK).unwrap(), Replaced::Moved { mark });
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_invalid_and_a_file_that_is_no_mark_corrupt() {
+        let folder = Folder::new();
+        let kind = |file: &FileHighWater| file.replace(None, MARK).unwrap_err().kind();
+        let nowhere = FileHighWater::new(folder.0.join("none").join("node-1"));
+        assert_eq!(kind(&nowhere), ErrorKind::Invalid);
+        let below_a_file = FileHighWater::new(folder.0.join("file").join("node-1"));
+        fs::write(folder.0.join("file"), "").unwrap();
+        assert_eq!(kind(&below_a_file), ErrorKind::Invalid);
+        fs::write(folder.0.join("node-1"), "no mark").unwrap();
+        assert_eq!(kind(&folder.file()), ErrorKind::Corrupt);
     }
 
     impl Drop for Folder {
@@ -284,13 +328,5 @@ mod tests {
             let replaced = file.replace(None, MARK);
             assert_eq!(replaced.unwrap_err().kind(), ErrorKind::Corrupt);
         }
-    }
-
-    #[test]
-    fn a_missing_folder_is_an_error() {
-        let folder = Folder::new();
-        let file = FileHighWater::new(folder.0.join("absent").join("node-1"));
-        let replaced = file.replace(None, MARK);
-        assert_eq!(replaced.unwrap_err().kind(), ErrorKind::Unavailable);
     }
 }

@@ -28,12 +28,13 @@ pub trait HighWater: fmt::Debug + Send + Sync {
     /// Dropping the future leaves nothing behind.
     async fn load(&self) -> Result<Option<Mark>>;
 
-    /// Replaces the mark if it is `expected`, as one atomic step, forward or back. The new mark is
-    /// durable when this returns.
+    /// Replaces the mark if it is `expected`, as one atomic step, forward or back. When this returns,
+    /// the new mark is durable, and so is one that was found instead: identifiers are issued up to it,
+    /// be it the outcome of a call that failed.
     ///
     /// # Errors
     ///
-    /// On [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) the mark may have been replaced
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) if what is stored is not a mark. On [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) the mark may have been replaced
     /// or not; the next call tells.
     ///
     /// # Cancel safety

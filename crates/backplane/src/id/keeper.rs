@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use super::SnowflakeOptions;
-use crate::{Clock, Error, Result};
+use crate::{Clock, Error, Result, Sleep};
 
 /// How a [`MarkKeeper`](super::MarkKeeper) or a [`LeaseKeeper`](super::LeaseKeeper) behaves.
 #[derive(Clone, Debug)]
@@ -20,8 +20,9 @@ pub struct KeeperOptions {
     /// after a pause, and the first identifier after that would be refused until the store has
     /// answered. A longer reserve writes less and lets a node wait longer after a crash.
     pub reserve: Duration,
-    /// How long a node lease lasts unless renewed. Ten seconds unless set; renewed three times
-    /// in it.
+    /// How long a node lease lasts unless renewed; more than zero. Ten seconds unless set. It is
+    /// renewed three times in it, and more often where half the [`reserve`](Self::reserve) is less
+    /// than a third of it, since each renewal moves the mark: each second, unless set.
     pub ttl: Duration,
 }
 
@@ -80,7 +81,7 @@ pub(super) async fn keep<C, F>(
     C: Clock,
     F: Future<Output = Result<Held>>,
 {
-    let period = period.max(SHORTEST_PAUSE);
+    let period = period.clamp(SHORTEST_PAUSE, Sleep::LONGEST);
     let mut pause = period;
     loop {
         clock.sleep(pause).await;

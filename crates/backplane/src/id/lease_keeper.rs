@@ -1,5 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
+
 use super::{
     Acquired, Held, KeeperOptions, Layout, NodeLease, NodeLeases, Renewed, SnowflakeGenerator,
     keeper::keep,
@@ -37,6 +39,8 @@ pub struct LeaseKeeper<C = CoarseClock> {
     lease: NodeLease,
     reserve: Duration,
     ttl: Duration,
+    /// The last identifier issued by a generator that is closed, until the node was given back.
+    unreleased: Mutex<Option<Timestamp>>,
 }
 
 /// What became of a [`LeaseKeeper::open`].
@@ -68,8 +72,8 @@ impl<C: Clock> LeaseKeeper<C> {
     ///
     /// # Errors
     ///
-    /// If the store fails, or leases a node that the layout has no room for
-    /// ([`ErrorKind::Invalid`]). A node may stay leased for the options' `ttl`.
+    /// If the store fails; [`ErrorKind::Invalid`] if it leases a node that the layout has no room for,
+    /// or if the options' `ttl` is zero. A node may stay leased for the options' `ttl`.
     ///
     /// # Cancel safety
     ///
@@ -98,6 +102,7 @@ impl<C: Clock> LeaseKeeper<C> {
             lease,
             reserve: options.reserve,
             ttl: options.ttl,
+            unreleased: Mutex::new(None),
         }))
     }
 
@@ -150,16 +155,23 @@ impl<C: Clock> LeaseKeeper<C> {
     ///
     /// # Errors
     ///
-    /// If the store fails. The generator is closed all the same, and the lease runs out by itself.
+    /// If the store fails. The generator is closed all the same, and the lease runs out by itself;
+    /// closing again tries again to give the node back.
     ///
     /// # Cancel safety
     ///
     /// As after an error.
     pub async fn close(&self) -> Result<()> {
-        match self.generator.close() {
-            Some(last) => self.leases.release(&self.lease, last).await,
-            None => Ok(()),
+        let unreleased = {
+            let mut unreleased = self.unreleased.lock();
+            *unreleased = self.generator.close().or(*unreleased);
+            *unreleased
+        };
+        if let Some(last) = unreleased {
+            self.leases.release(&self.lease, last).await?;
+            *self.unreleased.lock() = None;
         }
+        Ok(())
     }
 
     fn until(&self) -> Timestamp {

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use super::{
     Held, HighWater, KeeperOptions, Layout, Mark, Replaced, SnowflakeGenerator, keeper::keep,
 };
-use crate::{Clock, CoarseClock, Error, ErrorKind, Result};
+use crate::{Clock, CoarseClock, Error, ErrorKind, Result, Timestamp};
 
 /// A generator whose node survives restarts, and the care of its durable mark.
 ///
@@ -37,6 +37,8 @@ pub struct MarkKeeper<C = CoarseClock> {
     store: Arc<dyn HighWater>,
     mark: Mutex<Mark>,
     reserve: Duration,
+    /// The last identifier issued by a generator that is closed, until the mark was set back to it.
+    unsettled: Mutex<Option<Timestamp>>,
 }
 
 impl<C: Clock> MarkKeeper<C> {
@@ -76,6 +78,7 @@ impl<C: Clock> MarkKeeper<C> {
             store,
             mark: Mutex::new(mark),
             reserve: options.reserve,
+            unsettled: Mutex::new(None),
         })
     }
 
@@ -130,13 +133,18 @@ impl<C: Clock> MarkKeeper<C> {
     /// # Errors
     ///
     /// If the store fails. The generator is closed all the same, and the mark stands further ahead
-    /// than it need.
+    /// than it need; closing again tries again to set it back.
     ///
     /// # Cancel safety
     ///
     /// As after an error.
     pub async fn close(&self) -> Result<()> {
-        let Some(last) = self.generator.close() else {
+        let unsettled = {
+            let mut unsettled = self.unsettled.lock();
+            *unsettled = self.generator.close().or(*unsettled);
+            *unsettled
+        };
+        let Some(last) = unsettled else {
             return Ok(());
         };
         let held = *self.mark.lock();
@@ -150,6 +158,7 @@ impl<C: Clock> MarkKeeper<C> {
         {
             self.store.replace(Some(mark), settled).await?;
         }
+        *self.unsettled.lock() = None;
         Ok(())
     }
 

@@ -17,11 +17,13 @@ use crate::{Result, Timestamp};
 #[async_trait]
 pub trait NodeLeases: fmt::Debug + Send + Sync {
     /// Leases a node that nobody holds for `ttl`, and moves its mark to `until` unless it lies
-    /// further already.
+    /// further already. A lease of [`Duration::MAX`] never runs out: if its holder dies, the node is
+    /// gone for good.
     ///
     /// # Errors
     ///
-    /// On [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) a node may have been leased; it
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if `ttl` is zero; nothing is leased. On
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) a node may have been leased; it
     /// is free again after `ttl`.
     ///
     /// # Cancel safety
@@ -34,7 +36,8 @@ pub trait NodeLeases: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// On [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) the lease may have been renewed
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if `ttl` is zero; the lease is as it was. On
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) the lease may have been renewed
     /// and the mark moved; renewing again is safe.
     ///
     /// # Cancel safety

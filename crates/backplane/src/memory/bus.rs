@@ -18,9 +18,10 @@ use crate::{
 /// the [`Bus`] trait forwards to them.
 ///
 /// Memory is bounded by `max_topics` times what [`BusLimits`] lets a topic retain. A topic that
-/// nobody subscribes to, whose history has expired and to which nothing was published for
-/// `topic_ttl`, is forgotten; should it come back, it does so in a new epoch. What has expired is
-/// dropped by later calls, a little at a time, and by no task.
+/// nobody subscribes to, whose history and idempotency keys have expired and to which nothing was
+/// published for `topic_ttl`, is forgotten; one to which nothing was ever published, but which
+/// somebody has asked for, after `history_ttl`. Should it come back, it does so in a new epoch. What
+/// has expired is dropped by later calls, a little at a time, and by no task.
 #[derive(Clone)]
 pub struct MemoryBus {
     shared: Arc<Shared>,
@@ -43,7 +44,7 @@ pub struct MemoryBusOptions {
     /// Most topics that have a stream. Calls that run at the same moment may pass it, by a batch each.
     /// Default 1,048,576.
     pub max_topics: usize,
-    /// How long an empty topic keeps its epoch. Default one day.
+    /// How long an empty topic keeps its epoch, if it ever held a message. Default one day.
     pub topic_ttl: Duration,
     /// Where the epochs come from; without a seed they differ from process to process. A seed is for
     /// tests: a process that starts twice from one repeats its epochs. Default none.
@@ -232,7 +233,7 @@ impl MemoryNode {
         let read = |read: &HistoryRead| {
             shards.with(&read.topic, now, |stream| {
                 stream.expire(now);
-                stream.page(read.since, read.limit.min(options.limits.page))
+                stream.page(read.since, read.limit.min(options.limits.page), read.bytes)
             })
         };
         Ok(reads.iter().map(read).collect())
@@ -444,6 +445,76 @@ mod tests {
         let after = node.publish_one(&say("idle")).unwrap().position();
         assert_eq!(after.offset, 1);
         assert_ne!(after.epoch, before.epoch);
+    }
+
+    #[test]
+    fn a_key_is_remembered_for_its_window_though_the_topic_is_empty_for_longer() {
+        let mut limits = BusLimits::new();
+        limits.history_ttl = Duration::from_secs(1);
+        limits.idempotency_window = Duration::from_secs(100);
+        let clock = ManualClock::default();
+        let options = MemoryBusOptions::default()
+            .with_limits(limits)
+            .with_max_topics(1)
+            .with_topic_ttl(Duration::from_secs(1));
+        let bus = MemoryBus::new(options, Arc::new(clock.clone()));
+        let node = bus.node();
+        let message = say("a").with_key(crate::bus::IdempotencyKey::new(7));
+        let first = node.publish_one(&message).unwrap().position();
+        for _ in 0..99 {
+            clock.advance(Duration::from_secs(1));
+            node.publish_one(&say("b")).unwrap_err();
+            let again = node.publish_one(&message).unwrap();
+            assert_eq!(again, Published::Duplicate(first));
+        }
+        clock.advance(Duration::from_secs(1));
+        node.publish_one(&say("b")).unwrap();
+    }
+
+    #[test]
+    fn topics_that_were_only_read_make_room_soon() {
+        let (bus, clock) = small_bus();
+        let node = bus.node();
+        let made_up: Vec<_> = (0..200)
+            .map(|n| HistoryRead::top(topic(format_args!("made up {n}"))))
+            .collect();
+        let first = node.history(&made_up).unwrap();
+        assert_eq!(
+            node.publish_one(&say(0)).unwrap_err().kind(),
+            ErrorKind::Full
+        );
+        clock.advance(bus.shared.options.limits.history_ttl / 2);
+        let again = node.history(&made_up).unwrap();
+        assert!(
+            first
+                .iter()
+                .zip(again)
+                .all(|(first, again)| first.top == again.top)
+        );
+        clock.advance(bus.shared.options.limits.history_ttl / 2);
+        for _ in 0..8 {
+            node.publish(&too_many()).unwrap_err();
+        }
+        assert_eq!(bus.topics(), 0);
+    }
+
+    #[test]
+    fn a_full_bus_sweeps_nothing_for_topics_that_it_has() {
+        let (bus, clock) = small_bus();
+        let node = bus.node();
+        node.publish(&(0..200).map(say).collect::<Vec<_>>())
+            .unwrap();
+        for _ in 0..2 {
+            clock.advance(Duration::from_secs(25 * 60 * 60));
+            node.publish_one(&say(0)).unwrap();
+        }
+        assert!(
+            bus.topics() > 190,
+            "only the topic's own shard: {}",
+            bus.topics()
+        );
+        node.publish(&too_many()).unwrap_err();
+        assert!(bus.topics() < 150, "{}", bus.topics());
     }
 
     #[test]

@@ -49,7 +49,9 @@ struct Member {
 impl MemoryDirectory {
     /// An empty directory that lives in the time of `clock`.
     #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, options: DirectoryOptions) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, mut options: DirectoryOptions) -> Self {
+        // A service that is entered takes a node in: it counts from then on.
+        options.nodes = options.nodes.max(1);
         Self {
             clock,
             options,
@@ -315,6 +317,26 @@ mod tests {
     }
 
     crate::directory_conformance!(async { fresh() });
+
+    #[test]
+    fn a_service_of_no_nodes_is_one_of_one() {
+        let mut options = options();
+        options.nodes = 0;
+        let directory = MemoryDirectory::new(Arc::new(ManualClock::default()), options.clone());
+        let join = |service: &str, name: &str| {
+            let node = Node::new(name, Incarnation::new(1), "");
+            directory
+                .join(service, node, Duration::from_secs(1))
+                .unwrap()
+        };
+        for service in 0..options.services {
+            let joined = join(&service.to_string(), "a");
+            assert!(matches!(joined, Joined::Member(_)), "{joined:?}");
+            assert_eq!(join(&service.to_string(), "b"), Joined::Full);
+        }
+        assert_eq!(join("one more", "a"), Joined::Full);
+        assert_eq!(directory.services.lock().len(), options.services);
+    }
 
     #[tokio::test]
     async fn a_watcher_learns_of_a_lease_that_a_rejoin_made_shorter() {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 use crate::{
-    Clock, Result, Timestamp,
+    Clock, Error, ErrorKind, Result, Timestamp,
     id::{Acquired, NodeLease, NodeLeases, Renewed},
 };
 
@@ -37,32 +37,43 @@ impl MemoryNodeLeases {
     }
 
     /// Leases a free node.
-    pub fn acquire(&self, ttl: Duration, until: Timestamp) -> Acquired {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if `ttl` is zero.
+    pub fn acquire(&self, ttl: Duration, until: Timestamp) -> Result<Acquired> {
+        check_ttl("acquire", ttl)?;
         let now = self.clock.monotonic();
         let mut nodes = self.nodes.lock();
         let free = (0..)
             .zip(nodes.iter_mut())
             .filter(|(_, node)| node.expires <= now);
         if let Some((number, node)) = free.min_by_key(|(_, node)| node.mark) {
-            return Acquired::Granted(node.lease(number, now.saturating_add(ttl), until));
+            let lease = node.lease(number, now.saturating_add(ttl), until);
+            return Ok(Acquired::Granted(lease));
         }
         let next = nodes.iter().map(|node| node.expires).min();
-        Acquired::AllTaken {
+        Ok(Acquired::AllTaken {
             retry_after: next.map_or(Duration::MAX, |next| next.saturating_sub(now)),
-        }
+        })
     }
 
     /// Lets `lease` last for `ttl` from now.
-    pub fn renew(&self, lease: &NodeLease, ttl: Duration, until: Timestamp) -> Renewed {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Invalid`] if `ttl` is zero.
+    pub fn renew(&self, lease: &NodeLease, ttl: Duration, until: Timestamp) -> Result<Renewed> {
+        check_ttl("renew", ttl)?;
         let now = self.clock.monotonic();
         let mut nodes = self.nodes.lock();
         match held(&mut nodes, lease) {
             Some(node) if now < node.expires => {
                 node.expires = now.saturating_add(ttl);
                 node.mark = node.mark.max(Some(until));
-                Renewed::Held
+                Ok(Renewed::Held)
             }
-            _ => Renewed::Lost,
+            _ => Ok(Renewed::Lost),
         }
     }
 
@@ -92,6 +103,13 @@ impl Node {
     }
 }
 
+fn check_ttl(op: &'static str, ttl: Duration) -> Result<()> {
+    if ttl.is_zero() {
+        return Err(Error::new(ErrorKind::Invalid, op, "a lease of no time"));
+    }
+    Ok(())
+}
+
 /// The node of `lease`, if that is its latest.
 fn held<'a>(nodes: &'a mut [Node], lease: &NodeLease) -> Option<&'a mut Node> {
     let node = nodes.get_mut(usize::try_from(lease.node).ok()?)?;
@@ -101,11 +119,11 @@ fn held<'a>(nodes: &'a mut [Node], lease: &NodeLease) -> Option<&'a mut Node> {
 #[async_trait]
 impl NodeLeases for MemoryNodeLeases {
     async fn acquire(&self, ttl: Duration, until: Timestamp) -> Result<Acquired> {
-        Ok(self.acquire(ttl, until))
+        self.acquire(ttl, until)
     }
 
     async fn renew(&self, lease: &NodeLease, ttl: Duration, until: Timestamp) -> Result<Renewed> {
-        Ok(self.renew(lease, ttl, until))
+        self.renew(lease, ttl, until)
     }
 
     async fn release(&self, lease: &NodeLease, until: Timestamp) -> Result<()> {
@@ -134,7 +152,7 @@ mod tests {
     fn the_node_that_waited_longest_is_leased_first() {
         let leases = MemoryNodeLeases::new(2, Arc::new(ManualClock::default()));
         let [early, late] = [1_000, 9_000].map(Timestamp::from_millis);
-        let acquire = || match leases.acquire(Duration::from_secs(1), early) {
+        let acquire = || match leases.acquire(Duration::from_secs(1), early).unwrap() {
             Acquired::Granted(lease) => lease,
             Acquired::AllTaken { .. } => panic!("a node is free"),
         };
@@ -149,6 +167,6 @@ mod tests {
         let leases = MemoryNodeLeases::new(0, Arc::new(ManualClock::default()));
         let retry_after = Duration::MAX;
         let acquired = leases.acquire(Duration::from_secs(1), Timestamp::EPOCH);
-        assert_eq!(acquired, Acquired::AllTaken { retry_after });
+        assert_eq!(acquired.unwrap(), Acquired::AllTaken { retry_after });
     }
 }

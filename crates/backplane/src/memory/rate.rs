@@ -17,6 +17,8 @@ const SWEPT_PER_KEY: usize = 4;
 /// table cannot make every check walk all of it. The next new key goes on where this one stopped.
 const SWEPT_WHEN_FULL: usize = 64;
 
+const MOST_SHARDS: usize = 1 << 12;
+
 /// The bounds of a [`MemoryRateLimiter`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -24,8 +26,8 @@ pub struct MemoryRateLimiterOptions {
     /// The most keys remembered at once; 2²⁰ unless set. A key takes about 40 bytes and its own
     /// length.
     pub max_keys: usize,
-    /// How many locks share the keys, rounded down to a power of two; 64 unless set. Each takes an
-    /// even part of `max_keys`, so that the first is full a little before all are.
+    /// How many locks share the keys, rounded down to a power of two; 64 unless set, at most 4,096.
+    /// Each takes an even part of `max_keys`, so that the first is full a little before all are.
     pub shards: usize,
 }
 
@@ -93,7 +95,7 @@ impl MemoryRateLimiter {
     /// A limiter with these bounds.
     #[must_use]
     pub fn with_options(clock: Arc<dyn Clock>, options: &MemoryRateLimiterOptions) -> Self {
-        let shards = options.shards.min(options.max_keys).max(1);
+        let shards = options.shards.min(options.max_keys).clamp(1, MOST_SHARDS);
         let shards = 1_usize << shards.ilog2();
         Self {
             clock,
@@ -305,6 +307,12 @@ mod tests {
                 "{stored} of {max_keys}"
             );
         }
+    }
+
+    #[test]
+    fn bounds_of_everything_are_no_bounds() {
+        let (_, limiter) = with_max_keys(usize::MAX, usize::MAX);
+        assert!(limiter.check(b"key", hourly(1), 1).unwrap().is_allowed());
     }
 
     #[test]

@@ -44,6 +44,7 @@ macro_rules! graph_conformance {
             a_mute_hides_in_one_direction,
             hiding_again_changes_nothing,
             hiding_leaves_edges_alone,
+            an_author_is_hidden_across_a_block_and_from_who_mutes,
             a_list_is_replaced_as_a_whole,
             a_list_belongs_to_its_owner,
             erases_every_edge_and_relation_in_slices,

@@ -44,6 +44,7 @@ macro_rules! outbox_conformance {
             a_busy_author_is_not_cut_short,
             pages_show_every_entry_once,
             awkward_ids_are_exact,
+            no_post_has_the_id_0,
             a_late_append_is_sorted_in,
             a_page_goes_on_after_a_retracted_post,
             a_short_page_is_the_last,
@@ -68,8 +69,8 @@ use bytes::Bytes;
 
 use super::{Fresh, ROUNDS, awkward_ids};
 use crate::{
-    Appended, Entry, IdempotencyKey, Outbox, Post, PostId, PostState, Publication, Retracted,
-    Revised, Seek, UserId,
+    Appended, Entry, ErrorKind, IdempotencyKey, Outbox, Post, PostId, PostState, Publication,
+    Retracted, Revised, Seek, UserId,
 };
 
 const ANN: UserId = UserId::new(1);
@@ -185,68 +186,6 @@ pub async fn a_live_post_is_not_stored_again(fresh: &Fresh<dyn Outbox>) {
     assert_eq!(body(outbox, 7).await.unwrap(), "post 7");
     assert_eq!(latest(outbox, &[ANN, BOB], Seek::Newest, 9).await, [7]);
     assert_eq!(state(outbox, 7).await, live(ANN, 7, 1));
-}
-
-/// A retry under a key that its author has used names the post of the first attempt.
-pub async fn a_retry_under_the_same_key_stores_nothing(fresh: &Fresh<dyn Outbox>) {
-    let outbox = &*fresh.store;
-    let first = item(ANN, 7).with_key(key("k"));
-    assert_eq!(append(outbox, first.clone()).await, Appended::Stored);
-    assert_eq!(append(outbox, first).await, Appended::Duplicate(post(7)));
-    let retry = item(ANN, 8).with_key(key("k"));
-    assert_eq!(append(outbox, retry).await, Appended::Duplicate(post(7)));
-    assert_eq!(state(outbox, 8).await, PostState::Absent);
-    assert_eq!(latest(outbox, &[ANN], Seek::Newest, 9).await, [7]);
-    let published = outbox.published(ANN, &key("k")).await.unwrap();
-    assert_eq!(published, Some(post(7)));
-    assert_eq!(outbox.published(ANN, &key("K")).await.unwrap(), None);
-}
-
-/// Of two items of a batch under one key, the first is stored.
-pub async fn a_key_holds_within_a_batch(fresh: &Fresh<dyn Outbox>) {
-    let outbox = &*fresh.store;
-    let items = [8, 7].map(|raw| item(ANN, raw).with_key(key("k")));
-    let answers = outbox.append(&items).await.unwrap();
-    assert_eq!(answers, [Appended::Stored, Appended::Duplicate(post(8))]);
-    assert_eq!(latest(outbox, &[ANN], Seek::Newest, 9).await, [8]);
-}
-
-/// Two authors may use the same key.
-pub async fn another_authors_key_is_another_key(fresh: &Fresh<dyn Outbox>) {
-    let outbox = &*fresh.store;
-    for (author, raw) in [(ANN, 7), (BOB, 8)] {
-        let keyed = item(author, raw).with_key(key("k"));
-        assert_eq!(append(outbox, keyed).await, Appended::Stored);
-        let published = outbox.published(author, &key("k")).await.unwrap();
-        assert_eq!(published, Some(post(raw)));
-    }
-    assert_eq!(outbox.published(CAT, &key("k")).await.unwrap(), None);
-}
-
-/// An item that was refused because of its post leaves its key unused.
-pub async fn a_refused_item_takes_no_key(fresh: &Fresh<dyn Outbox>) {
-    let outbox = &*fresh.store;
-    publish(outbox, ANN, [7]).await;
-    retract(outbox, ANN, 6).await;
-    let live = item(ANN, 7).with_key(key("live"));
-    assert_eq!(append(outbox, live).await, Appended::Duplicate(post(7)));
-    let dead = item(ANN, 6).with_key(key("dead"));
-    assert_eq!(append(outbox, dead).await, Appended::Retracted);
-    for unused in ["live", "dead"] {
-        assert_eq!(outbox.published(ANN, &key(unused)).await.unwrap(), None);
-    }
-}
-
-/// A retry that arrives after the post was retracted neither revives it nor publishes another.
-pub async fn a_key_outlives_its_post(fresh: &Fresh<dyn Outbox>) {
-    let outbox = &*fresh.store;
-    append(outbox, item(ANN, 7).with_key(key("k"))).await;
-    retract(outbox, ANN, 7).await;
-    let retry = item(ANN, 8).with_key(key("k"));
-    assert_eq!(append(outbox, retry).await, Appended::Duplicate(post(7)));
-    let published = outbox.published(ANN, &key("k")).await.unwrap();
-    assert_eq!(published, Some(post(7)));
-    assert_eq!(latest(outbox, &[ANN], Seek::Newest, 9).await, []);
 }
 
 /// Each revision replaces the body and raises the version by one; the entry stays, and what it answers.
@@ -402,7 +341,7 @@ pub async fn a_busy_author_is_not_cut_short(fresh: &Fresh<dyn Outbox>) {
 /// Pages, each from the last post of the one before, show every entry once, in both directions.
 pub async fn pages_show_every_entry_once(fresh: &Fresh<dyn Outbox>) {
     let outbox = &*fresh.store;
-    let ids = awkward_ids();
+    let ids = post_ids();
     for (n, &raw) in ids.iter().enumerate() {
         publish(outbox, [ANN, BOB, CAT][n % 3], [raw]).await;
     }
@@ -417,9 +356,8 @@ pub async fn pages_show_every_entry_once(fresh: &Fresh<dyn Outbox>) {
         }
         down.reverse();
         assert_eq!(down, ids);
-        up.push(ids[0]);
         loop {
-            let newest = post(up[up.len() - 1]);
+            let newest = up.last().map_or(PostId::MIN, |&last| post(last));
             let page = latest(outbox, &[ANN, BOB, CAT], Seek::After(newest), limit).await;
             if page.is_empty() {
                 break;
@@ -430,10 +368,10 @@ pub async fn pages_show_every_entry_once(fresh: &Fresh<dyn Outbox>) {
     }
 }
 
-/// Bounds are exclusive and exact for every 64-bit id, as are lookups.
+/// Bounds are exclusive and exact for every 64-bit id but 0, as are lookups.
 pub async fn awkward_ids_are_exact(fresh: &Fresh<dyn Outbox>) {
     let outbox = &*fresh.store;
-    let ids = awkward_ids();
+    let ids = post_ids();
     publish(outbox, BOB, ids.iter().copied()).await;
     for (n, &raw) in ids.iter().enumerate() {
         assert_eq!(state(outbox, raw).await, live(BOB, raw, 1));
@@ -452,6 +390,23 @@ pub async fn awkward_ids_are_exact(fresh: &Fresh<dyn Outbox>) {
         assert_eq!(retract(outbox, BOB, raw).await, removed);
     }
     assert_eq!(latest(outbox, &[BOB], Seek::Newest, 9).await, []);
+}
+
+/// The awkward ids that posts can have: all but 0, the least.
+fn post_ids() -> Vec<u64> {
+    awkward_ids().split_off(1)
+}
+
+/// An item of post 0 is refused, and with it whatever is in the same batch.
+pub async fn no_post_has_the_id_0(fresh: &Fresh<dyn Outbox>) {
+    let outbox = &*fresh.store;
+    for batch in [[0, 1], [2, 0]] {
+        let refused = outbox.append(&batch.map(|raw| item(ANN, raw))).await;
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::ReservedPostId);
+    }
+    let states = outbox.lookup(&[0, 1, 2].map(post)).await.unwrap();
+    assert_eq!(states, [PostState::Absent; 3]);
+    assert_eq!(latest(outbox, &[ANN], Seek::Newest, 9).await, []);
 }
 
 /// A post that arrives after newer ones takes its place by id.

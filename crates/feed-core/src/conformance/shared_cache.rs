@@ -24,6 +24,12 @@ macro_rules! shared_cache_conformance {
             adding_does_not_lengthen_the_time,
             an_item_past_its_time_can_be_added,
             concurrent_adds_have_one_winner,
+            replacing_stores_only_over_the_very_value,
+            replacing_starts_the_time_anew,
+            what_is_gone_cannot_be_replaced,
+            each_item_of_a_batch_finds_what_those_before_left,
+            concurrent_replaces_have_one_winner,
+            a_claim_that_was_put_over_or_removed_stores_nothing,
             what_was_removed_is_gone_and_can_be_added,
             empty_batches_do_nothing,
         );
@@ -58,6 +64,16 @@ async fn add(
     ttl: Duration,
 ) -> bool {
     cache.add_many(&[item(key, value, ttl)]).await.unwrap()[0]
+}
+
+async fn replace(
+    cache: &dyn SharedCache,
+    key: &'static str,
+    (old, new): (&'static str, &'static str),
+    ttl: Duration,
+) -> bool {
+    let items = [(old.into(), item(key, new, ttl))];
+    cache.replace_many(&items).await.unwrap()[0]
 }
 
 async fn get(cache: &dyn SharedCache, key: &'static str) -> Option<Bytes> {
@@ -211,21 +227,137 @@ pub async fn an_item_past_its_time_can_be_added(fresh: &Fresh<dyn SharedCache>) 
 pub async fn concurrent_adds_have_one_winner(fresh: &Fresh<dyn SharedCache>) {
     for round in 0..ROUNDS {
         let key = Bytes::from(format!("key {round}"));
-        let asked = [key.clone()];
-        let call = move |cache: Arc<dyn SharedCache>, n: usize| {
-            let key = key.clone();
-            async move {
-                let item = CacheItem::new(key.clone(), n.to_string(), LONG).unwrap();
-                let added = cache.add_many(&[item]).await.unwrap()[0];
-                (added, cache.get_many(&[key]).await.unwrap().remove(0))
-            }
-        };
-        let answers = fresh.at_once(4, call).await;
-        assert_eq!(answers.iter().filter(|(added, _)| *added).count(), 1);
-        let winner = answers.iter().position(|(added, _)| *added);
-        let value = winner.map(|winner| Bytes::from(winner.to_string()));
-        assert!(answers.iter().all(|(_, found)| *found == value));
-        assert_eq!(fresh.store.get_many(&asked).await.unwrap(), [value]);
+        race(fresh, &key, Store::Add).await;
+    }
+}
+
+/// How a value comes to be under a key if it may.
+#[derive(Clone, Copy)]
+enum Store {
+    Add,
+    /// In the place of `"old"`.
+    Replace,
+}
+
+/// Makes several store a value of their own at once, of whom one may.
+async fn race(fresh: &Fresh<dyn SharedCache>, key: &Bytes, how: Store) {
+    let call = |cache: Arc<dyn SharedCache>, n: usize| {
+        let key = key.clone();
+        async move {
+            let item = CacheItem::new(key.clone(), n.to_string(), LONG).unwrap();
+            let stored = match how {
+                Store::Add => cache.add_many(&[item]).await,
+                Store::Replace => cache.replace_many(&[("old".into(), item)]).await,
+            };
+            (
+                stored.unwrap()[0],
+                cache.get_many(&[key]).await.unwrap().remove(0),
+            )
+        }
+    };
+    let answers = fresh.at_once(4, call).await;
+    assert_eq!(answers.iter().filter(|(stored, _)| *stored).count(), 1);
+    let winner = answers.iter().position(|(stored, _)| *stored);
+    let value = winner.map(|winner| Bytes::from(winner.to_string()));
+    assert!(answers.iter().all(|(_, found)| *found == value));
+}
+
+/// Replacing stores an item where exactly the expected bytes are, leaves every other alone, and says
+/// which were stored.
+pub async fn replacing_stores_only_over_the_very_value(fresh: &Fresh<dyn SharedCache>) {
+    let cache = &*fresh.store;
+    let items = [
+        item("a", "1", LONG),
+        item("b", "22", LONG),
+        item("c", "", LONG),
+    ];
+    cache.put_many(&items).await.unwrap();
+    let items = [
+        ("1".into(), item("a", "one", LONG)),
+        ("2".into(), item("b", "two", LONG)),
+        ("".into(), item("none", "three", LONG)),
+        ("".into(), item("c", "four", LONG)),
+    ];
+    let replaced = cache.replace_many(&items).await.unwrap();
+    assert_eq!(replaced, [true, false, false, true]);
+    let keys = ["a", "b", "none", "c"].map(Bytes::from);
+    let found = cache.get_many(&keys).await.unwrap();
+    let expected = [Some("one"), Some("22"), None, Some("four")];
+    assert_eq!(found, expected.map(|value| value.map(Bytes::from)));
+}
+
+/// What was replaced lives for the new time, be it longer or shorter; what was not, for its own.
+pub async fn replacing_starts_the_time_anew(fresh: &Fresh<dyn SharedCache>) {
+    let cache = &*fresh.store;
+    put(cache, "a", "1", SHORT).await;
+    put(cache, "b", "1", LONG).await;
+    put(cache, "c", "1", SHORT).await;
+    assert!(replace(cache, "a", ("1", "2"), LONG).await);
+    assert!(replace(cache, "b", ("1", "2"), SHORT).await);
+    assert!(!replace(cache, "c", ("other", "2"), LONG).await);
+    fresh.time.pass(AFTER).await;
+    assert_eq!(get(cache, "a").await, Some("2".into()));
+    assert_eq!(get(cache, "b").await, None);
+    assert_eq!(get(cache, "c").await, None);
+}
+
+/// Nothing is stored in place of what was removed, or whose time has passed.
+pub async fn what_is_gone_cannot_be_replaced(fresh: &Fresh<dyn SharedCache>) {
+    let cache = &*fresh.store;
+    put(cache, "a", "1", SHORT).await;
+    put(cache, "b", "1", LONG).await;
+    cache.remove_many(&["b".into()]).await.unwrap();
+    fresh.time.pass(AFTER).await;
+    for key in ["a", "b"] {
+        assert!(!replace(cache, key, ("1", "2"), LONG).await);
+        assert_eq!(get(cache, key).await, None);
+    }
+}
+
+/// Of a key that is twice in a batch, the second item replaces what the first has stored.
+pub async fn each_item_of_a_batch_finds_what_those_before_left(fresh: &Fresh<dyn SharedCache>) {
+    let cache = &*fresh.store;
+    put(cache, "a", "1", LONG).await;
+    let items = [
+        ("1".into(), item("a", "2", LONG)),
+        ("1".into(), item("a", "3", LONG)),
+        ("2".into(), item("a", "4", LONG)),
+    ];
+    let replaced = cache.replace_many(&items).await.unwrap();
+    assert_eq!(replaced, [true, false, true]);
+    assert_eq!(get(cache, "a").await, Some("4".into()));
+}
+
+/// Of several who replace one value at the same time, one does, and all find its value.
+pub async fn concurrent_replaces_have_one_winner(fresh: &Fresh<dyn SharedCache>) {
+    for round in 0..ROUNDS {
+        let key = Bytes::from(format!("key {round}"));
+        let old = CacheItem::new(key.clone(), "old", LONG).unwrap();
+        fresh.store.put_many(&[old]).await.unwrap();
+        race(fresh, &key, Store::Replace).await;
+    }
+}
+
+/// Who claims a key, and finds it forgotten when they store what they have read, stores nothing:
+/// neither while the mark of the forget is there, nor after it, nor over another's claim.
+pub async fn a_claim_that_was_put_over_or_removed_stores_nothing(fresh: &Fresh<dyn SharedCache>) {
+    let cache = &*fresh.store;
+    for key in ["put", "removed"] {
+        assert!(add(cache, key, "claim 1", LONG).await);
+    }
+    put(cache, "put", "mark", SHORT).await;
+    cache.remove_many(&["removed".into()]).await.unwrap();
+    for (key, left) in [("put", Some("mark".into())), ("removed", None)] {
+        assert!(!replace(cache, key, ("claim 1", "old"), LONG).await);
+        assert_eq!(get(cache, key).await, left);
+    }
+    fresh.time.pass(AFTER).await;
+    for key in ["put", "removed"] {
+        assert!(!replace(cache, key, ("claim 1", "old"), LONG).await);
+        assert!(add(cache, key, "claim 2", LONG).await);
+        assert!(!replace(cache, key, ("claim 1", "old"), LONG).await);
+        assert!(replace(cache, key, ("claim 2", "new"), LONG).await);
+        assert_eq!(get(cache, key).await, Some("new".into()));
     }
 }
 
@@ -252,5 +384,6 @@ pub async fn empty_batches_do_nothing(fresh: &Fresh<dyn SharedCache>) {
     );
     cache.put_many(&[]).await.unwrap();
     assert_eq!(cache.add_many(&[]).await.unwrap(), Vec::<bool>::new());
+    assert_eq!(cache.replace_many(&[]).await.unwrap(), Vec::<bool>::new());
     cache.remove_many(&[]).await.unwrap();
 }

@@ -17,7 +17,7 @@ use super::{
     flight::Flight,
     journey::Journey,
     kind::Kind,
-    options::CacheOptions,
+    options::{CacheOptions, HydratorOptions},
     shard::{Look, Shard, Until},
     stats::{CacheStats, Counters},
 };
@@ -34,6 +34,7 @@ pub(super) struct Cached<K: Kind> {
     clock: Arc<dyn Clock>,
     options: CacheOptions,
     hold: Duration,
+    fetch: Duration,
     shards: Shards<Shard<K>>,
     flights: AtomicU64,
     counters: Counters,
@@ -44,16 +45,17 @@ impl<K: Kind> Cached<K> {
         kind: K,
         far: Option<Far>,
         clock: Arc<dyn Clock>,
-        options: CacheOptions,
-        hold: Duration,
+        options: &CacheOptions,
+        shared: &HydratorOptions,
     ) -> Self {
         let share = options.max_bytes / SHARDS;
         Self {
             kind,
             far,
             clock,
-            options,
-            hold,
+            options: options.clone(),
+            hold: shared.hold,
+            fetch: shared.fetch,
             shards: Shards::from_fn(|| Shard::new(share)),
             flights: AtomicU64::new(0),
             counters: Counters::default(),
@@ -82,10 +84,12 @@ impl<K: Kind> Cached<K> {
             Some(far) => far.forget::<K>(ids, &self.counters).await,
             None => Ok(()),
         };
-        let until = self.clock.monotonic().saturating_add(self.hold);
+        let now = self.clock.monotonic();
+        let until = now.saturating_add(self.hold);
         let mut shards = self.shards.write_many(ids.iter().copied());
-        let evicted = ids.iter().map(|&id| shards.of(id).forget(id, until)).sum();
-        self.counters.evictions.add(evicted);
+        for &id in ids {
+            shards.of(id).forget(id, now, until);
+        }
         shared
     }
 
@@ -137,7 +141,7 @@ impl<K: Kind> Cached<K> {
             let shard = shards.of(want.id);
             if let Look::Known(answer) = shard.look(want, now) {
                 journey.knows(want.id, answer);
-            } else if let Some((flight, place)) = shard.join(want) {
+            } else if let Some((flight, place)) = shard.join(want, now) {
                 self.counters.joined.add(1);
                 journey.sits(flight, want.id, place);
             } else {
@@ -149,8 +153,8 @@ impl<K: Kind> Cached<K> {
         }
         let flight = self.launch(led.clone(), now);
         for (place, &want) in led.iter().enumerate() {
-            let ticket = flight.ticket(want, place);
-            shards.of(want.id).issue(want.id, ticket);
+            let ticket = flight.ticket(want, place, now.saturating_add(self.fetch));
+            shards.of(want.id).issue(want.id, ticket, now);
         }
         journey.leads(flight, &led);
         journey
@@ -167,12 +171,15 @@ impl<K: Kind> Cached<K> {
         Flight::new(number, async move {
             let cached = Arc::clone(&aloft.cached);
             let held = match &cached.far {
-                Some(far) => far.get::<K>(&aloft.wants, &cached.counters).await,
-                None => aloft.wants.iter().map(|_| Held::Unknown).collect(),
+                Some(far) => {
+                    let counters = &cached.counters;
+                    far.seek::<K>(&aloft.wants, number, counters).await
+                }
+                None => aloft.wants.iter().map(|_| Held::Barred).collect(),
             };
             let answers = cached.fetch(&aloft.wants, &held).await;
-            aloft.land(&answers, now);
-            cached.fill(&aloft.wants, &held, &answers, now).await;
+            let fresh = aloft.land(&answers, now);
+            cached.fill(&aloft, &held, &answers, &fresh).await;
             answers
         })
     }
@@ -220,22 +227,23 @@ impl<K: Kind> Cached<K> {
         values
     }
 
-    /// Passes what the source has answered on to the shared cache, if that was soon enough: whatever
-    /// was forgotten since the flight began must still be marked there.
+    /// Passes on to the shared cache what the source has answered of what was claimed there, but for
+    /// what was forgotten here.
     async fn fill(
         &self,
-        wants: &[Want],
+        aloft: &Aloft<K>,
         held: &[Held<K::Value>],
         answers: &[Answer<K::Value>],
-        begun: Duration,
+        fresh: &[bool],
     ) {
         let Some(far) = &self.far else { return };
-        if self.clock.monotonic().saturating_sub(begun) > self.hold / 2 {
-            return;
-        }
-        let brought =
-            zip(zip(wants, held), answers).map(|((want, held), answer)| (*want, held, answer));
-        far.fill::<K>(brought, &self.counters).await;
+        let places = 0..answers.len();
+        let claimed = places.filter(|&at| fresh[at] && matches!(held[at], Held::Claimed));
+        let brought = claimed.filter_map(|at| match &answers[at] {
+            Answer::Found(value) if K::version(value) >= aloft.wants[at].version => Some(value),
+            _ => None,
+        });
+        far.fill::<K>(brought, aloft.number, &self.counters).await;
     }
 }
 
@@ -255,8 +263,8 @@ struct Aloft<K: Kind> {
 }
 
 impl<K: Kind> Aloft<K> {
-    /// Keeps what was brought, but for what was forgotten on the way.
-    fn land(&mut self, answers: &[Answer<K::Value>], begun: Duration) {
+    /// Keeps what was brought, but for what was forgotten on the way. Answers which was not.
+    fn land(&mut self, answers: &[Answer<K::Value>], begun: Duration) -> Vec<bool> {
         self.landed = true;
         let cached = &self.cached;
         let (now, options) = (cached.clock.monotonic(), &cached.options);
@@ -268,13 +276,17 @@ impl<K: Kind> Aloft<K> {
         let mut shards = cached
             .shards
             .write_many(self.wants.iter().map(|want| want.id));
-        for (want, answer) in zip(&self.wants, answers) {
+        let mut land = |(want, answer): (&Want, _)| {
             let shard = shards.of(want.id);
-            if shard.collect(want.id, self.number) {
+            let fresh = shard.collect(want.id, self.number);
+            if fresh {
                 evicted += shard.keep(*want, answer, now, until);
             }
-        }
+            fresh
+        };
+        let fresh = zip(&self.wants, answers).map(&mut land).collect();
         cached.counters.evictions.add(evicted);
+        fresh
     }
 }
 
@@ -323,7 +335,7 @@ mod tests {
         let options = HydratorOptions::default();
         let clock = Arc::new(ManualClock::default());
         let users = Users(Arc::new(Below));
-        Arc::new(Cached::new(users, None, clock, options.users, options.hold))
+        Arc::new(Cached::new(users, None, clock, &options.users, &options))
     }
 
     fn wants(ids: impl IntoIterator<Item = u64>) -> Vec<Want> {

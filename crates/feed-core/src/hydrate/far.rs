@@ -1,90 +1,132 @@
 //! The second level: the shared cache, as one kind of content uses it.
+//!
+//! What was fetched is stored later than it was read, and may have been forgotten in between. So who
+//! is about to fetch first leaves a claim that is nobody else's, and stores what was fetched in place
+//! of that claim alone: the leases of memcache (Nishtala et al., "Scaling Memcache at Facebook", NSDI
+//! 2013). Whatever has become of the claim, be it that the content was forgotten, that the claim's
+//! time has passed, or that the cache has lost it or the mark of the forget, nothing old is stored.
 
-use std::{pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    hash::{BuildHasher, RandomState},
+    iter::zip,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
-use backplane::Clock;
-use bytes::Bytes;
+use backplane::{Clock, Sleep};
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::{
     future::{Either, select},
-    poll,
+    join, poll,
 };
 
-use super::{
-    answer::{Answer, Want},
-    kind::Kind,
-    stats::Counters,
-};
+use super::{answer::Want, kind::Kind, options::HydratorOptions, stats::Counters};
 use crate::{CacheItem, Error, ErrorKind, Result, SharedCache};
 
-/// Written in place of what was forgotten, so that nothing older can be added behind it.
+/// Written in place of what was forgotten, so that nobody claims it for a while.
 const HELD: u8 = 0;
 /// Before content, in the form that this version writes.
 const CONTENT: u8 = 1;
+/// Before what tells a claim from all others.
+const CLAIM: u8 = 2;
+const CLAIM_LEN: usize = 17;
 
 #[derive(Debug)]
 pub(super) struct Far {
-    pub(super) cache: Arc<dyn SharedCache>,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) patience: Duration,
-    pub(super) ttl: Duration,
-    pub(super) hold: Duration,
+    cache: Arc<dyn SharedCache>,
+    clock: Arc<dyn Clock>,
+    patience: Duration,
+    /// How long content is kept, and a claim to store it, and the mark of a forget.
+    ttl: Duration,
+    fetch: Duration,
+    hold: Duration,
+    /// Tells these claims from those of all other nodes. Random, and not from a seed in the options,
+    /// which may be the same everywhere.
+    name: u64,
+}
+
+/// What the shared cache has for a flight.
+pub(super) enum Held<V> {
+    Content(V),
+    /// Nothing of use, but the right to store it.
+    Claimed,
+    /// Neither: it was forgotten a moment ago, or another has claimed it, or nobody answers.
+    Barred,
 }
 
 /// What the shared cache has under the key of a want.
-pub(super) enum Held<V> {
+enum Found<V> {
     Content(V),
     /// Too old, or not ours.
-    Stale,
-    /// Forgotten a moment ago.
-    Forgotten,
+    Stale(Bytes),
+    /// The mark of a forget, or a claim.
+    Barred,
     Nothing,
-    /// The shared cache did not answer.
-    Unknown,
 }
 
 impl Far {
-    pub(super) async fn get<K: Kind>(
+    pub(super) fn new(
+        cache: Arc<dyn SharedCache>,
+        clock: Arc<dyn Clock>,
+        options: &HydratorOptions,
+        ttl: Duration,
+    ) -> Self {
+        Self {
+            cache,
+            clock,
+            patience: options.patience,
+            ttl,
+            fetch: options.fetch,
+            hold: options.hold,
+            name: RandomState::new().hash_one(()),
+        }
+    }
+
+    /// What there is of the wants of a flight, and claims to the others.
+    pub(super) async fn seek<K: Kind>(
         &self,
         wants: &[Want],
+        flight: u64,
         counters: &Counters,
     ) -> Vec<Held<K::Value>> {
         let keys: Vec<_> = wants.iter().map(|want| key::<K>(want.id)).collect();
         let found = self.call(self.cache.get_many(&keys), counters).await;
-        let mut found = found.unwrap_or_default().into_iter();
-        let held = |want: &Want| found.next().map_or(Held::Unknown, |v| read::<K>(*want, v));
-        wants.iter().map(held).collect()
-    }
-
-    /// Stores what the source has answered where it was missing, and where it was too old.
-    ///
-    /// What is missing is added, not put: had it been forgotten meanwhile, it would be older than
-    /// that.
-    pub(super) async fn fill<K: Kind>(
-        &self,
-        brought: impl Iterator<Item = (Want, &Held<K::Value>, &Answer<K::Value>)>,
-        counters: &Counters,
-    ) {
-        let (mut adds, mut puts) = (Vec::new(), Vec::new());
-        for (want, held, answer) in brought {
-            let Answer::Found(value) = answer else {
-                continue;
-            };
-            let batch = match held {
-                Held::Nothing => &mut adds,
-                Held::Stale => &mut puts,
-                Held::Content(_) | Held::Forgotten | Held::Unknown => continue,
-            };
-            if K::version(value) >= want.version {
-                batch.extend(self.item::<K>(value));
+        let (mut adds, mut swaps) = (Vec::new(), Vec::new());
+        let mut held: Vec<_> = wants.iter().map(|_| Held::Barred).collect();
+        let claim = self.claim(flight);
+        let claim = |key: &Bytes| {
+            CacheItem::new(key.clone(), claim.clone(), self.fetch)
+                .expect("keys and claims are short, and the options are workable")
+        };
+        for (place, (want, found)) in zip(wants, found.unwrap_or_default()).enumerate() {
+            match read::<K>(*want, found) {
+                Found::Content(value) => held[place] = Held::Content(value),
+                Found::Stale(old) => swaps.push((place, (old, claim(&keys[place])))),
+                Found::Nothing => adds.push((place, claim(&keys[place]))),
+                Found::Barred => {}
             }
         }
+        let (added, swapped) = join!(self.add(adds, counters), self.replace(swaps, counters));
+        for place in added.into_iter().chain(swapped) {
+            held[place] = Held::Claimed;
+        }
+        held
+    }
+
+    /// Stores what a flight has brought of what it had claimed, if it still has.
+    pub(super) async fn fill<'a, K: Kind>(
+        &self,
+        brought: impl Iterator<Item = &'a K::Value>,
+        flight: u64,
+        counters: &Counters,
+    ) {
+        let claim = self.claim(flight);
+        let fill = |value| Some((claim.clone(), self.item::<K>(value)?));
+        let fills = brought.filter_map(fill).enumerate().collect();
         // What fails is counted, and not here the next time.
-        if !adds.is_empty() {
-            self.call(self.cache.add_many(&adds), counters).await.ok();
-        }
-        if !puts.is_empty() {
-            self.call(self.cache.put_many(&puts), counters).await.ok();
-        }
+        self.replace(fills, counters).await;
     }
 
     pub(super) async fn forget<K: Kind>(&self, ids: &[u64], counters: &Counters) -> Result<()> {
@@ -93,11 +135,44 @@ impl Far {
         self.call(self.cache.put_many(&holds), counters).await
     }
 
+    /// What nobody but this flight writes. It may be the same under all its keys.
+    fn claim(&self, flight: u64) -> Bytes {
+        let mut claim = BytesMut::with_capacity(CLAIM_LEN);
+        claim.put_u8(CLAIM);
+        claim.put_u64(self.name);
+        claim.put_u64(flight);
+        claim.freeze()
+    }
+
     /// `None` for what is longer than the shared cache takes.
     fn item<K: Kind>(&self, value: &K::Value) -> Option<CacheItem> {
         let mut bytes = vec![CONTENT];
         K::encode(value, &mut bytes);
         CacheItem::new(key::<K>(K::id(value)), bytes, self.ttl).ok()
+    }
+
+    /// The places of those that were stored, as nothing was there.
+    async fn add(&self, items: Vec<(usize, CacheItem)>, counters: &Counters) -> Vec<usize> {
+        if items.is_empty() {
+            return Vec::new();
+        }
+        let (places, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        let added = self.call(self.cache.add_many(&items), counters).await;
+        stored(&places, &added.unwrap_or_default())
+    }
+
+    /// The places of those that were stored, as what goes with them was there.
+    async fn replace(
+        &self,
+        items: Vec<(usize, (Bytes, CacheItem))>,
+        counters: &Counters,
+    ) -> Vec<usize> {
+        if items.is_empty() {
+            return Vec::new();
+        }
+        let (places, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
+        let replaced = self.call(self.cache.replace_many(&items), counters).await;
+        stored(&places, &replaced.unwrap_or_default())
     }
 
     async fn call<T>(
@@ -109,10 +184,12 @@ impl Far {
         let answer = match poll!(call.as_mut()) {
             // What answers at once needs no timer, which costs more than a call in memory.
             Poll::Ready(answer) => answer,
-            Poll::Pending => match select(call, self.clock.sleep(self.patience)).await {
-                Either::Left((answer, _)) => answer,
-                Either::Right(_) => Err(Error::bare(ErrorKind::Unavailable, "shared cache")),
-            },
+            Poll::Pending => {
+                match select(call, self.clock.sleep(self.patience.min(Sleep::LONGEST))).await {
+                    Either::Left((answer, _)) => answer,
+                    Either::Right(_) => Err(Error::bare(ErrorKind::Unavailable, "shared cache")),
+                }
+            }
         };
         counters.shared_failures.add(u64::from(answer.is_err()));
         answer
@@ -125,16 +202,24 @@ fn key<K: Kind>(id: u64) -> Bytes {
     Bytes::copy_from_slice(&key)
 }
 
-fn read<K: Kind>(want: Want, found: Option<Bytes>) -> Held<K::Value> {
+fn read<K: Kind>(want: Want, found: Option<Bytes>) -> Found<K::Value> {
     let Some(found) = found else {
-        return Held::Nothing;
+        return Found::Nothing;
     };
     match found.split_first() {
-        Some((&HELD, _)) => Held::Forgotten,
+        Some((&HELD, _)) => Found::Barred,
+        Some((&CLAIM, _)) if found.len() == CLAIM_LEN => Found::Barred,
         Some((&CONTENT, content)) => match K::decode(want.id, content) {
-            Some(value) if K::version(&value) >= want.version => Held::Content(value),
-            _ => Held::Stale,
+            Some(value) if K::version(&value) >= want.version => Found::Content(value),
+            _ => Found::Stale(found),
         },
-        _ => Held::Stale,
+        _ => Found::Stale(found),
     }
+}
+
+fn stored(places: &[usize], stored: &[bool]) -> Vec<usize> {
+    let pairs = zip(places, stored);
+    pairs
+        .filter_map(|(&place, &stored)| stored.then_some(place))
+        .collect()
 }

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures::{
@@ -32,6 +33,10 @@ pub(super) struct Ticket<K: Kind> {
     number: u64,
     version: u32,
     place: usize,
+    /// When it is no longer worth waiting for.
+    until: Duration,
+    /// Whether what it brings may be kept.
+    keeps: bool,
     run: WeakShared<BoxFuture<'static, Landed<K>>>,
 }
 
@@ -52,11 +57,13 @@ impl<K: Kind> Flight<K> {
     }
 
     /// A ticket for the want at `place` of a flight that has not landed.
-    pub(super) fn ticket(&self, want: Want, place: usize) -> Ticket<K> {
+    pub(super) fn ticket(&self, want: Want, place: usize, until: Duration) -> Ticket<K> {
         Ticket {
             number: self.number,
             version: want.version,
             place,
+            until,
+            keeps: true,
             run: self.run.downgrade().expect(NOT_LANDED),
         }
     }
@@ -89,9 +96,26 @@ impl<K: Kind> Ticket<K> {
         self.number
     }
 
-    /// The flight and the place there, if it brings the wanted version and somebody is still on it.
-    pub(super) fn admit(&self, want: Want) -> Option<(Flight<K>, usize)> {
-        if self.version < want.version {
+    /// The same, for what is read while nothing may be kept.
+    pub(super) fn of_a_hold(self) -> Self {
+        Self {
+            keeps: false,
+            ..self
+        }
+    }
+
+    pub(super) const fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    pub(super) fn is_valid(&self, now: Duration) -> bool {
+        now < self.until
+    }
+
+    /// The flight and the place there, if it brings the wanted version, has not taken too long, and
+    /// somebody is still on it.
+    pub(super) fn admit(&self, want: Want, now: Duration) -> Option<(Flight<K>, usize)> {
+        if self.version < want.version || !self.is_valid(now) {
             return None;
         }
         let flight = Flight {
@@ -108,6 +132,8 @@ impl<K: Kind> fmt::Debug for Ticket<K> {
             .field("number", &self.number)
             .field("version", &self.version)
             .field("place", &self.place)
+            .field("until", &self.until)
+            .field("keeps", &self.keeps)
             .finish_non_exhaustive()
     }
 }

@@ -13,8 +13,13 @@ pub struct HydratorOptions {
     pub users: CacheOptions,
     /// For how long after [`forget_users`](crate::Hydrator::forget_users) and
     /// [`forget_posts`](crate::Hydrator::forget_posts) nothing that is read is cached. 5 seconds by
-    /// default. It should be longer than replicas of the source lag behind, and than a fetch takes.
+    /// default. It should be longer than replicas of the source lag behind. About 16,000 are noted one
+    /// by one; who forgets more than that within the time has nothing new cached for as long.
     pub hold: Duration,
+    /// How long after it began a fetch is joined by callers that lack the same, and what it brings is
+    /// shared with other nodes. 5 seconds by default. Later callers start another. Until it has
+    /// brought something, or this time has passed, no other node shares the same.
+    pub fetch: Duration,
     /// How long the shared cache may take for a call before it counts as failed. 50 milliseconds by
     /// default.
     pub patience: Duration,
@@ -24,8 +29,8 @@ pub struct HydratorOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CacheOptions {
-    /// How many bytes the content in this process may take, with what it takes to keep it: about 200
-    /// for a post besides its body, 150 for a user besides their profile. Content larger than a
+    /// How many bytes the content in this process may take, with what it takes to keep it: about 180
+    /// for a post besides its body, 140 for a user besides their profile. Content larger than a
     /// sixteenth of it is not kept here.
     pub max_bytes: usize,
     /// How long after it was asked for content is kept in this process.
@@ -53,7 +58,9 @@ impl HydratorOptions {
 
     /// The same with what would stop a hydrator raised to what works, whichever way it was set.
     pub(super) fn workable(mut self) -> Self {
-        self.hold = self.hold.max(Duration::from_millis(1));
+        const LEAST: Duration = Duration::from_millis(1);
+        self.hold = self.hold.max(LEAST);
+        self.fetch = self.fetch.max(LEAST);
         self
     }
 
@@ -61,6 +68,13 @@ impl HydratorOptions {
     #[must_use]
     pub const fn with_hold(mut self, time: Duration) -> Self {
         self.hold = time;
+        self
+    }
+
+    /// Joins and shares a fetch for `time`; less than a millisecond counts as one.
+    #[must_use]
+    pub const fn with_fetch(mut self, time: Duration) -> Self {
+        self.fetch = time;
         self
     }
 
@@ -89,6 +103,7 @@ impl Default for HydratorOptions {
                 shared_ttl: 5 * MINUTE,
             },
             hold: Duration::from_secs(5),
+            fetch: Duration::from_secs(5),
             patience: Duration::from_millis(50),
         }
     }

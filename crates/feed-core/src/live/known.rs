@@ -39,6 +39,10 @@ impl Known {
         found.is_ok()
     }
 
+    pub(super) fn contains(&self, entry: &Entry) -> bool {
+        self.find(entry.post).is_ok()
+    }
+
     /// Whether a newer entry than this one is a repost that shows the same.
     pub(super) fn has_repost_above(&self, entry: &Entry) -> bool {
         let mut newer = self

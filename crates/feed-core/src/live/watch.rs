@@ -1,6 +1,9 @@
 use std::{collections::VecDeque, mem, sync::Arc};
 
-use backplane::hub::{CloseReason, Connection, ConnectionOptions, Deliveries, Delivery};
+use backplane::{
+    Topic,
+    hub::{CloseReason, Connection, ConnectionOptions, Deliveries, Delivery, SubscribeOptions},
+};
 use futures::StreamExt;
 
 use super::{
@@ -112,8 +115,8 @@ enum State {
     Open,
     /// What is shown must be replaced.
     Stale,
-    /// Something was lost on the way.
-    Lagging,
+    /// So it must, and the link takes no subscriptions any more.
+    Lost,
     Ended,
 }
 
@@ -142,7 +145,9 @@ impl LiveFeed {
             ready: VecDeque::new(),
             state: State::Open,
         };
-        let circle = this.join().await?;
+        let Some(circle) = this.join().await? else {
+            return Err(Error::bare(ErrorKind::Closed, "watch"));
+        };
         this.catch_up(&circle, since).await?;
         Ok(this)
     }
@@ -151,7 +156,9 @@ impl LiveFeed {
     ///
     /// # Errors
     ///
-    /// Fails if an engine does. Nothing is lost then: calling again goes on.
+    /// Fails if an engine does, and with [`ErrorKind::Full`] if the hub has no room for what a reader
+    /// who was too slow, or follows more authors, needs anew. Nothing is lost then: calling again goes
+    /// on.
     ///
     /// # Cancel safety
     ///
@@ -162,7 +169,7 @@ impl LiveFeed {
                 return Ok(Some(event));
             }
             match self.state {
-                State::Lagging => self.start_over().await?,
+                State::Lost => self.relink()?,
                 State::Stale => self.refresh().await?,
                 State::Open | State::Ended if !self.hints.is_empty() => self.judge().await?,
                 State::Open => self.listen().await,
@@ -186,9 +193,14 @@ impl LiveFeed {
 
     fn take(&mut self, delivery: Delivery) {
         match delivery {
-            Delivery::Message { payload, .. } => self.hints.extend(Hint::decode(&payload)),
-            Delivery::Closed(CloseReason::SlowConsumer) | Delivery::Gap { .. } => {
-                self.state = State::Lagging;
+            // What comes after a loss says less than the page that is shown anew.
+            Delivery::Message { payload, .. } if self.state == State::Open => {
+                self.hints.extend(Hint::decode(&payload));
+            }
+            Delivery::Gap { .. } => self.distrust(),
+            Delivery::Closed(CloseReason::SlowConsumer) => {
+                self.distrust();
+                self.state = State::Lost;
             }
             Delivery::Closed(_) => self.state = State::Ended,
             _ => {}
@@ -205,12 +217,16 @@ impl LiveFeed {
             return Ok(());
         }
         let shown = self.shown(&circle).await?;
+        let gone = self.gone(&circle).await?;
         for hint in mem::take(&mut self.hints) {
             let Hint::Post { entry, change } = hint else {
                 continue;
             };
             let change = match change {
-                Change::Retracted => self.removed(entry),
+                Change::Retracted if self.known.contains(&entry) || gone.contains(&entry) => {
+                    self.removed(entry)
+                }
+                Change::Retracted => continue,
                 _ if !shown.contains(&entry) => continue,
                 Change::Revised { version } => LiveChange::Revised { entry, version },
                 Change::Published if self.known.has_repost_above(&entry) => {
@@ -242,21 +258,33 @@ impl LiveFeed {
         }
     }
 
-    /// Shows the feed anew, to a reader whose circle may have changed.
+    /// Shows the feed anew, to a reader whose circle may have changed, or who has missed something.
     async fn refresh(&mut self) -> Result<()> {
-        let circle = self.feed.circle(self.viewer).await?;
-        self.follow(&circle).await?;
-        self.catch_up(&circle, None).await
+        match self.join().await? {
+            Some(circle) => self.catch_up(&circle, None).await?,
+            None => self.state = State::Lost,
+        }
+        Ok(())
+    }
+
+    /// Replaces a link that was closed. It was the last one, if the hub opens no other.
+    fn relink(&mut self) -> Result<()> {
+        self.state = match Link::open(&self.live) {
+            Ok(link) => {
+                self.link = link;
+                State::Stale
+            }
+            Err(error) if error.kind() == ErrorKind::Closed => State::Ended,
+            Err(error) => return Err(error),
+        };
+        Ok(())
     }
 
     /// Which of the entries that the hints tell of are shown in the home feed.
     async fn shown(&self, circle: &Circle) -> Result<Vec<Entry>> {
-        let told = self.hints.iter().filter_map(|hint| match hint {
-            Hint::Post { entry, change } if *change != Change::Retracted => Some(*entry),
-            _ => None,
-        });
+        let told = self.told_of(|change| change != Change::Retracted);
         let mut visible = Vec::new();
-        Filter::new(&*self.feed.parts.outbox, circle, Scope::Home)
+        self.filter(circle)
             .keep(told.map(Candidate::kept).collect(), &mut visible)
             .await?;
         let mut shown = Vec::with_capacity(visible.len());
@@ -269,38 +297,44 @@ impl LiveFeed {
         Ok(shown)
     }
 
-    async fn start_over(&mut self) -> Result<()> {
-        self.link = Link::open(&self.live)?;
-        self.sources.clear();
-        self.hints.clear();
-        let circle = self.join().await?;
-        self.catch_up(&circle, None).await
+    /// Which of the entries that the hints say are gone may have been shown there.
+    async fn gone(&self, circle: &Circle) -> Result<Vec<Entry>> {
+        let told = self.told_of(|change| change == Change::Retracted);
+        self.filter(circle).keep_gone(told.collect()).await
     }
 
-    /// Subscribes to everything. Whoever the viewer follows from now on is heard of.
-    async fn join(&mut self) -> Result<Arc<Circle>> {
-        let circle = hint::circle_of(self.viewer);
-        self.link.subscribe(&circle)?;
-        self.live.joined(&[circle]).await?;
+    fn told_of(&self, is_wanted: impl Fn(Change) -> bool) -> impl Iterator<Item = Entry> {
+        self.hints.iter().filter_map(move |hint| match hint {
+            Hint::Post { entry, change } if is_wanted(*change) => Some(*entry),
+            _ => None,
+        })
+    }
+
+    fn filter<'a>(&'a self, circle: &'a Circle) -> Filter<'a> {
+        Filter::new(&*self.feed.parts.outbox, circle, Scope::Home)
+    }
+
+    /// Subscribes to the viewer's circle and to its sources as they are now, and to no others: whoever
+    /// the viewer follows from now on is heard of. `None` if the link takes no subscriptions any more.
+    async fn join(&mut self) -> Result<Option<Arc<Circle>>> {
+        let topic = [hint::circle_of(self.viewer)];
+        if !self.link.subscribe(&topic)? {
+            return Ok(None);
+        }
+        self.live.joined(&topic).await?;
         let circle = self.feed.circle(self.viewer).await?;
-        self.follow(&circle).await?;
-        Ok(circle)
-    }
-
-    /// Subscribes to the viewer's sources as they are now, and to no others.
-    async fn follow(&mut self, circle: &Circle) -> Result<()> {
         let sources = circle.sources();
         let gone = |author: &&UserId| sources.binary_search(author).is_err();
         for author in self.sources.iter().filter(gone) {
             self.link.connection.unsubscribe(&hint::posts_of(*author));
         }
+        self.sources = sources.to_vec();
         let topics: Vec<_> = sources.iter().copied().map(hint::posts_of).collect();
-        for topic in &topics {
-            self.link.subscribe(topic)?;
+        if !self.link.subscribe(&topics)? {
+            return Ok(None);
         }
         self.live.joined(&topics).await?;
-        self.sources = sources.to_vec();
-        Ok(())
+        Ok(Some(circle))
     }
 
     /// Brings the reader from what they have seen to what is there now.
@@ -351,10 +385,17 @@ impl Link {
         })
     }
 
-    fn subscribe(&self, topic: &backplane::Topic) -> Result<()> {
-        self.connection
-            .subscribe(topic, &backplane::hub::SubscribeOptions::default())?;
-        Ok(())
+    /// Subscribes to what it did not yet, and answers `false` if that is too late: the connection is
+    /// closed, or about to be.
+    fn subscribe(&self, topics: &[Topic]) -> Result<bool> {
+        let options = SubscribeOptions::default();
+        let all = topics.iter();
+        let mut all = all.map(|topic| self.connection.subscribe(topic, &options));
+        match all.find_map(Result::err) {
+            None => Ok(true),
+            Some(error) if error.kind() == backplane::ErrorKind::Closed => Ok(false),
+            Some(error) => Err(error.into()),
+        }
     }
 }
 

@@ -212,6 +212,15 @@ impl MemoryGraph {
         Ok(true)
     }
 
+    /// See [`Graph::hidden_from`].
+    #[must_use]
+    pub fn hidden_from(&self, author: UserId, viewers: &[UserId]) -> Vec<bool> {
+        let nodes = self.nodes.read(author.get());
+        let node = nodes.get(&author);
+        let is_hidden = |viewer: &UserId| node.is_some_and(|node| node.is_hidden_from(*viewer));
+        viewers.iter().map(is_hidden).collect()
+    }
+
     /// See [`Graph::set_list`]. It locks the whole graph, for a time that grows with the list.
     ///
     /// # Errors
@@ -373,6 +382,10 @@ impl Graph for MemoryGraph {
 
     async fn hide(&self, viewer: UserId, other: UserId, how: Hide, on: bool) -> Result<bool> {
         Self::hide(self, viewer, other, how, on)
+    }
+
+    async fn hidden_from(&self, author: UserId, viewers: &[UserId]) -> Result<Vec<bool>> {
+        Ok(Self::hidden_from(self, author, viewers))
     }
 
     async fn set_list(&self, owner: UserId, list: ListId, members: &[UserId]) -> Result<()> {

@@ -98,9 +98,11 @@ impl MemoryOutbox {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the new posts among the items are more than there is room for. Nothing
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full) if the new posts among the items are more than
+    /// there is room for, and [`ErrorKind::ReservedPostId`](crate::ErrorKind::ReservedPostId). Nothing
     /// was stored.
     pub fn append(&self, items: &[Publication]) -> Result<Vec<Appended>> {
+        Publication::check_ids(items, "append")?;
         let reserved = self.reserve(items)?;
         let answers: Vec<_> = items.iter().map(|item| self.publish(item)).collect();
         let stored = answers.iter().filter(|&&answer| answer == Appended::Stored);
@@ -115,11 +117,11 @@ impl MemoryOutbox {
     }
 
     /// See [`Outbox::revise`].
-    pub fn revise(&self, author: UserId, post: PostId, body: Bytes) -> Revised {
+    pub fn revise(&self, author: UserId, post: PostId, body: &[u8]) -> Revised {
         let mut posts = self.posts.write(post.get());
         match posts.get_mut(&post) {
             Some(Record::Live(live)) if live.author == author => {
-                live.content.body = compact(&body);
+                live.content.body = compact(body);
                 live.version = live.version.saturating_add(1);
                 Revised::Stored(live.version)
             }
@@ -309,7 +311,7 @@ impl Outbox for MemoryOutbox {
     }
 
     async fn revise(&self, author: UserId, post: PostId, body: Bytes) -> Result<Revised> {
-        Ok(Self::revise(self, author, post, body))
+        Ok(Self::revise(self, author, post, &body))
     }
 
     async fn retract(&self, author: UserId, post: PostId) -> Result<Retracted> {
@@ -342,7 +344,7 @@ impl Outbox for MemoryOutbox {
 }
 
 /// A body of its own: what arrives is often a slice of a buffer that is much larger.
-fn compact(body: &Bytes) -> Bytes {
+fn compact(body: &[u8]) -> Bytes {
     Bytes::copy_from_slice(body)
 }
 

@@ -87,6 +87,21 @@ impl MemorySharedCache {
         items.iter().map(add).collect()
     }
 
+    /// See [`SharedCache::replace_many`].
+    #[must_use = "where something else was, nothing was stored"]
+    pub fn replace_many(&self, items: &[(Bytes, CacheItem)]) -> Vec<bool> {
+        let now = self.clock.monotonic();
+        let replace = |(expected, item): &(Bytes, CacheItem)| {
+            let mut shelf = self.shards.write(xxh3_64(item.key()));
+            let found = shelf.get(item.key(), now) == Some(expected);
+            if found {
+                store(&mut shelf, item, now);
+            }
+            found
+        };
+        items.iter().map(replace).collect()
+    }
+
     /// See [`SharedCache::remove_many`].
     pub fn remove_many(&self, keys: &[Bytes]) {
         for key in keys {
@@ -124,6 +139,10 @@ impl SharedCache for MemorySharedCache {
 
     async fn add_many(&self, items: &[CacheItem]) -> Result<Vec<bool>> {
         Ok(Self::add_many(self, items))
+    }
+
+    async fn replace_many(&self, items: &[(Bytes, CacheItem)]) -> Result<Vec<bool>> {
+        Ok(Self::replace_many(self, items))
     }
 
     async fn remove_many(&self, keys: &[Bytes]) -> Result<()> {
@@ -199,16 +218,20 @@ mod tests {
     enum Op {
         Put(u8, u8, u64),
         Add(u8, u8, u64),
+        Replace(u8, u8, u8, u64),
         Remove(u8),
         Pass(u64),
     }
 
     fn op() -> impl Strategy<Value = Op> {
-        let (key, ttl) = (0_u8..5, 1_u64..20);
+        let (key, ttl, value) = (0_u8..5, 1_u64..20, || 0_u8..4);
         prop_oneof![
-            (key.clone(), any::<u8>(), ttl.clone())
+            (key.clone(), value(), ttl.clone())
                 .prop_map(|(key, value, ttl)| Op::Put(key, value, ttl)),
-            (key.clone(), any::<u8>(), ttl).prop_map(|(key, value, ttl)| Op::Add(key, value, ttl)),
+            (key.clone(), value(), ttl.clone())
+                .prop_map(|(key, value, ttl)| Op::Add(key, value, ttl)),
+            (key.clone(), value(), value(), ttl)
+                .prop_map(|(key, old, value, ttl)| Op::Replace(key, old, value, ttl)),
             key.prop_map(Op::Remove),
             (0_u64..12).prop_map(Op::Pass),
         ]
@@ -234,6 +257,14 @@ mod tests {
                         let added = cache.add_many(&[item(key, value, ttl)]);
                         prop_assert_eq!(added, [!model.contains_key(&key)]);
                         model.entry(key).or_insert((value, now + ttl));
+                    }
+                    Op::Replace(key, old, value, ttl) => {
+                        let replaced = cache.replace_many(&[(vec![old].into(), item(key, value, ttl))]);
+                        let found = model.get(&key).is_some_and(|(found, _)| *found == old);
+                        prop_assert_eq!(replaced, [found]);
+                        if found {
+                            model.insert(key, (value, now + ttl));
+                        }
                     }
                     Op::Remove(key) => {
                         cache.remove_many(&[vec![key].into()]);

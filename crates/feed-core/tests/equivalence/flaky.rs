@@ -1,8 +1,12 @@
 //! Stores whose calls fail, or whose caller dies, before or after they took effect.
 
+#[path = "late.rs"]
+mod late;
+
 use std::{
     fmt,
     future::{Future, pending},
+    mem,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -26,7 +30,10 @@ use feed_core::{
     Result, Retracted, Revised, Rhythm, Route, RouteStamp, Seek, TimelineState, TimelineStore,
     UserId, Window,
 };
+use futures::FutureExt as _;
 use parking_lot::Mutex;
+
+use self::late::Argument;
 
 /// What happens at one call of a store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,6 +42,8 @@ pub(crate) enum Fault {
     FailBefore,
     /// The call takes effect, and its answer is lost.
     FailAfter,
+    /// The call fails, and takes effect when so many more have been made.
+    Late(u32),
     /// The caller's process ends before the call.
     DieBefore,
     /// The caller's process ends after the call.
@@ -52,11 +61,14 @@ pub(crate) enum Strike {
     Meanwhile(Box<dyn FnOnce() + Send>),
 }
 
+type LateCall = Box<dyn FnOnce() + Send>;
+
 /// Which call of any store is struck next, shared by all of them.
 #[derive(Default)]
 pub(crate) struct Faults {
     armed: Mutex<Option<(u32, Strike)>>,
     refused: AtomicU32,
+    late: Mutex<Vec<(u32, LateCall)>>,
     /// Calls of the queue.
     queue_calls: AtomicU32,
 }
@@ -78,18 +90,45 @@ impl Faults {
     }
 
     /// How many calls outages refused.
-    #[allow(dead_code, reason = "not all who share this file count")]
     pub(crate) fn refused(&self) -> u32 {
         self.refused.load(Ordering::Relaxed)
     }
 
     /// How often the queue was called, refused or not.
-    #[allow(dead_code, reason = "not all who share this file count")]
     pub(crate) fn queue_calls(&self) -> u32 {
         self.queue_calls.load(Ordering::Relaxed)
     }
 
+    /// Lets the calls take effect that are late; says whether there were any.
+    pub(crate) fn land(&self) -> bool {
+        let late = mem::take(&mut *self.late.lock());
+        let landed = !late.is_empty();
+        for (_, call) in late {
+            call();
+        }
+        landed
+    }
+
+    pub(crate) fn is_any_late(&self) -> bool {
+        !self.late.lock().is_empty()
+    }
+
+    /// Lets those take effect that are so late by now.
+    fn pass(&self) {
+        let landing: Vec<_> = {
+            let mut late = self.late.lock();
+            for (calls, _) in &mut *late {
+                *calls = calls.saturating_sub(1);
+            }
+            late.extract_if(.., |(calls, _)| *calls == 0).collect()
+        };
+        for (_, call) in landing {
+            call();
+        }
+    }
+
     fn strike(&self, called: &'static str) -> Option<Fault> {
+        self.pass();
         if called == "TaskQueue" {
             self.queue_calls.fetch_add(1, Ordering::Relaxed);
         }
@@ -123,7 +162,7 @@ impl Faults {
 
     async fn around<T, E>(
         &self,
-        called: &'static str,
+        struck: Option<Fault>,
         call: impl Future<Output = Result<T, E>> + Send,
         unavailable: impl Fn() -> E + Send,
     ) -> Result<T, E>
@@ -131,9 +170,9 @@ impl Faults {
         T: Send,
         E: Send,
     {
-        match self.strike(called) {
+        match struck {
             None => call.await,
-            Some(Fault::FailBefore) => Err(unavailable()),
+            Some(Fault::FailBefore | Fault::Late(_)) => Err(unavailable()),
             Some(Fault::FailAfter) => {
                 call.await?;
                 Err(unavailable())
@@ -169,12 +208,35 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for Flaky<T> {
 }
 
 macro_rules! flaky {
-    ($store:ident, $error:expr, { $(fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)* }) => {
+    (
+        $store:ident, $error:expr,
+        {
+            $(fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*
+            $(never late: fn $on_time:ident($($own:ident: $is:ty),*) -> $says:ty;)*
+        }
+    ) => {
         #[async_trait]
         impl $store for Flaky<dyn $store> {
             $(async fn $method(&self, $($arg: $type),*) -> $answer {
+                let struck = self.faults.strike(stringify!($store));
+                if let Some(Fault::Late(calls)) = struck {
+                    let inner = Arc::clone(&self.inner);
+                    $(let $arg = Argument::keep($arg);)*
+                    let call = move || {
+                        let call = inner.$method($(Argument::lend(&$arg)),*);
+                        // Nobody hears the answer.
+                        let _ = call.now_or_never();
+                    };
+                    self.faults.late.lock().push((calls, Box::new(call)));
+                    return Err($error);
+                }
                 let call = self.inner.$method($($arg),*);
-                self.faults.around(stringify!($store), call, || $error).await
+                self.faults.around(struck, call, || $error).await
+            })*
+            $(async fn $on_time(&self, $($own: $is),*) -> $says {
+                let struck = self.faults.strike(stringify!($store));
+                let call = self.inner.$on_time($($own),*);
+                self.faults.around(struck, call, || $error).await
             })*
         }
     };
@@ -192,7 +254,7 @@ flaky!(
         fn begin_build(owner: UserId, now: Timestamp, stale: Timestamp) -> Result<BuildStart>;
         fn commit_build(ticket: BuildTicket, entries: &[Entry], floor: PostId) -> Result<bool>;
         fn drop_many(owners: &[UserId]) -> Result<()>;
-        fn retain(keep: &(dyn Fn(UserId) -> bool + Send + Sync)) -> Result<usize>;
+        never late: fn retain(keep: &(dyn Fn(UserId) -> bool + Send + Sync)) -> Result<usize>;
     }
 );
 
@@ -218,6 +280,7 @@ flaky!(Graph, Error::bare(ErrorKind::Unavailable, "graph"), {
     fn circles(viewers: &[UserId]) -> Result<Vec<Arc<Circle>>>;
     fn degrees(users: &[UserId]) -> Result<Vec<Degree>>;
     fn hide(viewer: UserId, other: UserId, how: Hide, on: bool) -> Result<bool>;
+    fn hidden_from(author: UserId, viewers: &[UserId]) -> Result<Vec<bool>>;
     fn set_list(owner: UserId, list: ListId, members: &[UserId]) -> Result<()>;
     fn list(owner: UserId, list: ListId) -> Result<Vec<UserId>>;
     fn erase(user: UserId, limit: usize) -> Result<usize>;

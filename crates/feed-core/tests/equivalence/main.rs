@@ -1,5 +1,6 @@
 //! Push, pull and every mixture of them show the same feed, on any history of operations, with
-//! failures, crashes, retries and the work of others between any two calls of a store.
+//! failures, crashes, retries, the work of others and calls that take effect too late between any
+//! two calls of a store.
 
 mod flaky;
 mod model;
@@ -60,6 +61,7 @@ fn interrupted() -> impl Strategy<Value = Vec<Step>> {
         Just(Fault::FailAfter),
         Just(Fault::DieBefore),
         Just(Fault::DieAfter),
+        (1_u32..40).prop_map(Fault::Late),
     ];
     let interruption = prop_oneof![
         fault.prop_map(Interruption::Fault),

@@ -74,7 +74,8 @@ pub(crate) struct World {
     /// Every post that was ever acknowledged, in order.
     pub(crate) known: Vec<PostId>,
     keys: u64,
-    /// Whether somebody else acts during this step, so that an operation may come too late.
+    /// Whether somebody else acts during this step, or a late call, so that an operation may come too
+    /// late.
     contended: bool,
 }
 
@@ -132,10 +133,17 @@ impl World {
     pub(crate) fn step(&mut self, step: &Step) {
         // So that every post has a millisecond, and the generator is never exhausted.
         self.clock.advance(Duration::from_millis(1));
-        self.contended = false;
+        if matches!(step.op, Op::Pass(_) | Op::Outage(..)) {
+            // Nothing is later than the feed reckons with.
+            self.land();
+        }
+        self.contended = self.faults.is_any_late();
         if let Some((calls, interruption)) = &step.interruption {
             let strike = match interruption {
-                Interruption::Fault(fault) => Strike::Fault(*fault),
+                Interruption::Fault(fault) => {
+                    self.contended |= matches!(fault, Fault::Late(_));
+                    Strike::Fault(*fault)
+                }
                 Interruption::Meanwhile(ops) => {
                     self.contended = true;
                     self.meanwhile(ops.clone())
@@ -145,7 +153,17 @@ impl World {
         }
         let done = self.apply(&step.op, step.persistent);
         self.faults.disarm();
+        if matches!(step.op, Op::Block(..) | Op::Mute(..)) {
+            // What became of it cannot be read back.
+            self.land();
+        }
         if !done || self.contended {
+            self.look_up_what_happened();
+        }
+    }
+
+    fn land(&mut self) {
+        if self.faults.land() {
             self.look_up_what_happened();
         }
     }
@@ -513,8 +531,9 @@ impl World {
     }
 
     /// Lets all work be done, with as much time as it takes.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn settle(&mut self) {
         self.faults.disarm();
+        self.land();
         for _ in 0..1_000 {
             while now(self.feed.work(16)) > 0 {}
             if !self.is_work_left() {

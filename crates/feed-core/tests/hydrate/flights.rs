@@ -11,9 +11,11 @@ use std::{
 use async_trait::async_trait;
 use backplane::{Clock, SystemClock};
 use feed_core::{
-    Error, ErrorKind, Hydrator, HydratorParts, Lack, MemoryOutbox, Result, User, UserId, UserSource,
+    Error, ErrorKind, Hydrator, HydratorOptions, HydratorParts, Lack, MemoryOutbox, Result, User,
+    UserId, UserSource,
 };
 use futures::{
+    FutureExt,
     future::{Either, join_all, select},
     poll,
 };
@@ -119,6 +121,32 @@ async fn a_caller_who_wants_an_older_version_joins_and_one_who_wants_a_newer_doe
     assert!(second.is_ok() && first.is_ok());
     assert!(matches!(third, Err(Lack::Behind)));
     assert_eq!(world.tables.post_calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_call_that_never_answers_holds_up_only_those_who_came_with_it() {
+    let world = World::default();
+    let node = world.lone_node();
+    let fetch = HydratorOptions::default().fetch;
+    let stuck = || Box::pin(node.users(&[ANN]));
+    world.tables.close();
+    // Each comes before the last has given up, so that somebody is always waiting.
+    let (mut first, mut second) = (stuck(), stuck());
+    assert!(poll!(&mut first).is_pending());
+    world.pass(fetch.saturating_sub(Duration::from_millis(1)));
+    assert!(poll!(&mut second).is_pending());
+    drop(first);
+    assert_eq!(world.tables.user_calls().len(), 1);
+    world.pass(Duration::from_millis(1));
+    world.tables.heal();
+    let third = node.users(&[ANN]).now_or_never();
+    assert!(third.expect("a new call is made")[0].is_ok());
+    assert!(poll!(&mut second).is_pending());
+    let kept = node.users(&[ANN]).now_or_never();
+    assert!(kept.expect("what it brought is here")[0].is_ok());
+    assert_eq!(world.tables.user_calls().len(), 1);
+    world.tables.open();
+    assert!(second.await[0].is_ok());
 }
 
 /// Answers something other than what it was asked.

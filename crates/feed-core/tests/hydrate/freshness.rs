@@ -166,12 +166,10 @@ async fn a_slow_node_does_not_put_an_old_profile_back() {
 }
 
 #[tokio::test]
-async fn what_took_longer_than_the_mark_of_a_forget_lasts_is_not_shared() {
-    let hold = HydratorOptions::default().hold;
-    for (delay, shared) in [
-        (hold / 2, true),
-        (hold / 2 + Duration::from_millis(1), false),
-    ] {
+async fn what_takes_longer_than_a_fetch_may_is_not_shared() {
+    let fetch = HydratorOptions::default().fetch;
+    let just = fetch.saturating_sub(Duration::from_millis(1));
+    for (delay, shared) in [(just, true), (fetch, false)] {
         let world = World::default();
         let node = world.node();
         world.tables.close();
@@ -312,4 +310,147 @@ async fn a_post_comes_back_from_the_shared_cache_as_it_was() {
         .expect("the post is there");
     assert_eq!(original, shared);
     assert_eq!((shared.entry, there.post_stats().shared_hits), (entry, 1));
+}
+
+/// What a page wants in its second version, a node fetches while the first lies in the shared cache;
+/// it has read the second when the post is erased, and would share it afterwards.
+#[tokio::test]
+async fn an_erased_post_does_not_come_back_in_place_of_an_older_version() {
+    for marked in [true, false] {
+        let world = World::default();
+        let (here, slow) = (world.node(), world.node());
+        let entry = world.publish(ANN, 1, "first");
+        assert_eq!(body(&slow, entry).await, "first");
+        world.edit(entry, 2, "secret");
+        world.tables.close();
+        let wanted = [(entry.post, 2)];
+        let mut early = pin!(slow.posts(&wanted));
+        assert!(poll!(early.as_mut()).is_pending());
+        world.tables.remove_post(entry.post);
+        forget_post(&world, &here, entry, marked).await;
+        world.tables.open();
+        assert!(early.await[0].is_ok(), "as of when it was asked");
+        for node in [&here, &world.node()] {
+            let post = node.posts(&wanted).await.remove(0);
+            assert!(matches!(post, Err(Lack::Absent)), "{marked}: {post:?}");
+        }
+    }
+}
+
+/// The shared cache may lose anything, and so the mark of a forget.
+#[tokio::test]
+async fn an_erased_post_does_not_come_back_where_the_mark_was_lost() {
+    let world = World::default();
+    let (here, slow) = (world.node(), world.node());
+    let entry = world.publish(ANN, 1, "secret");
+    world.tables.close();
+    let wanted = [(entry.post, 1)];
+    let mut early = pin!(slow.posts(&wanted));
+    assert!(poll!(early.as_mut()).is_pending());
+    world.tables.remove_post(entry.post);
+    forget_post(&world, &here, entry, false).await;
+    world.tables.open();
+    early.await;
+    let post = world.node().posts(&wanted).await.remove(0);
+    assert!(matches!(post, Err(Lack::Absent)), "{post:?}");
+}
+
+/// Forgets a post, and loses the mark of it in the shared cache if it is not to stay.
+async fn forget_post(world: &World, node: &Hydrator, entry: Entry, marked: bool) {
+    node.forget_posts(&[entry.post])
+        .await
+        .expect("the cache is well");
+    if !marked {
+        let mut key = b"p".to_vec();
+        key.extend(entry.post.get().to_be_bytes());
+        world.cache.inner.remove_many(&[key.into()]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_forgotten_here_is_not_shared_even_if_the_shared_cache_did_not_hear_of_it() {
+    let world = World::default();
+    let node = world.node();
+    world.tables.close();
+    let mut early = pin!(node.users(&[ANN]));
+    assert!(poll!(early.as_mut()).is_pending());
+    world.tables.set_user(ANN, "Anna");
+    world.cache.set(Mood::Failing);
+    assert!(node.forget_users(&[ANN]).await.is_err());
+    world.cache.set(Mood::Well);
+    world.tables.open();
+    early.await;
+    assert_eq!(profile(&world.node(), ANN).await, "Anna");
+}
+
+/// The mark of a forget in the shared cache may be lost, and there may be no room to keep anything
+/// here: what this process has forgotten it neither keeps nor shares during the hold.
+#[tokio::test]
+async fn the_hold_does_not_depend_on_room_in_either_cache() {
+    let hold = HydratorOptions::default().hold;
+    for room in [0, 1 << 20] {
+        let users = HydratorOptions::default().users.with_max_bytes(room);
+        let world = World::new(HydratorOptions::default().with_users(users));
+        let node = world.node();
+        world.tables.set_user(ANN, "Ann");
+        node.forget_users(&[ANN]).await.expect("the cache is well");
+        // More than there is room for, so that whatever is kept in it has to go.
+        let others: Vec<_> = (100..10_000).map(UserId::new).collect();
+        node.users(&others).await;
+        let key = [&b"u"[..], &ANN.get().to_be_bytes()].concat();
+        world.cache.inner.remove_many(&[key.into()]);
+        let asked = world.tables.calls().1;
+        assert!(asked > 0);
+        for _ in 0..2 {
+            assert_eq!(profile(&node, ANN).await, "Ann", "the replica lags behind");
+            assert_eq!(world.tables.calls(), (0, 1), "and is not believed: {room}");
+        }
+        world.tables.set_user(ANN, "Anna");
+        assert_eq!(profile(&node, ANN).await, "Anna");
+        assert_eq!(profile(&world.node(), ANN).await, "Anna");
+        world.pass(hold);
+        assert_eq!(profile(&node, ANN).await, "Anna");
+    }
+}
+
+/// As many as one process may be told to forget within the hold: past its bound it keeps less, and
+/// never what was forgotten.
+#[tokio::test]
+async fn more_forgets_than_are_noted_one_by_one_hold_everything() {
+    let world = World::default();
+    let node = world.lone_node();
+    let many: Vec<_> = (100..50_100).map(UserId::new).collect();
+    for chunk in many.chunks(1_000) {
+        node.forget_users(chunk)
+            .await
+            .expect("there is no shared cache");
+    }
+    world.pass(Duration::from_millis(1));
+    node.users(&many).await;
+    let asked = node.users(&many).await.len() as u64;
+    assert_eq!(node.user_stats().absences, 0, "of {asked} none is kept");
+    world.pass(HydratorOptions::default().hold);
+    node.users(&many).await;
+    node.users(&many).await;
+    assert_eq!(node.user_stats().absences, asked, "kept again");
+}
+
+/// What counts is when it was read, not when it comes.
+#[tokio::test]
+async fn what_was_read_during_the_hold_is_not_kept_if_it_comes_after_it() {
+    let hold = HydratorOptions::default().hold;
+    let world = World::default();
+    for node in [world.node(), world.lone_node()] {
+        world.tables.set_user(ANN, "Ann");
+        node.forget_users(&[ANN]).await.expect("the cache is well");
+        world.tables.close();
+        let mut lagging = pin!(node.users(&[ANN]));
+        assert!(poll!(lagging.as_mut()).is_pending());
+        world.tables.set_user(ANN, "Anna");
+        world.pass(hold);
+        world.tables.open();
+        lagging.await;
+        assert_eq!(profile(&node, ANN).await, "Anna");
+        assert_eq!(profile(&world.node(), ANN).await, "Anna");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod flights;
 mod freshness;
+mod interleaved;
 mod model;
 mod pages;
 mod world;

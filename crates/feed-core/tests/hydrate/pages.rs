@@ -147,7 +147,7 @@ async fn bodies_may_stay_in_the_outbox() {
     let entry = world.publish(ANN, 1, "in the table");
     let body = |page: Hydrated| page.items[0].post.body.clone();
     assert_eq!(body(hydrate(&node, &[entry]).await), "");
-    world.outbox.revise(ANN, entry.post, "in the outbox".into());
+    world.outbox.revise(ANN, entry.post, b"in the outbox");
     assert_eq!(body(hydrate(&node, &[entry]).await), "in the outbox");
     assert_eq!(world.tables.post_calls(), Vec::<Vec<u64>>::new());
 }
@@ -208,7 +208,7 @@ async fn a_cache_holds_what_its_bound_allows() {
     let world = World::new(options);
     let node = world.lone_node();
     let body = "x".repeat(1_000);
-    let wanted: Vec<_> = (0..2_000)
+    let wanted: Vec<_> = (1..=2_000)
         .map(|post| (world.publish(ANN, post, &body).post, 1))
         .collect();
     for post in wanted.chunks(50) {

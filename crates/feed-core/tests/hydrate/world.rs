@@ -61,6 +61,11 @@ impl Tables {
         self.state.lock().closed = true;
     }
 
+    /// From now on calls answer; those that wait go on waiting.
+    pub(crate) fn heal(&self) {
+        self.state.lock().closed = false;
+    }
+
     /// Lets all calls answer.
     pub(crate) fn open(&self) {
         self.state.lock().closed = false;
@@ -181,6 +186,11 @@ impl SharedCache for FlakyCache {
         Ok(self.inner.add_many(items))
     }
 
+    async fn replace_many(&self, items: &[(Bytes, CacheItem)]) -> Result<Vec<bool>> {
+        self.strike().await?;
+        Ok(self.inner.replace_many(items))
+    }
+
     async fn remove_many(&self, keys: &[Bytes]) -> Result<()> {
         self.strike().await?;
         self.inner.remove_many(keys);
@@ -259,7 +269,7 @@ impl World {
     /// Edits a post as an application does: the table first, then the feed.
     pub(crate) fn edit(&self, entry: Entry, version: u32, body: &str) {
         self.tables.set_post(entry, version, body);
-        let revised = self.outbox.revise(entry.author, entry.post, Bytes::new());
+        let revised = self.outbox.revise(entry.author, entry.post, b"");
         assert_eq!(revised, Revised::Stored(version));
     }
 

@@ -4,6 +4,7 @@
 #[path = "../house/mod.rs"]
 mod house;
 
+mod ends;
 mod histories;
 mod resume;
 mod screen;
@@ -17,7 +18,8 @@ use backplane::{
     memory::{MemoryBus, MemoryBusOptions},
 };
 use feed_core::{
-    EdgeSettings, Entry, Feed, FeedParts, LiveChange, LiveFeeds, LiveRequest, NewPost, UserId,
+    EdgeSettings, Entry, Feed, FeedParts, Hide, LiveChange, LiveFeed, LiveFeeds, LiveRequest,
+    NewPost, UserId,
 };
 use futures::FutureExt as _;
 
@@ -74,6 +76,60 @@ async fn what_the_viewer_may_not_see_does_not_come() {
     assert_eq!(cat.posts(), [post]);
     assert_eq!(bob.posts(), []);
     assert_eq!(bob.resets, 2, "muting somebody shows another page");
+}
+
+#[tokio::test]
+async fn what_the_viewer_could_not_see_is_not_told_to_be_gone() {
+    let house = House::new();
+    let (muted, blocking, loud) = (ANN, CAT, UserId::new(8));
+    house.follow(BOB, muted).await;
+    house.follow(BOB, blocking).await;
+    let hide = EdgeSettings::default().with_hide_reposts(true);
+    house.feed.follow(BOB, loud, hide).await.unwrap();
+    let open = UserId::new(9);
+    house.follow(BOB, open).await;
+    house.feed.mute(BOB, muted, true).await.unwrap();
+    house.feed.block(blocking, BOB, true).await.unwrap();
+    let (mut live, mut screen) = (house.watch(BOB, None).await, Screen::default());
+
+    let stranger = house.post(UserId::new(10)).await;
+    let posts = [house.post(muted).await, house.post(blocking).await];
+    house.repost(loud, stranger).await;
+    house.repost(open, posts[0]).await;
+    house.work().await;
+    screen.update(house.hub(), &mut live);
+    assert_eq!((screen.posts(), screen.resets), (vec![], 1));
+
+    house.feed.unrepost(loud, stranger).await.unwrap();
+    house.feed.unrepost(open, posts[0]).await.unwrap();
+    assert_told_nothing(&house, &mut live).await;
+    house.feed.delete(muted, posts[0]).await.unwrap();
+    house.feed.delete(blocking, posts[1]).await.unwrap();
+    assert_told_nothing(&house, &mut live).await;
+}
+
+async fn assert_told_nothing(house: &House, live: &mut LiveFeed) {
+    house.work().await;
+    while house.hub().run_once() > 0 {}
+    let told = live.next().now_or_never();
+    assert!(told.is_none(), "{told:?}");
+}
+
+#[tokio::test]
+async fn what_was_shown_is_told_to_be_gone_whoever_is_hidden_since() {
+    let house = House::new();
+    house.follow(BOB, ANN).await;
+    let post = house.post(ANN).await;
+    let (mut live, mut screen) = (house.watch(BOB, None).await, Screen::default());
+    screen.update(house.hub(), &mut live);
+    assert_eq!(screen.posts(), [post]);
+    // The process that muted ANN has died before it told of it.
+    let graph = &house.feed.parts().graph;
+    graph.hide(BOB, ANN, Hide::Mute, true).await.unwrap();
+    house.feed.delete(ANN, post).await.unwrap();
+    house.work().await;
+    screen.update(house.hub(), &mut live);
+    assert_eq!((screen.posts(), screen.resets), (vec![], 1));
 }
 
 #[tokio::test]

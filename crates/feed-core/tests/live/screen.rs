@@ -30,7 +30,16 @@ impl House {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut FeedParts)) -> Self {
-        let live = LiveFeeds::new(HubOptions::inline());
+        Self::build(HubOptions::inline(), change)
+    }
+
+    /// One whose hub has these bounds.
+    pub(crate) fn on(hub: HubOptions) -> Self {
+        Self::build(hub, |_| {})
+    }
+
+    fn build(hub: HubOptions, change: impl FnOnce(&mut FeedParts)) -> Self {
+        let live = LiveFeeds::new(hub);
         let house = house::House::with(|parts| {
             parts.events = Arc::new(live.clone());
             change(parts);

@@ -6,6 +6,7 @@ use std::{
 use feed_core::UserId;
 use metrics::gauge;
 
+use super::SILENCE;
 use crate::{Problem, Reason};
 
 /// How many live connections each viewer has.
@@ -28,7 +29,9 @@ impl Connections {
         let count = counts.entry(viewer).or_default();
         if *count >= MAX {
             let detail = format!("a viewer may have {MAX}");
-            return Err(Problem::new(Reason::TooManyConnections).with_detail(detail));
+            let problem = Problem::new(Reason::TooManyConnections).with_detail(detail);
+            // By then each has been written to, by which one is noticed whose client has gone.
+            return Err(problem.with_retry_after(SILENCE));
         }
         *count += 1;
         gauge!("feed_live_connections").increment(1);

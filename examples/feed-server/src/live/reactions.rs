@@ -1,14 +1,15 @@
 use std::collections::VecDeque;
 
+use async_trait::async_trait;
 use backplane::{
     Topic,
     hub::{Connection, ConnectionOptions, Deliveries, Delivery, Hub, Overflow, SubscribeOptions},
 };
 use bytes::Bytes;
-use feed_core::PostId;
+use feed_core::{FeedEvent, FeedEvents, PostId};
 use futures::StreamExt;
 
-use crate::{Api, Problem};
+use crate::Problem;
 
 /// The posts of one screen whose counts are kept up to date: the newest it was shown.
 ///
@@ -33,6 +34,13 @@ impl Watched {
             deliveries,
             posts: VecDeque::with_capacity(MAX),
         })
+    }
+
+    /// Watches nothing any more.
+    pub(crate) fn clear(&mut self) {
+        for post in self.posts.drain(..) {
+            self.connection.unsubscribe(&topic_of(post));
+        }
     }
 
     /// Watches this post too, and not the one any more that was added first of too many.
@@ -72,12 +80,27 @@ impl Watched {
     }
 }
 
-impl Api {
-    /// Tells the screens that show `post` to look at its counts again.
-    pub(crate) fn announce(&self, post: PostId) {
-        let word = Bytes::copy_from_slice(&post.get().to_be_bytes());
-        // A hint: a screen that misses it shows the counts of its last look.
-        let _ = self.live().hub().publish(&topic_of(post), word);
+/// Tells the screens that show a post to look at its counts again, when those have changed.
+#[derive(Debug)]
+pub(crate) struct Announcer(Hub);
+
+impl Announcer {
+    pub(crate) const fn new(hub: Hub) -> Self {
+        Self(hub)
+    }
+}
+
+#[async_trait]
+impl FeedEvents for Announcer {
+    async fn emit(&self, events: &[FeedEvent]) -> feed_core::Result<()> {
+        for event in events {
+            if let FeedEvent::Acted(action) | FeedEvent::Withdrawn(action) = event {
+                let word = Bytes::copy_from_slice(&action.post.get().to_be_bytes());
+                // A hint: a screen that misses it shows the counts of its last look.
+                let _ = self.0.publish(&topic_of(action.post), word);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -31,11 +31,11 @@ export class Client {
     sessionStorage.removeItem(KEPT);
   }
 
-  /** Publishes once, however often the network makes us try. */
-  async publish(body, replyTo) {
-    const draft = replyTo ? { body, reply_to: replyTo } : { body };
-    const headers = { 'idempotency-key': randomKey() };
-    const attempt = () => this.request('POST', '/v1/me/feed', draft, headers);
+  /** Publishes a draft: once under its key, however often this is called. */
+  async publish({ key, text, parent }) {
+    const body = parent ? { body: text, reply_to: parent } : { body: text };
+    const headers = { 'idempotency-key': key };
+    const attempt = () => this.request('POST', '/v1/me/feed', body, headers);
     try {
       return await attempt();
     } catch (error) {
@@ -75,9 +75,4 @@ export class Client {
     const problem = await response.json().catch(() => ({ title: response.statusText }));
     throw new Problem(response.status, problem);
   }
-}
-
-function randomKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

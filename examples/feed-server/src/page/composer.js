@@ -6,10 +6,12 @@ import { el } from './dom.js';
 const LONGEST = 8 * 1024;
 
 export class Composer {
-  /** `publish(text, replyTo)` sends; the field is emptied once it has succeeded. */
+  /** `publish({ key, text, parent })` sends, and says whether that has succeeded: then the field is emptied. */
   constructor(publish) {
     this.publish = publish;
     this.parent = null;
+    this.draft = null;
+    this.isSending = false;
     this.field = el('textarea', { id: 'composer', rows: 3, placeholder: 'What is new?', required: true, oninput: () => this.check() });
     this.field.addEventListener('keydown', (event) => {
       if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) this.element.requestSubmit();
@@ -35,17 +37,39 @@ export class Composer {
   check() {
     const size = new TextEncoder().encode(this.field.value).length;
     this.hint.textContent = size > LONGEST * 0.9 ? `${LONGEST - size} bytes left` : '';
-    this.button.disabled = this.field.value.trim() === '' || size > LONGEST;
+    this.button.disabled = this.isSending || this.field.value.trim() === '' || size > LONGEST;
+  }
+
+  /** What is written, under the key that it has had since it was first sent: whether the server has it
+   * already is unknown after some failures, and it must not publish it twice. */
+  written() {
+    const text = this.field.value;
+    const parent = this.parent?.id;
+    if (this.draft?.text !== text || this.draft.parent !== parent) this.draft = { key: randomKey(), text, parent };
+    return this.draft;
   }
 
   async submit(event) {
     event.preventDefault();
     if (this.button.disabled) return;
-    this.button.disabled = true;
-    if (await this.publish(this.field.value, this.parent?.id)) {
-      this.field.value = '';
-      this.replyTo(null);
-    }
+    this.isSending = true;
+    this.check();
+    const draft = this.written();
+    if (await this.publish(draft)) this.sent(draft);
+    this.isSending = false;
     this.check();
   }
+
+  /** Makes room for the next draft, unless that was begun meanwhile. */
+  sent(draft) {
+    this.draft = null;
+    if (this.field.value !== draft.text || this.parent?.id !== draft.parent) return;
+    this.field.value = '';
+    this.replyTo(null);
+  }
+}
+
+function randomKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

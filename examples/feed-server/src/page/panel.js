@@ -50,7 +50,7 @@ class Panel {
   enter() {
     this.link = new AbortController();
     this.state = el('span', { className: 'state', role: 'status' });
-    this.composer = new Composer((text, parent) => this.publish(text, parent));
+    this.composer = new Composer((draft) => this.publish(draft));
     this.people = new People(this.client, this.to());
     this.home = new Timeline(this.client, '/v1/me/feed', this.to());
     this.main = el('main', {});
@@ -134,9 +134,9 @@ class Panel {
     [this.home, this.shown].filter(Boolean).forEach(act);
   }
 
-  async publish(text, parent) {
+  async publish(draft) {
     return this.try(async () => {
-      const { id, post } = await this.client.publish(text, parent);
+      const { id, post } = await this.client.publish(draft);
       if (this.shown) this.showHome();
       if (post) this.home.add({ id, reposted_by: null, post }, true);
     });

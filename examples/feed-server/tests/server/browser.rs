@@ -3,7 +3,7 @@
 use engines::{Chromium, Demo, Page};
 use serde_json::{Value, json};
 
-use crate::process;
+use crate::{line::Line, process};
 
 /// Two people in two tabs, and the server they talk to.
 struct Tabs {
@@ -250,4 +250,38 @@ fn the_page_fits_a_phone_and_follows_the_colours_that_its_reader_prefers() {
         !(one.ariaLabel ?? one.labels?.[0]?.textContent ?? one.textContent).trim()).length";
     assert_eq!(ann.evaluate(nameless).unwrap(), 0);
     assert_quiet(ann);
+}
+
+/// How many cards there are with this text, as an expression.
+fn count(text: &str) -> String {
+    let cards = card(text).replace(".find(", ".filter(");
+    format!("{cards}.length")
+}
+
+#[test]
+fn a_draft_is_one_post_though_the_server_dies_before_it_answers() {
+    let data = tempfile::tempdir().unwrap();
+    let line = Line::to(process::start(data.path()));
+    let browser = Chromium::start().unwrap();
+    let ann = &browser
+        .open(&format!("http://{}/", line.address()))
+        .unwrap();
+    sign_in(ann, "ann");
+    line.doom();
+    post(ann, "only once");
+    ann.wait_for("!document.querySelector('.notice').hidden")
+        .unwrap();
+
+    line.lead_to(process::start(data.path()));
+    press(ann, ".composer button", "Post");
+    ann.wait_for("document.querySelector('#composer').value === ''")
+        .unwrap();
+    ann.reload().unwrap();
+    wait_for_card(ann, "only once");
+    assert_eq!(ann.evaluate(&count("only once")).unwrap(), 1);
+
+    // Who writes the same again means it.
+    post(ann, "only once");
+    ann.wait_for(&format!("{} === 2", count("only once")))
+        .unwrap();
 }

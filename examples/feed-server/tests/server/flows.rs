@@ -1,5 +1,6 @@
 //! What people do, over HTTP.
 
+use feed_core::{NewPost, PostId, Published, UserId};
 use hyper::Method;
 use serde_json::{Value, json};
 
@@ -289,6 +290,70 @@ async fn the_marker_moves_forward_and_what_is_newer_is_unread() {
     assert_eq!(mark(&second).await, second);
     assert_eq!(mark(&first).await, second);
     assert_eq!(unread().await, 0);
+}
+
+/// Publishes behind the server's back what it would not have stored.
+async fn publish_directly(house: &House, author: u64, post: NewPost) -> PostId {
+    match house.feed.publish(UserId::new(author), post).await.unwrap() {
+        Published::Accepted(post) => post,
+        refused => panic!("{refused:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_the_servers_own_is_passed_over() {
+    let house = House::new().await;
+    let (ann, bob) = two(&house).await;
+    ann.publish("before").await;
+    let key = "once".parse().unwrap();
+    let foreign = publish_directly(&house, 1, NewPost::new("no JSON").with_key(key)).await;
+    let elsewhere = NewPost::elsewhere(PostId::new(foreign.get() + 1));
+    publish_directly(&house, 1, elsewhere).await;
+    ann.publish("after").await;
+    house.settle().await;
+    for path in ["/v1/me/feed", "/v1/me/feed/top", "/v1/users/ann/feed"] {
+        assert_eq!(bob.get(path).await.bodies(), ["after", "before"], "{path}");
+    }
+
+    let path = format!("/v1/posts/{foreign}");
+    let text = json!({ "body": "a text" });
+    let edit = ann.send_json(Method::PATCH, &path, text.clone()).await;
+    for answer in [ann.get(&path).await, edit] {
+        assert_eq!(answer.status, 404, "{answer:?}");
+    }
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotency-key", "once"),
+    ];
+    let text = text.to_string();
+    let again = ann.send(Method::POST, "/v1/me/feed", &headers, &text);
+    let again = again.await;
+    assert_eq!(again.status, 200, "{again:?}");
+    assert_eq!(again.json(), json!({ "id": foreign, "post": null }));
+    assert_eq!(ann.delete(&path).await.status, 204);
+}
+
+#[tokio::test]
+async fn whoever_is_blocked_takes_back_what_they_did_and_is_told_as_of_a_post_that_has_gone() {
+    let house = House::new().await;
+    let (ann, bob) = two(&house).await;
+    let cat = house.person("cat").await;
+    let post = format!("/v1/posts/{}", ann.publish("hello").await);
+    let gone = format!("/v1/posts/{}", ann.publish("gone").await);
+    for reaction in ["like", "repost"] {
+        for person in [&bob, &cat] {
+            person.put(&format!("{post}/{reaction}")).await;
+        }
+    }
+    ann.delete(&gone).await;
+    ann.put("/v1/me/blocked/bob").await;
+    for reaction in ["like", "repost"] {
+        let [hidden, gone] = [&post, &gone].map(|post| format!("{post}/{reaction}"));
+        let [hidden, gone] = [bob.delete(&hidden).await, bob.delete(&gone).await];
+        assert_eq!((hidden.status, hidden.json()), (gone.status, gone.json()));
+    }
+    let seen = ann.get(&post).await.json();
+    assert_eq!((&seen["likes"], &seen["reposts"]), (&json!(1), &json!(1)));
 }
 
 #[tokio::test]

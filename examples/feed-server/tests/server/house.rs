@@ -1,6 +1,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use backend_redb::Writer;
+use backplane::rate::Quota;
 use feed_core::{Feed, FeedParts};
 use feed_server::{Api, Stop, Store, Trigger, operations, page, router};
 use tokio::net::TcpListener;
@@ -22,10 +23,19 @@ impl House {
 
     /// The same with other parts.
     pub(crate) async fn with(change: impl FnOnce(&mut FeedParts)) -> Self {
+        Self::built(change, |api| api).await
+    }
+
+    /// The same with this quota of what an account may do.
+    pub(crate) async fn with_action_quota(quota: Option<Quota>) -> Self {
+        Self::built(|_| {}, |api| api.with_action_quota(quota)).await
+    }
+
+    async fn built(change: impl FnOnce(&mut FeedParts), adapt: impl FnOnce(Api) -> Api) -> Self {
         let mut store = Store::in_memory().await.unwrap();
         change(&mut store.parts);
         let (trigger, stop) = Stop::new();
-        let api = Api::new(&store, stop.clone());
+        let api = adapt(Api::new(&store, stop.clone()));
         let feed = api.feed().clone();
         let site = operations(page::site().merge(router(api.clone())), &api);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -152,6 +152,69 @@ async fn whom_one_follows_changes_the_page() {
 }
 
 #[tokio::test]
+async fn only_what_changes_the_counts_is_told() {
+    let (house, ann, bob) = two().await;
+    let cat = house.person("cat").await;
+    let post = ann.publish("hello").await;
+    house.settle().await;
+    let mut events = Events::open(&bob, None).await;
+    events.expect("reset").await;
+    let path = format!("/v1/posts/{post}");
+    let edit = async |text: &str| {
+        ann.send_json(Method::PATCH, &path, json!({ "body": text }))
+            .await;
+        house.settle().await;
+    };
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotency-key", "once"),
+    ];
+    let draft = json!({ "body": "hello yourself", "reply_to": post }).to_string();
+    let reply = async || {
+        cat.send(Method::POST, "/v1/me/feed", &headers, &draft)
+            .await
+            .json()
+    };
+
+    cat.delete(&format!("{path}/like")).await;
+    cat.delete(&format!("{path}/repost")).await;
+    edit("nothing was taken back").await;
+    events.expect("revised").await;
+
+    cat.put(&format!("{path}/like")).await;
+    assert_eq!(events.expect("reactions").await.data["likes"], 1);
+    cat.put(&format!("{path}/repost")).await;
+    assert_eq!(events.expect("reactions").await.data["reposts"], 1);
+    let answer = reply().await;
+    assert_eq!(events.expect("reactions").await.data["replies"], 1);
+    cat.put(&format!("{path}/like")).await;
+    cat.put(&format!("{path}/repost")).await;
+    reply().await;
+    edit("nothing was done twice").await;
+    events.expect("revised").await;
+
+    let answer = answer["id"].as_str().unwrap();
+    cat.delete(&format!("/v1/posts/{answer}")).await;
+    assert_eq!(events.expect("reactions").await.data["replies"], 0);
+}
+
+#[tokio::test]
+async fn whoever_is_blocked_hears_no_more_of_a_post() {
+    let (house, ann, bob) = two().await;
+    let cat = house.person("cat").await;
+    let post = ann.publish("hello").await;
+    house.settle().await;
+    let mut events = Events::open(&bob, None).await;
+    events.expect("reset").await;
+    ann.put("/v1/me/blocked/bob").await;
+    assert_eq!(events.expect("reset").await.data["items"], json!([]));
+    cat.put(&format!("/v1/posts/{post}/like")).await;
+    bob.publish("mine").await;
+    house.settle().await;
+    events.expect("added").await;
+}
+
+#[tokio::test]
 async fn a_silent_stream_shows_that_it_is_alive() {
     let (_house, _, bob) = two().await;
     let mut events = Events::open(&bob, None).await;
@@ -183,6 +246,7 @@ async fn a_viewer_has_so_many_streams_and_closing_one_makes_room() {
     let refused = bob.get("/v1/me/feed/live").await;
     assert_eq!(refused.status, 429);
     assert_eq!(refused.json()["type"], "/problems/too-many-connections");
+    assert_eq!(refused.header("retry-after"), "15");
 
     drop(open.pop());
     // The server hears of it when it hears of it.

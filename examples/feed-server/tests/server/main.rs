@@ -8,6 +8,7 @@ mod browser;
 mod client;
 mod flows;
 mod house;
+mod line;
 mod live;
 mod problems;
 mod process;

@@ -250,7 +250,12 @@ async fn nobody_acts_on_themselves_or_on_what_others_wrote() {
     assert_eq!(bob.get("/v1/me/feed").await.bodies(), ["hello"]);
 
     bob.put("/v1/me/blocked/ann").await;
-    let across = [wrong(PUT, "/v1/me/following/bob", 403, "blocked")];
+    let across = [
+        wrong(PUT, "/v1/me/following/bob", 403, "blocked"),
+        wrong(GET, &path, 404, "unknown-post"),
+        wrong(PATCH, &path, 404, "unknown-post").with(r#"{"body":"bye"}"#),
+        wrong(DELETE, &path, 404, "unknown-post"),
+    ];
     assert_refused(&ann, across).await;
 }
 
@@ -296,6 +301,56 @@ async fn who_posts_too_much_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn who_does_too_much_is_told_when_to_come_back_and_may_read_and_post() {
+    let quota = Quota::new(2, Duration::from_secs(3_600)).ok();
+    let house = House::with_action_quota(quota).await;
+    let ann = house.person("ann").await;
+    let post = format!("/v1/posts/{}", ann.publish("hello").await);
+    let [like, repost] = ["like", "repost"].map(|reaction| format!("{post}/{reaction}"));
+    let metered = [
+        (PATCH, post.as_str()),
+        (DELETE, post.as_str()),
+        (PUT, like.as_str()),
+        (DELETE, like.as_str()),
+        (PUT, repost.as_str()),
+        (DELETE, repost.as_str()),
+        (PUT, "/v1/me/following/ann"),
+        (DELETE, "/v1/me/following/ann"),
+        (PUT, "/v1/me/muted/ann"),
+        (DELETE, "/v1/me/muted/ann"),
+        (PUT, "/v1/me/blocked/ann"),
+        (DELETE, "/v1/me/blocked/ann"),
+    ];
+    for (number, (method, path)) in metered.into_iter().enumerate() {
+        let person = house.person(&format!("person_{number}")).await;
+        for _ in 0..2 {
+            assert_eq!(person.put("/v1/me/following/ann").await.status, 200);
+        }
+        let what = format!("{method} {path}");
+        let edit = json!({ "body": "bye" });
+        let refused = person.send_json(method, path, edit).await;
+        assert_problem(&refused, 429, "rate-limited", &what);
+        let wait: u64 = refused.header("retry-after").parse().unwrap();
+        assert!((1..=1_800).contains(&wait), "{wait}");
+        person.publish("posts have a quota of their own").await;
+        assert_eq!(person.get(&post).await.json()["likes"], 0, "{what}");
+    }
+    // Others are not in the way of the author.
+    let edit = json!({ "body": "hello, edited" });
+    assert_eq!(ann.send_json(PATCH, &post, edit).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_a_quota_nobody_does_too_much() {
+    let house = House::with_action_quota(None).await;
+    let ann = house.person("ann").await;
+    // More than there is at once by default.
+    for _ in 0..=600 {
+        assert_eq!(ann.delete("/v1/posts/1/like").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_full_queue_stores_nothing_and_says_when_to_come_back() {
     let house = House::with(|parts| {
         let options = QueueOptions::default().with_capacity(1);
@@ -303,12 +358,25 @@ async fn a_full_queue_stores_nothing_and_says_when_to_come_back() {
     });
     let house = house.await;
     let ann = house.person("ann").await;
-    ann.publish("one").await;
+    let one = format!("/v1/posts/{}", ann.publish("one").await);
     let second = ann.post("/v1/me/feed", json!({ "body": "two" })).await;
     assert_problem(&second, 503, "busy", "publish");
     let wait: NonZero<u64> = second.header("retry-after").parse().unwrap();
     assert!(wait.get() < 60);
+    for method in [PATCH, DELETE] {
+        let what = format!("{method} of a post");
+        let edit = json!({ "body": "edited" });
+        let refused = ann.send_json(method, &one, edit).await;
+        assert_problem(&refused, 503, "busy", &what);
+        assert_eq!(refused.header("retry-after"), "1", "{what}");
+    }
     assert_eq!(ann.get("/v1/me/feed").await.bodies(), ["one"]);
+
+    house.settle().await;
+    let repost = format!("{one}/repost");
+    assert_eq!(ann.put(&repost).await.status, 201);
+    assert_problem(&ann.delete(&repost).await, 503, "busy", "unrepost");
+    assert_eq!(ann.get(&one).await.json()["reposted"], true);
     house.settle().await;
     ann.publish("two").await;
 }

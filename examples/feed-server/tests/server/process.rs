@@ -1,7 +1,8 @@
 //! The program: how it starts, stops, and comes back after it was killed.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
+    io::{self, BufRead, BufReader, PipeWriter},
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
@@ -61,6 +62,59 @@ async fn it_makes_its_directory_serves_and_ends_at_either_signal_though_a_stream
         assert!(server.end_by(signal).unwrap().success());
         drop(stream);
     }
+}
+
+/// The end of a pipe whose other end nobody reads.
+fn nobody() -> PipeWriter {
+    let (_, writer) = io::pipe().unwrap();
+    writer
+}
+
+#[tokio::test]
+async fn it_serves_though_nobody_reads_what_it_prints() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(folder.path());
+    let mut server = command
+        .stdout(nobody())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(server.stderr.take().unwrap()).lines();
+    let address = log.find_map(|line| {
+        let line = line.unwrap();
+        let (_, address) = line.split_once("listening on http://")?;
+        address.split(' ').next()?.parse().ok()
+    });
+    let client = Client::new(address.unwrap());
+    let health = client.try_send(Method::GET, "/healthz", &[], "").await;
+    let id = server.id().to_string();
+    Command::new("kill").arg(id).status().unwrap();
+    let status = server.wait().unwrap();
+    assert!(status.success(), "{status}");
+    assert_eq!(health.unwrap().status, 200);
+}
+
+#[test]
+fn it_stops_cleanly_though_nobody_reads_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Demo::start(command(folder.path()).stderr(nobody())).unwrap();
+    let status = server.end_by("TERM").unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn a_database_that_others_could_read_is_its_owners_alone_once_it_is_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("feed.redb");
+    start(folder.path()).end_by("TERM").unwrap();
+    let before = [(folder.path(), 0o755), (&file, 0o644)];
+    for (path, mode) in before {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+    let _server = start(folder.path());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    // What else is in a folder that was there is not the server's to hide.
+    assert_eq!((mode(&file), mode(folder.path())), (0o600, 0o755));
 }
 
 #[test]

@@ -22,6 +22,16 @@ pub(super) struct Count {
     pub(super) counts: Counts,
 }
 
+impl Count {
+    pub(super) fn of_kind(&mut self, kind: u8) -> &mut u64 {
+        match kind {
+            LIKE => &mut self.counts.likes,
+            REPLY => &mut self.counts.replies,
+            _ => &mut self.counts.reposts,
+        }
+    }
+}
+
 impl Done {
     /// The order in which actions are looked for.
     pub(super) const fn key(self) -> DoneKey {

@@ -65,6 +65,12 @@ impl Record {
         is_known: false,
     };
 
+    /// Of somebody of whom there is a row, though nothing is known.
+    pub(super) const EMPTY: Self = Self {
+        is_known: true,
+        ..Self::NONE
+    };
+
     pub(super) const fn rhythm(&self, habit: Habit) -> Option<Rhythm> {
         match habit {
             Habit::Visit => self.visits,
@@ -101,10 +107,7 @@ impl Record {
 
     pub(super) fn decode(row: &[u8]) -> Option<Self> {
         let mut row = Reader::of_version(VERSION, row)?;
-        let mut record = Self {
-            is_known: true,
-            ..Self::NONE
-        };
+        let mut record = Self::EMPTY;
         read_rhythm(&mut row, &mut record.visits)?;
         read_rhythm(&mut row, &mut record.posts)?;
         record.marker = PostId::new(row.long()?);

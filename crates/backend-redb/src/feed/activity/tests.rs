@@ -1,4 +1,4 @@
-use std::{sync::atomic::Ordering, thread};
+use std::{pin::pin, sync::atomic::Ordering, thread};
 
 use ::backplane::ManualClock;
 use feed_core::conformance::{Fresh, TestTime};
@@ -6,7 +6,7 @@ use redb::ReadableDatabase;
 
 use super::*;
 use crate::{
-    CorruptRow,
+    CorruptRow, WriterOptions,
     scratch::{BreakingDisk, Scratch},
 };
 
@@ -41,6 +41,15 @@ async fn on_disk(writer: &Writer, user: UserId) -> Record {
     let tables = ActivityTables::new("test");
     let users = tables.users.read(&writer.database().begin_read().unwrap());
     tables.record(&users.unwrap(), user).unwrap()
+}
+
+async fn damage(writer: &Writer, user: UserId) {
+    let garbage = writer.run(move |txn| {
+        let users = ActivityTables::new("test").users;
+        users.write(txn)?.insert(user.get(), &[9][..])?;
+        Ok(())
+    });
+    garbage.await.unwrap();
 }
 
 async fn visit(activity: &RedbActivity, user: UserId) {
@@ -100,6 +109,24 @@ async fn a_dropped_store_leaves_every_note_on_disk() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_dropped_while_the_line_is_full_leaves_every_note_on_disk() {
+    let disk = redb::backends::InMemoryBackend::new();
+    let database = redb::Database::builder().create_with_backend(disk).unwrap();
+    let options = WriterOptions::default().with_pending(1);
+    let writer = Writer::start(Arc::new(database), options).unwrap();
+    let options = RedbActivityOptions::default();
+    let activity = open(&writer, &ManualClock::default(), options)
+        .await
+        .unwrap();
+    visit(&activity, ANN).await;
+    let last = writer.permit().unwrap();
+    drop(activity);
+    // The line is empty again once this is answered.
+    last.flush().await.unwrap();
+    assert_eq!(on_disk(&writer, ANN).await.rhythm(Habit::Visit), FIRST);
+}
+
+#[tokio::test]
 async fn notes_do_not_pile_up() {
     let writer = Scratch::new().writer();
     let options = RedbActivityOptions::default().with_max_unsaved(3);
@@ -113,6 +140,22 @@ async fn notes_do_not_pile_up() {
     for raw in 0..50 {
         assert_eq!(visits(&activity, UserId::new(raw)).await, FIRST);
     }
+}
+
+#[tokio::test]
+async fn room_for_no_note_counts_as_room_for_one() {
+    let writer = Scratch::new().writer();
+    let options = RedbActivityOptions {
+        max_unsaved: 0,
+        ..RedbActivityOptions::default()
+    };
+    let activity = open(&writer, &ManualClock::default(), options).await;
+    let activity = activity.unwrap();
+    let mut note = pin!(activity.note(Habit::Visit, &[ANN], NOON));
+    // By the number of looks: a call that waits for room that never comes ends no wait.
+    let noted = (0..1_000).find_map(|_| note.as_mut().now_or_never());
+    noted.expect("there is room").unwrap();
+    assert_eq!(visits(&activity, ANN).await, FIRST);
 }
 
 #[tokio::test]
@@ -166,12 +209,7 @@ async fn a_row_that_does_not_decode_is_named() {
     let activity = open(&writer, &ManualClock::default(), options)
         .await
         .unwrap();
-    let garbage = writer.run(|txn| {
-        let users = ActivityTables::new("test").users;
-        users.write(txn)?.insert(1, &[9][..])?;
-        Ok(())
-    });
-    garbage.await.unwrap();
+    damage(&writer, ANN).await;
     let read = activity.marker(ANN).await.unwrap_err();
     let write = activity.mark_read(ANN, PostId::MAX).await.unwrap_err();
     for error in [read, write] {
@@ -179,9 +217,25 @@ async fn a_row_that_does_not_decode_is_named() {
         let row = CorruptRow::behind(&error).expect("a row is the cause");
         assert_eq!(row.table, "feed.activity.test.users");
     }
-    visit(&activity, BOB).await;
-    let rhythms = activity.rhythms(Habit::Visit, &[ANN, BOB]).await;
+    let both = [ANN, BOB];
+    activity.note(Habit::Visit, &both, NOON).await.unwrap();
+    let rhythms = activity.rhythms(Habit::Visit, &both).await;
     assert_eq!(rhythms.unwrap(), [None, FIRST]);
+}
+
+#[tokio::test]
+async fn a_user_whose_row_does_not_decode_is_erased_and_makes_room() {
+    let writer = Scratch::new().writer();
+    let clock = ManualClock::default();
+    let options = RedbActivityOptions::default().with_max_users(1);
+    drop(open(&writer, &clock, options.clone()).await.unwrap());
+    damage(&writer, ANN).await;
+    let activity = open(&writer, &clock, options).await.unwrap();
+    let refused = activity.note(Habit::Visit, &[BOB], NOON).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full);
+    activity.erase(ANN).await.unwrap();
+    assert_eq!(on_disk(&writer, ANN).await, Record::NONE);
+    visit(&activity, BOB).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use feed_core::{Degree, EdgeSettings, Hide, PostId, Route, RouteStamp, UserId};
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
-    Failure,
+    CorruptRow, Failure,
     feed::store::{Named, Tables},
     row::Reader,
 };
@@ -56,7 +56,8 @@ impl GraphTables {
         }
     }
 
-    /// The route of `author` for all followers, given the tables of routes and stamps.
+    /// The route of `author` for all followers, given the tables of routes and stamps. One that does
+    /// not decode is replaced by the next that is set.
     pub(super) fn author_route(
         &self,
         routes: &impl ReadableTable<u64, &'static [u8]>,
@@ -79,8 +80,17 @@ impl GraphTables {
         let Some(row) = routes.get(author.get())? else {
             return Ok(None);
         };
-        let route = decode_route(row.value());
-        self.routes.intact(author, route).map(Some)
+        self.known_route(author, row.value()).map(Some)
+    }
+
+    /// What `row` says of the route of `author`: [`UNKNOWN_ROUTE`] if it does not decode.
+    pub(super) fn known_route(
+        &self,
+        author: UserId,
+        row: &[u8],
+    ) -> Result<(Route, RouteStamp), Failure> {
+        let route = self.routes.intact(author, decode_route(row));
+        CorruptRow::pass_over(route, UNKNOWN_ROUTE)
     }
 
     /// The user's degree, given the table of degrees.
@@ -125,8 +135,9 @@ pub(super) struct EdgeRow {
     pub(super) stamp: RouteStamp,
 }
 
-/// What a route counts as whose row does not decode: posts go both ways, so that none is missed.
-pub(super) const UNKNOWN_ROUTE: (Route, RouteStamp) = (Route::Both, RouteStamp::new(0));
+/// What a route counts as whose row does not decode: posts go both ways, so that none is missed. No
+/// route ever has its stamp, so no change is made that was decided on before.
+pub(super) const UNKNOWN_ROUTE: (Route, RouteStamp) = (Route::Both, RouteStamp::new(u64::MAX));
 
 impl EdgeRow {
     /// What an edge counts as whose row does not decode: its key still says that it is there.

@@ -6,7 +6,7 @@ use feed_core::{Degree, EdgeRoute, EdgeSettings, Followed, ListId, Route, RouteS
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use super::rows::{EdgeRow, GraphTables, LAST, UNSET, encode_degree, encode_route};
-use crate::Failure;
+use crate::{CorruptRow, Failure};
 
 /// The tables of a graph in one transaction. Both ends of a tie change together.
 pub(super) struct Ties<'txn> {
@@ -97,7 +97,7 @@ impl<'txn> Ties<'txn> {
     ) -> Result<Vec<Option<RouteStamp>>, Failure> {
         let reroute = |change: &EdgeRoute| {
             let ends = (change.viewer.get(), change.author.get());
-            let edge = self.edge(ends)?;
+            let edge = CorruptRow::pass_over(self.edge(ends), None)?;
             let Some(edge) = edge.filter(|edge| edge.stamp == change.stamp) else {
                 return Ok(None);
             };
@@ -279,15 +279,35 @@ impl<'txn> Ties<'txn> {
         side: fn(&mut Degree) -> &mut u64,
         by_one: fn(u64, u64) -> Option<u64>,
     ) -> Result<(), Failure> {
-        let mut degree = self.tables.degree(&self.degrees, UserId::new(user))?;
-        let count = side(&mut degree);
-        *count = self.tables.degrees.intact(user, by_one(*count, 1))?;
+        let changed = |mut degree: Degree| {
+            let count = side(&mut degree);
+            *count = by_one(*count, 1)?;
+            Some(degree)
+        };
+        let degree = self.tables.degree(&self.degrees, UserId::new(user));
+        let degree = degree.and_then(|degree| self.tables.degrees.intact(user, changed(degree)));
+        let degree = CorruptRow::make_up(degree, || self.recount(user))?;
         if degree == Degree::default() {
             self.degrees.remove(user)?;
         } else {
             self.degrees.insert(user, &*encode_degree(degree))?;
         }
         Ok(())
+    }
+
+    /// The degree by the edges, which have changed already.
+    fn recount(&self, user: u64) -> Result<Degree, Failure> {
+        let mut degree = Degree::default();
+        for (edges, side) in [
+            (&self.followers, &mut degree.followers),
+            (&self.edges, &mut degree.followees),
+        ] {
+            for edge in edges.range((user, 0)..=(user, u64::MAX))? {
+                edge?;
+                *side += 1;
+            }
+        }
+        Ok(degree)
     }
 
     fn has_room(&self, ties: usize) -> Result<bool, Failure> {

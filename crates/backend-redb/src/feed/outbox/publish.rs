@@ -8,7 +8,7 @@ use super::{
     RedbOutboxOptions,
     rows::{OutboxTables, PastRow, PostRow},
 };
-use crate::Failure;
+use crate::{CorruptRow, Failure};
 
 /// Publishes each item. `None`: there is no room for the new ones, and nothing was stored.
 pub(super) fn append(
@@ -17,7 +17,7 @@ pub(super) fn append(
     options: &RedbOutboxOptions,
     items: &[Publication],
 ) -> Result<Option<Vec<Appended>>, Failure> {
-    let mut shelves = Shelves::open(txn, tables)?;
+    let mut shelves = Shelves::open(txn, tables, options)?;
     let live = shelves.lines.len()?;
     if live.saturating_add(items.len() as u64) > options.max_posts {
         // A retry of what is stored already needs no room.
@@ -29,7 +29,7 @@ pub(super) fn append(
             return Ok(None);
         }
     }
-    let published = items.iter().map(|item| shelves.publish(item, options));
+    let published = items.iter().map(|item| shelves.publish(item));
     published.collect::<Result<_, _>>().map(Some)
 }
 
@@ -37,6 +37,7 @@ pub(super) fn append(
 struct Shelves<'txn> {
     txn: &'txn WriteTransaction,
     tables: &'txn OutboxTables,
+    options: &'txn RedbOutboxOptions,
     posts: Table<'txn, u64, &'static [u8]>,
     bodies: Table<'txn, u64, &'static [u8]>,
     lines: Table<'txn, (u64, u64), u64>,
@@ -45,10 +46,15 @@ struct Shelves<'txn> {
 }
 
 impl<'txn> Shelves<'txn> {
-    fn open(txn: &'txn WriteTransaction, tables: &'txn OutboxTables) -> Result<Self, Failure> {
+    fn open(
+        txn: &'txn WriteTransaction,
+        tables: &'txn OutboxTables,
+        options: &'txn RedbOutboxOptions,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             txn,
             tables,
+            options,
             posts: tables.posts.write(txn)?,
             bodies: tables.bodies.write(txn)?,
             lines: tables.lines.write(txn)?,
@@ -69,17 +75,13 @@ impl<'txn> Shelves<'txn> {
             Some(PostRow::Live { .. }) => Some(Appended::Duplicate(post)),
             Some(PostRow::Retracted) => Some(Appended::Retracted),
             None => {
-                let past = self.tables.past(&self.pasts, author)?;
+                let past = self.past(author)?;
                 past.has_retracted(post).then_some(Appended::Retracted)
             }
         })
     }
 
-    fn publish(
-        &mut self,
-        item: &Publication,
-        options: &RedbOutboxOptions,
-    ) -> Result<Appended, Failure> {
+    fn publish(&mut self, item: &Publication) -> Result<Appended, Failure> {
         if let Some(known) = self.known(item)? {
             return Ok(known);
         }
@@ -94,19 +96,19 @@ impl<'txn> Shelves<'txn> {
             .insert((author.get(), post.get()), origin.get())?;
         put_body(&mut self.bodies, post, &item.body)?;
         if let Some(key) = &item.key {
-            self.remember(author, key, post, options.keys_per_author)?;
+            self.remember(author, key, post)?;
         }
         Ok(Appended::Stored)
     }
 
-    /// Keeps `key` as one of the author's newest `bound` keys.
+    /// Keeps `key` as one of the author's newest.
     fn remember(
         &mut self,
         author: UserId,
         key: &IdempotencyKey,
         post: PostId,
-        bound: u64,
     ) -> Result<(), Failure> {
+        let mut past = self.past(author)?;
         let author = author.get();
         let mut order = self.tables.key_order.write(self.txn)?;
         let next = last_of(&order, author)?.map_or(Some(0), |last| last.checked_add(1));
@@ -114,18 +116,48 @@ impl<'txn> Shelves<'txn> {
         order.insert((author, next), key.as_str())?;
         self.keys.insert((author, key.as_str()), post.get())?;
 
-        let mut past = self.tables.past(&self.pasts, UserId::new(author))?;
         past.keys = past.keys.saturating_add(1);
-        if past.keys > bound
-            && let Some(oldest) = first_of(&order, author)?
-            && let Some(key) = order.remove((author, oldest))?
-        {
-            self.keys.remove((author, key.value()))?;
-            past.keys -= 1;
+        for _ in 0..surplus(past.keys, self.options.keys_per_author) {
+            let Some(oldest) = first_of(&order, author)? else {
+                break;
+            };
+            if let Some(key) = order.remove((author, oldest))? {
+                self.keys.remove((author, key.value()))?;
+                past.keys -= 1;
+            }
         }
         self.pasts.insert(author, &*past.encode())?;
         Ok(())
     }
+
+    fn past(&self, author: UserId) -> Result<PastRow, Failure> {
+        let found = self.tables.past(&self.pasts, author);
+        past(self.txn, self.tables, self.options, author, found)
+    }
+}
+
+/// What was `found` of the author's past; if it does not decode, what the other tables tell of it.
+///
+/// Those do not tell up to which post absent ones count as retracted: up to the first retraction that
+/// is kept, if there may have been earlier ones.
+fn past(
+    txn: &WriteTransaction,
+    tables: &OutboxTables,
+    options: &RedbOutboxOptions,
+    author: UserId,
+    found: Result<PastRow, Failure>,
+) -> Result<PastRow, Failure> {
+    CorruptRow::make_up(found, || {
+        let author = author.get();
+        let kept = tables.retractions.write(txn)?;
+        let retractions = count_of(&kept, author)?;
+        let first = first_of(&kept, author)?.map(PostId::new);
+        Ok(PastRow {
+            retractions,
+            keys: count_of(&tables.key_order.write(txn)?, author)?,
+            retracted_to: first.filter(|_| retractions >= options.retractions_per_author),
+        })
+    })
 }
 
 pub(super) fn revise(
@@ -169,7 +201,7 @@ pub(super) fn retract(
 ) -> Result<Retracted, Failure> {
     let mut posts = tables.posts.write(txn)?;
     let mut pasts = tables.pasts.write(txn)?;
-    let mut past = tables.past(&pasts, by)?;
+    let mut past = past(txn, tables, options, by, tables.past(&pasts, by))?;
     let answer = match tables.post(&posts, post)? {
         Some(PostRow::Retracted) => return Ok(Retracted::Absent),
         Some(PostRow::Live { author, .. }) if author != by => return Ok(Retracted::NotAuthor),
@@ -189,9 +221,10 @@ pub(super) fn retract(
     posts.insert(post.get(), &*PostRow::Retracted.encode())?;
     retractions.insert((by.get(), post.get()), ())?;
     past.retractions = past.retractions.saturating_add(1);
-    if past.retractions > options.retractions_per_author
-        && let Some(smallest) = first_of(&retractions, by.get())?
-    {
+    for _ in 0..surplus(past.retractions, options.retractions_per_author) {
+        let Some(smallest) = first_of(&retractions, by.get())? else {
+            break;
+        };
         retractions.remove((by.get(), smallest))?;
         posts.remove(smallest)?;
         past.retractions -= 1;
@@ -205,10 +238,18 @@ pub(super) fn retract(
 pub(super) fn erase(
     txn: &WriteTransaction,
     tables: &OutboxTables,
+    options: &RedbOutboxOptions,
     author: UserId,
     limit: usize,
 ) -> Result<usize, Failure> {
     forget_keys(txn, tables, author)?;
+    let mut pasts = tables.pasts.write(txn)?;
+    let found = tables.past(&pasts, author);
+    let mut past = PastRow {
+        keys: 0,
+        retracted_to: None,
+        ..past(txn, tables, options, author, found)?
+    };
     let author = author.get();
     let mut posts = tables.posts.write(txn)?;
     let mut bodies = tables.bodies.write(txn)?;
@@ -223,12 +264,6 @@ pub(super) fn erase(
         erased += 1;
     }
     let mut retractions = tables.retractions.write(txn)?;
-    let mut pasts = tables.pasts.write(txn)?;
-    let mut past = PastRow {
-        keys: 0,
-        retracted_to: None,
-        ..tables.past(&pasts, UserId::new(author))?
-    };
     while erased < limit
         && let Some(post) = first_of(&retractions, author)?
     {
@@ -271,6 +306,24 @@ fn put_body(
         bodies.insert(post.get(), body)?;
     }
     Ok(())
+}
+
+/// How many of those that are kept go with one that was added. They are more than one if the bound
+/// was larger when the outbox was last open; not all then go at once, for which others would wait.
+fn surplus(kept: u64, bound: u64) -> u64 {
+    kept.saturating_sub(bound).min(64)
+}
+
+fn count_of<V: Value + 'static>(
+    table: &Table<'_, (u64, u64), V>,
+    author: u64,
+) -> Result<u64, Failure> {
+    let mut count = 0;
+    for own in table.range((author, 0)..=(author, u64::MAX))? {
+        own?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// The smallest second half of the author's keys.

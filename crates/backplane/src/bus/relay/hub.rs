@@ -58,6 +58,7 @@ impl Relay {
         self.joined(topic).await?;
         loop {
             let read = HistoryRead::new(topic.clone(), Some(catch_up.at()), catch_up.limit());
+            let read = read.with_bytes(catch_up.byte_limit());
             let pages = self.bus.history(&[read]).await?;
             let page = pages.into_iter().next();
             let page = page.ok_or_else(|| Error::bare(ErrorKind::Corrupt, "history"))?;

@@ -1,12 +1,19 @@
-use std::{
-    collections::{HashMap, VecDeque},
-    time::Duration,
-};
+mod agenda;
+mod changes;
+mod lane;
+mod reads;
 
+use std::{collections::HashMap, time::Duration};
+
+use fastrand::Rng;
+
+pub(super) use self::{changes::Control, reads::Reads};
+
+use self::{agenda::Agenda, lane::Lane};
 use crate::{
-    Position, Topic,
+    ErrorKind, Position, Topic,
     bus::{
-        BusEvent, Gap, HistoryPage, HistoryRead, Message, RelayOptions,
+        BusEvent, BusLimits, Gap, Message, RelayOptions,
         follower::{Followed, Follower},
     },
 };
@@ -18,18 +25,22 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Links {
     options: RelayOptions,
-    /// Most topics or reads in a call.
-    batch: usize,
+    /// Most payload bytes of a page.
+    page_bytes: usize,
     by_topic: HashMap<Topic, Link>,
     /// Distinguishes a link from an earlier one of the same topic.
     generation: u64,
-    to_subscribe: VecDeque<Topic>,
-    to_unsubscribe: VecDeque<Topic>,
-    to_read: VecDeque<Topic>,
-    /// When a lingering link is to be looked at: each once, and in order of time, since all linger
-    /// equally long. Likewise for the checks.
-    lingering: VecDeque<(Duration, Topic)>,
-    unchecked: VecDeque<(Duration, (Topic, u64))>,
+    to_subscribe: Lane<Topic>,
+    to_unsubscribe: Lane<Topic>,
+    /// Of both kinds of change, the one that was made last: they take turns.
+    subscribed_last: bool,
+    /// Topics of which the bus refused a change, until it is tried again.
+    refused: Agenda,
+    jitter: Rng,
+    /// Links by topic and generation.
+    to_read: Lane<(Topic, u64)>,
+    lingering: Agenda,
+    unchecked: Agenda,
 }
 
 #[derive(Debug)]
@@ -38,8 +49,13 @@ struct Link {
     /// Since when the topic has no subscriber on this node; `None` while it has.
     unwanted_since: Option<Duration>,
     state: State,
-    linger_queued: bool,
+    /// When the position is to be checked, once the topic is joined.
+    check_at: Option<Duration>,
     read_queued: bool,
+    /// How often the bus has refused the change that is queued or under way.
+    refusals: u32,
+    /// Why the bus will not let the node join, unless something changes there.
+    refused_as: Option<ErrorKind>,
     /// Whether a message came since the last check of the position.
     active: bool,
 }
@@ -49,6 +65,7 @@ enum State {
     /// A subscription is queued or under way; what arrives before its position is known is held.
     Joining {
         held: Vec<Message>,
+        bytes: usize,
         lossy: bool,
     },
     Following(Follower),
@@ -56,50 +73,35 @@ enum State {
     Leaving,
 }
 
-/// A call to the bus that changes what is subscribed. One is made at a time.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Control {
-    Subscribe(Vec<Topic>),
-    Unsubscribe(Vec<Topic>),
-}
-
-/// Pages to read in one call, and which links they are for.
-#[derive(Debug, Default)]
-pub(super) struct Reads {
-    pub(super) reads: Vec<HistoryRead>,
-    /// The generation of the link that each is for, and what for.
-    purposes: Vec<(u64, Purpose)>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Purpose {
-    Recover,
-    Check,
-}
-
 /// What the node's subscribers are to learn.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Output {
     /// From here on, every message after the position is delivered.
     Joined(Topic, Position),
+    /// The bus will not let the node join.
+    Refused(Topic, ErrorKind),
     Message(Topic, Message),
     Gap(Topic, Gap),
 }
 
 impl Links {
-    pub(super) fn new(mut options: RelayOptions, batch: usize) -> Self {
+    pub(super) fn new(mut options: RelayOptions, limits: &BusLimits) -> Self {
+        let batch = limits.batch.max(1);
         // What was checked must not be due again at once.
         options.check_every = options.check_every.max(Duration::from_millis(1));
         Self {
+            page_bytes: options.recovery.max_bytes.max(limits.payload),
+            to_subscribe: Lane::new(batch),
+            to_unsubscribe: Lane::new(batch),
+            subscribed_last: false,
+            refused: Agenda::default(),
+            jitter: Rng::with_seed(options.seed),
             options,
-            batch,
             by_topic: HashMap::new(),
             generation: 0,
-            to_subscribe: VecDeque::new(),
-            to_unsubscribe: VecDeque::new(),
-            to_read: VecDeque::new(),
-            lingering: VecDeque::new(),
-            unchecked: VecDeque::new(),
+            to_read: Lane::new(batch),
+            lingering: Agenda::default(),
+            unchecked: Agenda::default(),
         }
     }
 
@@ -108,11 +110,17 @@ impl Links {
         self.by_topic.len()
     }
 
-    /// The position that the node has reached in `topic`, if it is joined.
-    pub(super) fn position(&self, topic: &Topic) -> Option<Position> {
-        match &self.by_topic.get(topic)?.state {
-            State::Following(follower) => Some(follower.at()),
-            State::Joining { .. } | State::Leaving => None,
+    /// The position that the node has reached in `topic`, or why it will not be joined as far as can be
+    /// told; nothing while it is about to be.
+    pub(super) fn outcome(&self, topic: &Topic) -> Option<Result<Position, ErrorKind>> {
+        let link = self.by_topic.get(topic);
+        let Some(link) = link.filter(|link| link.unwanted_since.is_none()) else {
+            return Some(Err(ErrorKind::Invalid));
+        };
+        match &link.state {
+            State::Following(follower) => Some(Ok(follower.at())),
+            State::Joining { .. } => link.refused_as.map(Err),
+            State::Leaving => None,
         }
     }
 
@@ -124,14 +132,16 @@ impl Links {
             }
             return;
         };
+        let linger = self.options.linger;
         if wanted {
-            link.unwanted_since = None;
+            if let Some(since) = link.unwanted_since.take() {
+                let until = since.saturating_add(linger);
+                self.lingering.remove(until, link.generation);
+            }
         } else if link.unwanted_since.is_none() {
             link.unwanted_since = Some(now);
-            if !std::mem::replace(&mut link.linger_queued, true) {
-                let until = now.saturating_add(self.options.linger);
-                self.lingering.push_back((until, topic.clone()));
-            }
+            let until = now.saturating_add(linger);
+            self.lingering.insert(until, link.generation, topic.clone());
         }
     }
 
@@ -140,16 +150,20 @@ impl Links {
             return;
         };
         link.active = true;
+        let bounds = &self.options.recovery;
         match (&mut link.state, event) {
             (State::Leaving, _) => {}
-            (State::Joining { held, .. }, BusEvent::Message { message, .. })
-                if held.len() < self.options.recovery.max_buffered =>
+            (State::Joining { held, bytes, .. }, BusEvent::Message { message, .. })
+                if held.len() < bounds.max_buffered
+                    && message.payload.len()
+                        <= bounds.max_buffered_bytes.saturating_sub(*bytes) =>
             {
+                *bytes += message.payload.len();
                 held.push(message);
             }
             (State::Joining { lossy, .. }, _) => *lossy = true,
             (State::Following(follower), BusEvent::Message { topic, message }) => {
-                match follower.message(message, &self.options.recovery) {
+                match follower.message(message, bounds) {
                     Followed::Nothing => {}
                     Followed::Next(message) => out.push(Output::Message(topic, message)),
                     Followed::Read => self.queue_read(&topic),
@@ -159,140 +173,37 @@ impl Links {
                 State::Following(follower),
                 BusEvent::Gap { topic, .. } | BusEvent::Resubscribed { topic },
             ) => {
-                if follower.doubt(&self.options.recovery) {
+                if follower.doubt(bounds) {
                     self.queue_read(&topic);
                 }
             }
         }
     }
 
-    /// Does what is due: topics that lingered long enough are left, positions are checked.
+    /// Does what is due: topics that lingered long enough are left, positions are checked, and
+    /// what was refused is tried again.
     pub(super) fn tick(&mut self, now: Duration) {
-        while let Some(topic) = pop_due(&mut self.lingering, now) {
-            self.leave_or_linger(topic, now);
+        while let Some(topic) = self.refused.pop_due(now) {
+            self.change_again(topic);
         }
-        while let Some((topic, generation)) = pop_due(&mut self.unchecked, now) {
-            let Some(link) = self.by_topic.get_mut(&topic) else {
-                continue;
-            };
-            if link.generation != generation {
-                continue;
-            }
-            if !std::mem::take(&mut link.active) {
-                self.queue_read(&topic);
-            }
-            let next = now.saturating_add(self.options.check_every);
-            self.unchecked.push_back((next, (topic, generation)));
+        while let Some(topic) = self.lingering.pop_due(now) {
+            self.leave(topic);
+        }
+        while let Some(topic) = self.unchecked.pop_due(now) {
+            self.check(topic, now);
         }
     }
 
     /// When [`tick`](Self::tick) has something to do next.
     pub(super) fn next_tick(&self) -> Option<Duration> {
-        let linger = self.lingering.front().map(|&(due, _)| due);
-        let check = self.unchecked.front().map(|&(due, _)| due);
-        linger.into_iter().chain(check).min()
+        let agendas = [&self.lingering, &self.unchecked, &self.refused];
+        agendas.into_iter().filter_map(Agenda::next).min()
     }
 
-    /// The next change of subscriptions to make, if any.
-    pub(super) fn next_control(&mut self) -> Option<Control> {
-        if let Some(topics) = take_batch(&mut self.to_subscribe, self.batch) {
-            return Some(Control::Subscribe(topics));
-        }
-        take_batch(&mut self.to_unsubscribe, self.batch).map(Control::Unsubscribe)
-    }
-
-    pub(super) fn subscribed(
-        &mut self,
-        topics: Vec<Topic>,
-        positions: Vec<Position>,
-        now: Duration,
-        out: &mut Vec<Output>,
-    ) {
-        for (topic, position) in topics.into_iter().zip(positions) {
-            self.join(topic, position, now, out);
-        }
-    }
-
-    /// Whether the node has to do with `topic`.
-    pub(super) fn contains(&self, topic: &Topic) -> bool {
-        self.by_topic.contains_key(topic)
-    }
-
-    pub(super) fn unsubscribed(&mut self, topics: Vec<Topic>) {
-        for topic in topics {
-            let link = self.by_topic.remove(&topic);
-            if link.is_some_and(|link| link.unwanted_since.is_none()) {
-                self.open(&topic);
-            }
-        }
-    }
-
-    /// Takes a change back that failed, so that it is made again.
-    pub(super) fn retry(&mut self, control: Control) {
-        match control {
-            Control::Subscribe(topics) => self.to_subscribe.extend(topics),
-            Control::Unsubscribe(topics) => self.to_unsubscribe.extend(topics),
-        }
-    }
-
-    /// The next pages to read, if any.
-    pub(super) fn next_reads(&mut self) -> Option<Reads> {
-        let mut reads = Reads::default();
-        while reads.reads.len() < self.batch
-            && let Some(topic) = self.to_read.pop_front()
-        {
-            let Some(link) = self.by_topic.get_mut(&topic) else {
-                continue;
-            };
-            link.read_queued = false;
-            let State::Following(follower) = &link.state else {
-                continue;
-            };
-            let (read, purpose) = match follower.wanted() {
-                Some((at, limit)) => (HistoryRead::new(topic, Some(at), limit), Purpose::Recover),
-                None => (HistoryRead::top(topic), Purpose::Check),
-            };
-            reads.reads.push(read);
-            reads.purposes.push((link.generation, purpose));
-        }
-        (!reads.reads.is_empty()).then_some(reads)
-    }
-
-    pub(super) fn paged(&mut self, reads: Reads, pages: Vec<HistoryPage>, out: &mut Vec<Output>) {
-        let reads = reads.reads.into_iter().zip(reads.purposes);
-        for ((read, (generation, purpose)), page) in reads.zip(pages) {
-            let topic = read.topic;
-            let Some(link) = self.by_topic.get_mut(&topic) else {
-                continue;
-            };
-            let State::Following(follower) = &mut link.state else {
-                continue;
-            };
-            if link.generation != generation {
-                continue;
-            }
-            let again = match purpose {
-                Purpose::Check => follower.check(page.top, &self.options.recovery),
-                Purpose::Recover => {
-                    if let Some(recovered) = follower.page(page, &self.options.recovery) {
-                        out.extend(recovered.gap.map(|gap| Output::Gap(topic.clone(), gap)));
-                        let messages = recovered.messages.into_iter();
-                        out.extend(messages.map(|message| Output::Message(topic.clone(), message)));
-                    }
-                    follower.wanted().is_some()
-                }
-            };
-            if again {
-                self.queue_read(&topic);
-            }
-        }
-    }
-
-    /// Takes reads back that failed, so that they are made again.
-    pub(super) fn reread(&mut self, reads: Reads) {
-        for read in reads.reads {
-            self.queue_read(&read.topic);
-        }
+    /// The link of `topic`, if it is still the same.
+    fn link(&mut self, topic: &Topic, generation: u64) -> Option<&mut Link> {
+        let link = self.by_topic.get_mut(topic);
+        link.filter(|link| link.generation == generation)
     }
 
     fn open(&mut self, topic: &Topic) {
@@ -302,126 +213,45 @@ impl Links {
             unwanted_since: None,
             state: State::Joining {
                 held: Vec::new(),
+                bytes: 0,
                 lossy: false,
             },
-            linger_queued: false,
+            check_at: None,
             read_queued: false,
+            refusals: 0,
+            refused_as: None,
             active: false,
         };
         self.by_topic.insert(topic.clone(), link);
-        self.to_subscribe.push_back(topic.clone());
+        self.to_subscribe.push(topic.clone());
     }
 
-    fn join(&mut self, topic: Topic, start: Position, now: Duration, out: &mut Vec<Output>) {
-        let Some(link) = self.by_topic.get_mut(&topic) else {
-            return;
-        };
-        let follower = Follower::new(start);
-        let joined = std::mem::replace(&mut link.state, State::Following(follower));
-        let (generation, overdue) = (link.generation, !link.linger_queued);
-        if overdue {
-            // The time to leave may have come before there was anything to leave.
-            self.leave_or_linger(topic.clone(), now);
-        }
-        let check = now.saturating_add(self.options.check_every);
-        self.unchecked
-            .push_back((check, (topic.clone(), generation)));
-        out.push(Output::Joined(topic.clone(), start));
-        let State::Joining { held, lossy } = joined else {
-            return;
-        };
-        for message in held {
-            let topic = topic.clone();
-            self.event(BusEvent::Message { topic, message }, out);
-        }
-        if lossy {
-            self.event(BusEvent::Resubscribed { topic }, out);
-        }
-    }
-
-    /// Looks at a topic that nobody may want any more.
-    fn leave_or_linger(&mut self, topic: Topic, now: Duration) {
-        let Some(link) = self.by_topic.get_mut(&topic) else {
-            return;
-        };
-        link.linger_queued = false;
-        let Some(since) = link.unwanted_since else {
-            return;
-        };
-        let until = since.saturating_add(self.options.linger);
-        if until > now {
-            link.linger_queued = true;
-            self.lingering.push_back((until, topic));
-        } else if matches!(link.state, State::Following(_)) {
-            link.state = State::Leaving;
-            self.to_unsubscribe.push_back(topic);
-        }
-    }
-
-    fn queue_read(&mut self, topic: &Topic) {
-        if let Some(link) = self.by_topic.get_mut(topic)
-            && !link.read_queued
+    fn leave(&mut self, topic: Topic) {
+        if let Some(link) = self.by_topic.get_mut(&topic)
+            && matches!(link.state, State::Following(_))
         {
-            link.read_queued = true;
-            self.to_read.push_back(topic.clone());
+            link.state = State::Leaving;
+            self.to_unsubscribe.push(topic);
         }
     }
-}
 
-fn pop_due<T>(queue: &mut VecDeque<(Duration, T)>, now: Duration) -> Option<T> {
-    if queue.front()?.0 > now {
-        return None;
+    /// Compares the position with the bus, unless messages show it.
+    fn check(&mut self, topic: Topic, now: Duration) {
+        let link = self.by_topic.get_mut(&topic);
+        if link.is_some_and(|link| !std::mem::take(&mut link.active)) {
+            self.queue_read(&topic);
+        }
+        self.check_later(topic, now);
     }
-    queue.pop_front().map(|(_, due)| due)
-}
 
-fn take_batch(queue: &mut VecDeque<Topic>, batch: usize) -> Option<Vec<Topic>> {
-    let topics: Vec<_> = queue.drain(..queue.len().min(batch)).collect();
-    (!topics.is_empty()).then_some(topics)
+    fn check_later(&mut self, topic: Topic, now: Duration) {
+        if let Some(link) = self.by_topic.get_mut(&topic) {
+            let at = now.saturating_add(self.options.check_every);
+            link.check_at = Some(at);
+            self.unchecked.insert(at, link.generation, topic);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Epoch;
-
-    #[test]
-    fn a_check_ends_however_often_it_is_asked_for() {
-        let topic: Topic = "a".parse().unwrap();
-        let start = Position::new(Epoch::new(1), 3);
-        let options = RelayOptions::default().with_check_every(Duration::ZERO);
-        let mut links = Links::new(options, 10);
-        links.wish(&topic, true, Duration::ZERO);
-        assert!(links.next_control().is_some());
-        let mut out = Vec::new();
-        links.subscribed(vec![topic], vec![start], Duration::ZERO, &mut out);
-        let due = links.next_tick().unwrap();
-        links.tick(due);
-        assert!(links.next_tick() > Some(due));
-    }
-
-    #[test]
-    fn a_message_that_overtakes_its_subscription_needs_no_history() {
-        let topic: Topic = "a".parse().unwrap();
-        let at = |offset| Position::new(Epoch::new(1), offset);
-        let mut links = Links::new(RelayOptions::default(), 10);
-        let mut out = Vec::new();
-        links.wish(&topic, true, Duration::ZERO);
-        let control = links.next_control();
-        assert_eq!(control, Some(Control::Subscribe(vec![topic.clone()])));
-        for offset in 3..=4 {
-            let message = Message::new(at(offset), "x".into());
-            let topic = topic.clone();
-            links.event(BusEvent::Message { topic, message }, &mut out);
-        }
-        assert_eq!(out, []);
-        links.subscribed(vec![topic.clone()], vec![at(3)], Duration::ZERO, &mut out);
-        let overtaker = Message::new(at(4), "x".into());
-        let expected = [
-            Output::Joined(topic.clone(), at(3)),
-            Output::Message(topic, overtaker),
-        ];
-        assert_eq!(out, expected);
-        assert!(links.next_reads().is_none());
-    }
-}
+mod tests;

@@ -70,13 +70,17 @@ impl Shards {
         if self.len() + topics.len() <= self.max_topics {
             return true;
         }
+        let is_unknown = |topic: &&Topic| self.with_existing(topic, |_| ()).is_none();
+        let topics: HashSet<_> = topics.collect();
+        let unknown = topics.iter().copied().filter(is_unknown).count();
+        if unknown == 0 || self.len() + unknown <= self.max_topics {
+            return true;
+        }
         for shard in &self.split {
             self.sweep(&mut shard.lock(), now);
         }
-        let unknown: HashSet<_> = topics
-            .filter(|topic| self.with_existing(topic, |_| ()).is_none())
-            .collect();
-        self.len() + unknown.len() <= self.max_topics
+        let unknown = topics.iter().copied().filter(is_unknown).count();
+        self.len() + unknown <= self.max_topics
     }
 
     /// Runs `f` on the stream of `topic`, which begins now if there is none.
@@ -167,7 +171,12 @@ impl Shards {
                 });
             let Ok(mut stream) = found else { continue };
             stream.get_mut().expire(now);
-            if stream.get().is_idle(now, self.topic_ttl) {
+            let ttl = if stream.get().is_blank() {
+                self.history_ttl.min(self.topic_ttl)
+            } else {
+                self.topic_ttl
+            };
+            if stream.get().is_idle(now, ttl) {
                 stream.remove();
                 self.topics.fetch_sub(1, Ordering::Relaxed);
             } else {

@@ -116,7 +116,7 @@ impl Stream {
         }
     }
 
-    pub(super) fn page(&self, since: Option<Position>, limit: usize) -> HistoryPage {
+    pub(super) fn page(&self, since: Option<Position>, limit: usize, bytes: usize) -> HistoryPage {
         let retained = self.retained.len();
         let oldest = self.top.offset - retained as u64;
         let skip = match since {
@@ -126,10 +126,16 @@ impl Stream {
                 .unwrap_or(retained)
                 .min(retained),
         };
+        let first = oldest + skip as u64 + 1;
+        let mut total = 0_usize;
         let messages = (oldest + 1..)
             .zip(&self.retained)
             .skip(skip)
             .take(limit)
+            .take_while(|(offset, retained)| {
+                total = total.saturating_add(retained.payload.len());
+                total <= bytes || *offset == first
+            })
             .map(|(offset, retained)| {
                 let position = Position::new(self.top.epoch, offset);
                 Message::new(position, retained.payload.clone())
@@ -139,7 +145,15 @@ impl Stream {
 
     /// Whether nobody would notice if it were forgotten, but for its epoch.
     pub(super) fn is_idle(&self, now: Duration, ttl: Duration) -> bool {
-        self.nodes.is_empty() && self.retained.is_empty() && self.touched.saturating_add(ttl) <= now
+        self.nodes.is_empty()
+            && self.retained.is_empty()
+            && self.keys.have_expired(now)
+            && self.touched.saturating_add(ttl) <= now
+    }
+
+    /// Whether nothing was ever published in its epoch.
+    pub(super) const fn is_blank(&self) -> bool {
+        self.top.offset == 0
     }
 }
 
@@ -151,6 +165,11 @@ struct KeyWindow {
 }
 
 impl KeyWindow {
+    fn have_expired(&self, now: Duration) -> bool {
+        let newest = self.order.back();
+        newest.is_none_or(|&(expires, _)| expires <= now)
+    }
+
     /// The offset that `key` stands for already; otherwise it stands for `offset` from now on.
     fn remember(
         &mut self,

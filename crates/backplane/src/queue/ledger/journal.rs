@@ -14,7 +14,8 @@ impl Ledger {
     /// `incarnation` must be larger than at any earlier restore from the same store, and be stored
     /// before the first operation: task ids and fencing tokens start at 2⁴⁰ times it. Leases do not
     /// outlive a ledger: their tasks become due `now`, or dead if they are out of attempts. A task
-    /// that was due is due, also if `now` is earlier than the time of the ledger that held it.
+    /// that was due is due, also if `now` is earlier than the time of the ledger that held it. Of the
+    /// keys of settled tasks it forgets those that are more than `options` lets it remember.
     ///
     /// # Errors
     ///
@@ -41,6 +42,7 @@ impl Ledger {
             interrupted.extend(was_leased.then_some(task));
         }
         ledger.journal = Some(interrupted);
+        ledger.forget_settled();
         Ok(ledger)
     }
 
@@ -130,13 +132,54 @@ impl Standing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Timestamp, queue::NewTask};
+    use crate::{
+        Timestamp,
+        queue::{Admission, Enqueued, NewTask, Settlement},
+    };
 
     fn moment(millis: u64) -> Moment {
         Moment::new(
             Duration::from_millis(millis),
             Timestamp::from_millis(millis),
         )
+    }
+
+    #[test]
+    fn keys_beyond_a_bound_that_was_lowered_are_forgotten_oldest_first() {
+        let restore = |keys, incarnation, records| {
+            let options = QueueOptions::default().with_settled_keys(keys);
+            Ledger::restore(options, incarnation, records, moment(9)).unwrap()
+        };
+        let mut before = restore(10, 1, Vec::new());
+        for n in 0..10 {
+            let task = NewTask::new("work").with_key(vec![n]);
+            before.enqueue(&[task], moment(9)).unwrap();
+            let second = Duration::from_secs(1);
+            let lease = before.lease(1, second, moment(9)).unwrap().remove(0);
+            let at = moment(10 + u64::from(n));
+            before.settle(&[(lease.key, Settlement::Ack)], at).unwrap();
+        }
+        let stored = before.take_changes();
+        let ids: Vec<_> = stored.iter().map(|(id, _)| *id).collect();
+        let records: Vec<_> = stored
+            .into_iter()
+            .filter_map(|(_, record)| record)
+            .collect();
+        assert_eq!(records.len(), 10);
+
+        let mut after = restore(3, 2, records);
+        let gone = after.take_changes();
+        assert!(gone.iter().all(|(_, record)| record.is_none()));
+        let gone: Vec<_> = gone.into_iter().map(|(id, _)| id).collect();
+        assert_eq!(gone, ids[..7], "and are to be removed from the store");
+        for (n, known) in [(6, false), (7, true), (9, true)] {
+            let task = NewTask::new("again").with_key(vec![n]);
+            let Enqueued::Accepted(admitted) = after.enqueue(&[task], moment(30)).unwrap() else {
+                panic!("there is room");
+            };
+            let is_known = matches!(admitted[0], Admission::Known(_));
+            assert_eq!(is_known, known, "{n}");
+        }
     }
 
     #[test]

@@ -106,7 +106,12 @@ impl Ledger {
         }
         let until = self.now.saturating_add(key_retention);
         self.attach(slot, State::Settled { until });
-        if self.settled.len > settled_keys
+        self.forget_settled();
+    }
+
+    /// Forgets the keys of settled tasks beyond what may be remembered, the oldest first.
+    pub(super) fn forget_settled(&mut self) {
+        while self.settled.len > self.options.settled_keys
             && let Some(oldest) = self.settled.chain.front()
         {
             self.detach(oldest);

@@ -1,5 +1,6 @@
 use super::{
-    ANN, BOB, CAT, CLOSE, DAN, Fresh, Graph, Hide, ListId, circle, follow, followers, hide, members,
+    ANN, BOB, CAT, CLOSE, DAN, Fresh, Graph, Hide, ListId, UserId, circle, follow, followers, hide,
+    members,
 };
 
 /// A block is in the circles of both, whoever made it, until it is taken back.
@@ -66,6 +67,37 @@ pub async fn hiding_leaves_edges_alone(fresh: &Fresh<dyn Graph>) {
         let after = (followers(graph, ANN).await, followers(graph, BOB).await);
         assert_eq!(after, before);
     }
+}
+
+/// An author is hidden from those who block them, whom they block, and who mute them, and from nobody
+/// else, followers or not.
+pub async fn an_author_is_hidden_across_a_block_and_from_who_mutes(fresh: &Fresh<dyn Graph>) {
+    let graph = &*fresh.store;
+    follow(graph, BOB, ANN).await;
+    let ties = [
+        (BOB, ANN, Hide::Block, [true, false, false]),
+        (ANN, BOB, Hide::Block, [true, false, false]),
+        (CAT, ANN, Hide::Mute, [false, true, false]),
+        // Whom the author mutes sees the author.
+        (ANN, DAN, Hide::Mute, [false, false, false]),
+        (BOB, CAT, Hide::Block, [false, false, false]),
+    ];
+    for (viewer, other, how, expected) in ties {
+        hide(graph, viewer, other, how, true).await;
+        assert_eq!(hidden(graph, ANN, &[BOB, CAT, DAN]).await, expected);
+        let [bob, cat, dan] = expected;
+        assert_eq!(
+            hidden(graph, ANN, &[DAN, CAT, BOB, CAT]).await,
+            [dan, cat, bob, cat]
+        );
+        hide(graph, viewer, other, how, false).await;
+        assert_eq!(hidden(graph, ANN, &[BOB, CAT, DAN]).await, [false; 3]);
+    }
+    assert_eq!(hidden(graph, ANN, &[]).await, []);
+}
+
+async fn hidden(graph: &dyn Graph, author: UserId, viewers: &[UserId]) -> Vec<bool> {
+    graph.hidden_from(author, viewers).await.unwrap()
 }
 
 /// Setting a list leaves exactly the members given, each once; no members remove it.

@@ -191,6 +191,7 @@ impl Stamps {
                 let others = subject.followers(user, after, 2).await.unwrap();
                 self.compare_followers(&ones, &others);
             }
+            same!(reference, subject, graph => graph.hidden_from(user, &USERS));
             for list in LISTS {
                 let ones = reference.list(user, list).await.unwrap();
                 let others = subject.list(user, list).await.unwrap();

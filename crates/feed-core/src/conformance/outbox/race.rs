@@ -7,7 +7,7 @@ use super::{
 pub async fn concurrent_retries_store_one_post(fresh: &Fresh<dyn Outbox>) {
     let outbox = &*fresh.store;
     for round in 0..ROUNDS {
-        let raw = move |n| round * 10 + n as u64;
+        let raw = move |n| (round + 1) * 10 + n as u64;
         let attempt = move |outbox: Arc<dyn Outbox>, n| async move {
             let attempt = item(ANN, raw(n)).with_key(key(&round.to_string()));
             append(&*outbox, attempt).await

@@ -79,6 +79,10 @@ impl Model {
             .any(|&(a, b)| self.hides.contains(&(a, b, Hide::Block)))
     }
 
+    fn is_hidden_from(&self, author: UserId, viewer: UserId) -> bool {
+        self.blocks(author, viewer) || self.hides.contains(&(viewer, author, Hide::Mute))
+    }
+
     fn route(&self, author: UserId) -> Route {
         self.routes.get(&author).copied().unwrap_or(Route::PUSH)
     }
@@ -229,6 +233,8 @@ fn compare(graph: &MemoryGraph, model: &Model) -> Result<(), TestCaseError> {
         };
         prop_assert_eq!(graph.degrees(&[user]), [degree]);
         compare_circle(circle, model, user)?;
+        let is_hidden = |viewer| model.is_hidden_from(user, viewer);
+        prop_assert_eq!(graph.hidden_from(user, &users), users.map(is_hidden));
         for list in LISTS.map(ListId::new) {
             let members = graph.list(user, list);
             let expected = model.lists.get(&(user, list)).cloned().unwrap_or_default();

@@ -84,6 +84,15 @@ impl Node {
         rare.flat_map(|rare| users(&rare.hides, Hide::Mute))
     }
 
+    /// Whether `viewer` sees nothing of the user's posts.
+    pub(super) fn is_hidden_from(&self, viewer: UserId) -> bool {
+        self.rare.as_ref().is_some_and(|rare| {
+            rare.hides.contains(&(Hide::Block, viewer))
+                || rare.hidden_by.contains(&(Hide::Block, viewer))
+                || rare.hidden_by.contains(&(Hide::Mute, viewer))
+        })
+    }
+
     pub(super) fn list(&self, list: ListId) -> &[UserId] {
         let rare = self.rare.as_ref();
         rare.and_then(|rare| rare.lists.get(&list))

@@ -1,0 +1,151 @@
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use futures::future::select;
+use parking_lot::Mutex;
+
+use crate::{
+    ManualClock, Position, Topic,
+    bus::{Audience, Bus, BusLimits, Gap, HistoryRead, Message, Outgoing, Relay, RelayOptions},
+    conformance::flaky_bus::FlakyBus,
+    memory::{MemoryBus, MemoryBusOptions, MemoryNode},
+};
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Heard {
+    Message(Message),
+    Gap(Gap),
+}
+
+/// Remembers what it heard, per topic.
+#[derive(Debug, Default)]
+pub(super) struct Recorder(Mutex<HashMap<Topic, Vec<Heard>>>);
+
+impl Recorder {
+    pub(super) fn heard(&self, topic: &Topic) -> Vec<Heard> {
+        self.0.lock().get(topic).cloned().unwrap_or_default()
+    }
+
+    fn push(&self, topic: &Topic, heard: Heard) {
+        self.0.lock().entry(topic.clone()).or_default().push(heard);
+    }
+
+    /// Asserts that what was heard after `start` is an unbroken run, and returns where it ends and
+    /// how many gaps it has.
+    pub(super) fn check(&self, topic: &Topic, start: Position) -> (Position, usize) {
+        let mut at = start;
+        let mut gaps = 0;
+        for heard in self.heard(topic) {
+            match heard {
+                Heard::Message(message) => {
+                    assert_eq!(message.position, at.next(), "{topic}");
+                    at = message.position;
+                }
+                Heard::Gap(gap) => {
+                    assert_eq!(gap.after, Some(at), "{topic}");
+                    assert_ne!(gap.until, at, "{topic}");
+                    at = gap.until;
+                    gaps += 1;
+                }
+            }
+        }
+        (at, gaps)
+    }
+}
+
+impl Audience for Recorder {
+    fn message(&self, topic: &Topic, message: Message) {
+        self.push(topic, Heard::Message(message));
+    }
+
+    fn gap(&self, topic: &Topic, gap: Gap) {
+        self.push(topic, Heard::Gap(gap));
+    }
+}
+
+pub(super) struct World {
+    pub(super) bus: MemoryBus,
+    pub(super) publisher: MemoryNode,
+    pub(super) flaky: Arc<FlakyBus>,
+    pub(super) clock: ManualClock,
+    pub(super) recorder: Recorder,
+    pub(super) relay: Relay,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, limits: BusLimits) -> Self {
+        Self::over(seed, MemoryBusOptions::default().with_limits(limits))
+    }
+
+    pub(super) fn over(seed: u64, options: MemoryBusOptions) -> Self {
+        let clock = ManualClock::default();
+        let options = options.with_seed(seed);
+        let bus = MemoryBus::new(options, Arc::new(clock.clone()));
+        let flaky = Arc::new(FlakyBus::new(Arc::new(bus.node()), seed));
+        let recorder = Recorder::default();
+        let node: Arc<dyn Bus> = Arc::<FlakyBus>::clone(&flaky);
+        let time = Arc::new(clock.clone());
+        Self {
+            publisher: bus.node(),
+            relay: Relay::new(node, time, RelayOptions::default()),
+            bus,
+            flaky,
+            clock,
+            recorder,
+        }
+    }
+
+    pub(super) fn healthy() -> Self {
+        let world = Self::new(1, BusLimits::new());
+        world.flaky.heal();
+        world
+    }
+
+    /// Runs the relay beside `script`, until the script ends.
+    pub(super) async fn run<T>(&self, script: impl Future<Output = T>) -> T {
+        let relay = std::pin::pin!(self.relay.run(&self.recorder));
+        match select(relay, std::pin::pin!(script)).await {
+            futures::future::Either::Left((ended, _)) => panic!("the relay ended: {ended:?}"),
+            futures::future::Either::Right((result, _)) => result,
+        }
+    }
+
+    pub(super) fn say(&self, topic: &Topic) -> Position {
+        let message = Outgoing::new(topic.clone(), "x");
+        self.publisher.publish_one(&message).unwrap().position()
+    }
+
+    pub(super) fn top(&self, topic: &Topic) -> Position {
+        let read = HistoryRead::top(topic.clone());
+        self.publisher.history(&[read]).unwrap()[0].top
+    }
+
+    /// Lets time pass in steps short enough for every timer in between.
+    pub(super) async fn pass(&self, seconds: u64) {
+        for _ in 0..seconds {
+            self.clock.advance(Duration::from_secs(1));
+            settle().await;
+        }
+    }
+}
+
+/// Lets the relay do all it can without time passing.
+pub(super) async fn settle() {
+    for _ in 0..30 {
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) fn topic(name: &str) -> Topic {
+    name.parse().unwrap()
+}
+
+/// A bus with room for `max_topics`, of which some exist.
+pub(super) fn crowded(max_topics: usize, existing: &[&str]) -> World {
+    let options = MemoryBusOptions::default().with_max_topics(max_topics);
+    let world = World::over(1, options);
+    world.flaky.heal();
+    for name in existing {
+        world.say(&topic(name));
+    }
+    world
+}

@@ -1,0 +1,64 @@
+//! Who is told of what fanout does.
+
+use crate::{
+    Audience, Change, Entry, Feed, FeedEvent, Follower, Result,
+    task::{FanoutTask, Stage},
+};
+
+impl Feed {
+    /// Tells those who watch the author, once a task.
+    pub(crate) async fn tell_author(&self, task: &FanoutTask, change: Change) -> Result<()> {
+        if task.stage != Stage::Start {
+            return Ok(());
+        }
+        let event = FeedEvent::Post {
+            entry: task.entry,
+            change,
+            audience: Audience::Author,
+        };
+        self.parts.events.emit(&[event]).await
+    }
+
+    /// Tells those of the followers who may see the post.
+    pub(crate) async fn tell_followers(
+        &self,
+        entry: Entry,
+        change: Change,
+        followers: Vec<Follower>,
+    ) -> Result<()> {
+        let followers = self.in_sight(entry, followers).await?;
+        if followers.is_empty() {
+            return Ok(());
+        }
+        let event = FeedEvent::Post {
+            entry,
+            change,
+            audience: Audience::Followers(followers),
+        };
+        self.parts.events.emit(&[event]).await
+    }
+
+    /// Leaves out who hides the author or is hidden from them, and of a repost also whoever hides
+    /// reposts or may not see what it shows.
+    ///
+    /// The graph is asked once for all of them, and once more for a repost: none of their circles is
+    /// read.
+    async fn in_sight(&self, entry: Entry, mut followers: Vec<Follower>) -> Result<Vec<Follower>> {
+        let mut authors = vec![entry.author];
+        if entry.is_repost() {
+            followers.retain(|follower| !follower.settings.hide_reposts);
+            let origin = self.state(entry.origin).await?.live();
+            authors.extend(origin.map(|origin| origin.author));
+        }
+        for author in authors {
+            if followers.is_empty() {
+                break;
+            }
+            let viewers: Vec<_> = followers.iter().map(|follower| follower.viewer).collect();
+            let hidden = self.parts.graph.hidden_from(author, &viewers).await?;
+            let mut hidden = hidden.into_iter();
+            followers.retain(|_| hidden.next() == Some(false));
+        }
+        Ok(followers)
+    }
+}
