@@ -117,8 +117,7 @@ impl Api {
             if post.version == 1 && content.body != draft.body {
                 return Err(Problem::new(Reason::ReusedKey));
             }
-            let mut again = NewPost::new(post.body).with_key(key.clone());
-            again.reply_to = content.reply_to.map(|parent| parent.post);
+            let again = NewPost::new(post.body).with_key(key.clone());
             self.feed().publish(viewer, again).await?;
         }
         self.receipt(viewer, Published::Duplicate(first)).await

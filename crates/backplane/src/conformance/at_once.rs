@@ -29,16 +29,17 @@ impl<T: ?Sized + Send + Sync + 'static> Fresh<T> {
     /// # Panics
     ///
     /// If a call does.
-    pub async fn at_once<F>(
+    pub fn at_once<F>(
         &self,
         count: usize,
         call: impl Fn(Arc<T>, usize) -> F,
-    ) -> Vec<F::Output>
+    ) -> impl Future<Output = Vec<F::Output>>
     where
         F: Future<Output: Send> + Send + 'static,
     {
         let call = |number| call(Arc::clone(&self.store), number);
-        at_once((0..count).map(call)).await
+        let calls: Vec<_> = (0..count).map(call).collect();
+        at_once(calls)
     }
 }
 

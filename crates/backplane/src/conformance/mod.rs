@@ -30,11 +30,11 @@ pub struct Fresh<T: ?Sized> {
     pub time: TestTime,
 }
 
-impl<T: ?Sized> Fresh<T> {
+impl<T: ?Sized + Send + Sync> Fresh<T> {
     /// Whether `call` waits: at its first poll on a manual clock, for a while on an engine's.
-    pub async fn keeps_waiting(&self, call: impl Future) -> bool {
-        let while_ = self.time.pass(Duration::from_millis(200));
-        matches!(select(pin!(call), pin!(while_)).await, Either::Right(_))
+    pub async fn keeps_waiting(&self, call: impl Future<Output: Send> + Send) -> bool {
+        let a_while = self.time.pass(Duration::from_millis(200));
+        matches!(select(pin!(call), pin!(a_while)).await, Either::Right(_))
     }
 }
 
