@@ -93,24 +93,24 @@ pub async fn waiting_as_told_is_enough(fresh: &Fresh<dyn RateLimiter>) {
 
 /// A quota comes back evenly, and a check waits for as much of it as it asks for.
 pub async fn what_was_used_comes_back_bit_by_bit(fresh: &Fresh<dyn RateLimiter>) {
-    let quota = Quota::new(20, Duration::from_secs(2)).unwrap();
-    let one = Duration::from_millis(100);
-    assert_eq!(check(fresh, b"key", quota, 20).await, allowed(0));
+    let one = Duration::from_millis(400);
+    let quota = Quota::new(10, 10 * one).unwrap();
+    assert_eq!(check(fresh, b"key", quota, 10).await, allowed(0));
     for cost in [1, 3] {
         let decision = check(fresh, b"key", quota, cost).await;
         let Decision::Limited { retry_after } = decision else {
             panic!("{decision:?}");
         };
         assert!(retry_after <= cost * one, "{retry_after:?}");
-        assert!(retry_after + one > cost * one || is_engine(fresh));
+        assert!(retry_after == cost * one || is_engine(fresh));
     }
-    fresh.time.pass(5 * one).await;
+    fresh.time.pass(3 * one).await;
     let decision = check(fresh, b"key", quota, 0).await;
     let Decision::Allowed { remaining } = decision else {
         panic!("{decision:?}");
     };
-    assert!(remaining == 5 || is_engine(fresh) && (5..15).contains(&remaining));
-    assert!(check(fresh, b"key", quota, 5).await.is_allowed());
+    assert!(remaining == 3 || is_engine(fresh) && (3..10).contains(&remaining));
+    assert!(check(fresh, b"key", quota, 3).await.is_allowed());
 }
 
 /// Whether time passes that no case has let pass.
