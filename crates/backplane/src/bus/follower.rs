@@ -80,7 +80,21 @@ impl Follower {
         Followed::Read
     }
 
-    /// Notes that messages may be missing. Returns whether a recovery has begun.
+    /// Notes that messages up to `until` are missing. Returns whether a recovery has begun.
+    pub(super) fn missing(&mut self, until: Position, bounds: &RecoveryOptions) -> bool {
+        if until.epoch == self.at.epoch && until.offset <= self.at.offset {
+            return false; // they came from the history
+        }
+        if let Some(recovery) = &mut self.recovery {
+            recovery.missing(until);
+            return false;
+        }
+        self.recover(bounds).missing(until);
+        true
+    }
+
+    /// Notes that messages may be missing, nobody knows up to where. Returns whether a recovery has
+    /// begun.
     pub(super) fn doubt(&mut self, bounds: &RecoveryOptions) -> bool {
         self.doubtful = self.recovery.is_some();
         if !self.doubtful {
@@ -91,8 +105,7 @@ impl Follower {
 
     /// Takes the position that the stream has reached, and returns whether a recovery has begun.
     pub(super) fn check(&mut self, top: Position, bounds: &RecoveryOptions) -> bool {
-        let behind = top.epoch != self.at.epoch || top.offset > self.at.offset;
-        behind && self.recovery.is_none() && self.doubt(bounds)
+        self.recovery.is_none() && self.missing(top, bounds)
     }
 
     /// Takes a page of history. What it returns is to be passed on; then, if it is still

@@ -8,7 +8,7 @@ use crate::{Epoch, Position};
 #[derive(Debug, Default)]
 pub(super) struct LiveBuffer {
     epoch: Option<Epoch>,
-    /// The largest offset that arrived, whether it is still here or not.
+    /// The largest offset that is known, whether its message is here or not.
     newest: u64,
     /// Whether messages of another epoch were dropped for those of this one.
     mixed: bool,
@@ -25,6 +25,14 @@ impl LiveBuffer {
         if position.offset == 0 {
             return; // no message stands there
         }
+        self.reach(position);
+        self.bytes += held.size();
+        let replaced = self.entries.insert(position.offset, held);
+        self.bytes -= replaced.map_or(0, |held| held.size());
+    }
+
+    /// Notes that the stream has reached `position`, whatever of it arrived.
+    pub(super) fn reach(&mut self, position: Position) {
         if self.is_foreign_to(position.epoch) {
             *self = Self {
                 mixed: true,
@@ -33,9 +41,6 @@ impl LiveBuffer {
         }
         self.epoch = Some(position.epoch);
         self.newest = self.newest.max(position.offset);
-        self.bytes += held.size();
-        let replaced = self.entries.insert(position.offset, held);
-        self.bytes -= replaced.map_or(0, |held| held.size());
     }
 
     /// Forgets the oldest messages until the bounds are met.

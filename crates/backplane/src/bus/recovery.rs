@@ -153,6 +153,13 @@ impl Recovery {
         self.hold(position, Held::Filtered);
     }
 
+    /// Notes that messages up to `until` did not arrive live, so that they are not forgotten where
+    /// the history lacks them too.
+    pub(super) fn missing(&mut self, until: Position) {
+        self.raced = true;
+        self.buffer.reach(until);
+    }
+
     /// Takes a page of the history after [`at`](Self::at), read after the live messages began.
     pub fn page(&mut self, page: HistoryPage) -> Step {
         let top = page.top;
@@ -208,8 +215,8 @@ impl Recovery {
         self.recovered()
     }
 
-    /// Ends without what the history still has: if live messages lie beyond a hole, with a gap that
-    /// reaches to the last one.
+    /// Ends without what the history still has: if live messages lie beyond a hole, or are known to be
+    /// missing, with a gap that reaches to the last one.
     pub(super) fn abandon(&mut self) -> Recovered {
         if let Some(epoch) = self.buffer.epoch()
             && epoch != self.at.epoch

@@ -162,7 +162,8 @@ impl Relay {
     /// delivers is passed on. A topic that the bus has no room for, or whose data it cannot decode, is
     /// tried again for as long as it is wanted, after delays of its own as
     /// [`backoff`](RelayOptions::backoff) says; the others join and leave meanwhile. Where the history of
-    /// a topic that has joined does not decode, the audience is told of a gap.
+    /// a topic that has joined does not decode, or can be read no more, the audience is told of a gap up
+    /// to the newest position that is known.
     ///
     /// # Errors
     ///

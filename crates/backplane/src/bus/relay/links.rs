@@ -1,5 +1,6 @@
 mod agenda;
 mod changes;
+mod held;
 mod lane;
 mod reads;
 
@@ -9,7 +10,7 @@ use fastrand::Rng;
 
 pub(super) use self::{changes::Control, reads::Reads};
 
-use self::{agenda::Agenda, lane::Lane};
+use self::{agenda::Agenda, held::Held, lane::Lane};
 use crate::{
     ErrorKind, Position, Topic,
     bus::{
@@ -62,12 +63,8 @@ struct Link {
 
 #[derive(Debug)]
 enum State {
-    /// A subscription is queued or under way; what arrives before its position is known is held.
-    Joining {
-        held: Vec<Message>,
-        bytes: usize,
-        lossy: bool,
-    },
+    /// A subscription is queued or under way.
+    Joining(Held),
     Following(Follower),
     /// An unsubscription is queued or under way.
     Leaving,
@@ -119,7 +116,7 @@ impl Links {
         };
         match &link.state {
             State::Following(follower) => Some(Ok(follower.at())),
-            State::Joining { .. } => link.refused_as.map(Err),
+            State::Joining(_) => link.refused_as.map(Err),
             State::Leaving => None,
         }
     }
@@ -153,15 +150,7 @@ impl Links {
         let bounds = &self.options.recovery;
         match (&mut link.state, event) {
             (State::Leaving, _) => {}
-            (State::Joining { held, bytes, .. }, BusEvent::Message { message, .. })
-                if held.len() < bounds.max_buffered
-                    && message.payload.len()
-                        <= bounds.max_buffered_bytes.saturating_sub(*bytes) =>
-            {
-                *bytes += message.payload.len();
-                held.push(message);
-            }
-            (State::Joining { lossy, .. }, _) => *lossy = true,
+            (State::Joining(held), event) => held.push(event, bounds),
             (State::Following(follower), BusEvent::Message { topic, message }) => {
                 match follower.message(message, bounds) {
                     Followed::Nothing => {}
@@ -169,10 +158,12 @@ impl Links {
                     Followed::Read => self.queue_read(&topic),
                 }
             }
-            (
-                State::Following(follower),
-                BusEvent::Gap { topic, .. } | BusEvent::Resubscribed { topic },
-            ) => {
+            (State::Following(follower), BusEvent::Gap { topic, gap }) => {
+                if follower.missing(gap.until, bounds) {
+                    self.queue_read(&topic);
+                }
+            }
+            (State::Following(follower), BusEvent::Resubscribed { topic }) => {
                 if follower.doubt(bounds) {
                     self.queue_read(&topic);
                 }
@@ -211,11 +202,7 @@ impl Links {
         let link = Link {
             generation: self.generation,
             unwanted_since: None,
-            state: State::Joining {
-                held: Vec::new(),
-                bytes: 0,
-                lossy: false,
-            },
+            state: State::Joining(Held::default()),
             check_at: None,
             read_queued: false,
             refusals: 0,

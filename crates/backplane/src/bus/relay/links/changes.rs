@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Follower, Links, Output, State, lane::Lane};
-use crate::{ErrorKind, Position, Topic, bus::BusEvent};
+use crate::{ErrorKind, Position, Topic};
 
 /// A call to the bus that changes what is subscribed. One is made at a time.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -101,7 +101,7 @@ impl Links {
         let Some(link) = self.by_topic.get_mut(&topic) else {
             return;
         };
-        if matches!(link.state, State::Joining { .. }) && link.unwanted_since.is_none() {
+        if matches!(link.state, State::Joining(_)) && link.unwanted_since.is_none() {
             self.to_subscribe.push(topic);
         } else {
             // Perhaps the bus refused no more than to say where the topic stands.
@@ -127,15 +127,11 @@ impl Links {
         }
         self.check_later(topic.clone(), now);
         out.push(Output::Joined(topic.clone(), start));
-        let State::Joining { held, lossy, .. } = joined else {
+        let State::Joining(held) = joined else {
             return;
         };
-        for message in held {
-            let topic = topic.clone();
-            self.event(BusEvent::Message { topic, message }, out);
-        }
-        if lossy {
-            self.event(BusEvent::Resubscribed { topic }, out);
+        for event in held.into_events(&topic) {
+            self.event(event, out);
         }
     }
 

@@ -133,7 +133,7 @@ impl Links {
     fn follower(&mut self, topic: &Topic, generation: u64) -> Option<&mut Follower> {
         match &mut self.link(topic, generation)?.state {
             State::Following(follower) => Some(follower),
-            State::Joining { .. } | State::Leaving => None,
+            State::Joining(_) | State::Leaving => None,
         }
     }
 }

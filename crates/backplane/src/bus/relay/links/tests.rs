@@ -44,6 +44,65 @@ fn what_cannot_be_read_any_more_is_a_gap_before_what_arrived() {
     assert_eq!(out, expected);
 }
 
+fn dropped(until: Position) -> BusEvent {
+    let gap = Gap::new(None, until, GapReason::Overflow);
+    let topic = topic();
+    BusEvent::Gap { topic, gap }
+}
+
+fn lost(after: Position, until: Position, reason: GapReason) -> Output {
+    Output::Gap(topic(), Gap::new(Some(after), until, reason))
+}
+
+#[test]
+fn a_gap_that_the_bus_told_is_passed_on_if_no_history_heals_it() {
+    let mut links = joined(RelayOptions::default(), at(3));
+    let mut out = Vec::new();
+    links.event(dropped(at(5)), &mut out);
+    links.event(dropped(at(8)), &mut out);
+    links.abandon(&mut out);
+    assert_eq!(out, [lost(at(3), at(8), GapReason::Lost)]);
+
+    let anew = Position::new(Epoch::new(2), 0);
+    let mut links = joined(RelayOptions::default(), at(3));
+    let mut out = Vec::new();
+    links.event(dropped(anew), &mut out);
+    links.abandon(&mut out);
+    assert_eq!(out, [lost(at(3), anew, GapReason::EpochChanged)]);
+}
+
+#[test]
+fn what_a_check_found_missing_is_told_if_no_history_heals_it() {
+    let mut links = joined(RelayOptions::default(), at(3));
+    let mut out = Vec::new();
+    let check = links.next_tick().unwrap();
+    links.tick(check);
+    let top = links.next_reads().unwrap();
+    links.paged(top, vec![HistoryPage::new(vec![], at(5))], &mut out);
+    links.abandon(&mut out);
+    assert_eq!(out, [lost(at(3), at(5), GapReason::Lost)]);
+}
+
+#[test]
+fn what_was_not_held_for_a_subscription_is_told_if_no_history_heals_it() {
+    let recovery = RecoveryOptions::default().with_buffered(1, 10);
+    let options = RelayOptions::default().with_recovery(recovery);
+    for missed in [arrival(6), dropped(at(6))] {
+        let mut links = Links::new(options.clone(), &BusLimits::new());
+        let mut out = Vec::new();
+        links.wish(&topic(), true, Duration::ZERO);
+        assert!(links.next_control().is_some());
+        links.event(arrival(4), &mut out);
+        links.event(missed, &mut out);
+        links.event(arrival(5), &mut out);
+        links.subscribed(vec![topic()], vec![at(3)], Duration::ZERO, &mut out);
+        links.abandon(&mut out);
+        let message = Output::Message(topic(), Message::new(at(4), "x".into()));
+        let gap = lost(at(4), at(6), GapReason::Lost);
+        assert_eq!(out, [Output::Joined(topic(), at(3)), message, gap]);
+    }
+}
+
 #[test]
 fn a_check_ends_however_often_it_is_asked_for() {
     let options = RelayOptions::default().with_check_every(Duration::ZERO);

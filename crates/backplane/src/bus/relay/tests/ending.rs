@@ -9,7 +9,10 @@ use std::{
 use futures::FutureExt;
 
 use super::world::{World, crowded, settle, topic};
-use crate::{ErrorKind, bus::Bus};
+use crate::{
+    ErrorKind,
+    bus::{Bus, BusLimits},
+};
 
 #[tokio::test]
 async fn a_relay_that_was_dropped_is_stopped_for_good() {
@@ -91,6 +94,27 @@ async fn what_is_queued_when_the_node_is_drained_still_arrives() {
     assert!(ended.is_ok());
     assert_eq!(world.recorder.check(&a, start), (world.top(&a), 0));
     assert_eq!(world.recorder.heard(&a).len(), 600);
+}
+
+#[tokio::test]
+async fn what_did_not_fit_the_queue_when_the_node_is_drained_is_a_gap() {
+    let mut limits = BusLimits::new();
+    limits.queue = 1;
+    let world = World::new(1, limits);
+    world.flaky.heal();
+    let a = topic("a");
+    let script = async {
+        world.relay.want(&a);
+        let start = world.relay.joined(&a).await.unwrap();
+        for _ in 0..4 {
+            world.say(&a);
+        }
+        world.flaky.drain().await.unwrap();
+        start
+    };
+    let (start, ended) = futures::join!(script, world.relay.run(&world.recorder));
+    assert!(ended.is_ok());
+    assert_eq!(world.recorder.check(&a, start), (world.top(&a), 1));
 }
 
 /// Counts how often it is woken.

@@ -21,8 +21,6 @@ async fn a_history_that_cannot_be_decoded_is_a_gap_and_heals_every_other() {
                 world.say(topic);
             }
             settle().await;
-            world.say(&topics[7]);
-            settle().await;
             starts
         })
         .await;
