@@ -11,7 +11,7 @@ use super::{
     links::{Control, Reads},
 };
 use crate::{
-    BackoffOptions, Position, Result,
+    Position, Result,
     bus::{Bus, HistoryPage},
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Calls {
     not_before: Duration,
     /// How many calls have failed since the last that did not.
     failures: u32,
-    backoff: BackoffOptions,
+    options: RelayOptions,
     jitter: Rng,
 }
 
@@ -39,7 +39,7 @@ impl Calls {
             closed: false,
             not_before: Duration::ZERO,
             failures: 0,
-            backoff: options.backoff.clone(),
+            options: options.clone(),
             jitter: Rng::with_seed(options.seed),
         }
     }
@@ -82,7 +82,7 @@ impl Calls {
 
     /// Makes no call for a while.
     pub(super) fn pause(&mut self, now: Duration) {
-        let delay = self.backoff.delay(self.failures, None, &mut self.jitter);
+        let delay = self.options.delay(self.failures, &mut self.jitter);
         self.failures = self.failures.saturating_add(1);
         self.not_before = now.saturating_add(delay);
     }

@@ -11,6 +11,7 @@ use fastrand::Rng;
 pub(super) use self::{changes::Control, reads::Reads};
 
 use self::{agenda::Agenda, held::Held, lane::Lane};
+use super::options::SHORTEST;
 use crate::{
     ErrorKind, Position, Topic,
     bus::{
@@ -84,8 +85,7 @@ pub(super) enum Output {
 impl Links {
     pub(super) fn new(mut options: RelayOptions, limits: &BusLimits) -> Self {
         let batch = limits.batch.max(1);
-        // What was checked must not be due again at once.
-        options.check_every = options.check_every.max(Duration::from_millis(1));
+        options.check_every = options.check_every.max(SHORTEST);
         Self {
             page_bytes: options.recovery.max_bytes.max(limits.payload),
             to_subscribe: Lane::new(batch),

@@ -1,6 +1,11 @@
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use crate::{BackoffOptions, bus::RecoveryOptions};
+
+/// What was done must not be due again at once, or nothing else would be.
+pub(super) const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The bounds and times of a [`Relay`](super::Relay).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -12,7 +17,8 @@ pub struct RelayOptions {
     /// millisecond. Default 40 s.
     pub check_every: Duration,
     /// How long to wait before a call that failed is made again, or a topic is tried again that was
-    /// refused. There is no last attempt, whatever the options say. Default: doubling from 100 ms to 30 s.
+    /// refused; at least a millisecond, and there is no last attempt, whatever the options say. Default:
+    /// doubling from 100 ms to 30 s.
     pub backoff: BackoffOptions,
     /// The seed of those delays. Default: drawn by the operating system.
     pub seed: u64,
@@ -65,6 +71,12 @@ impl RelayOptions {
     pub fn with_recovery(mut self, recovery: RecoveryOptions) -> Self {
         self.recovery = recovery;
         self
+    }
+
+    /// How long to wait after `failures` earlier ones.
+    pub(super) fn delay(&self, failures: u32, jitter: &mut Rng) -> Duration {
+        let delay = self.backoff.delay(failures, None, jitter);
+        delay.max(SHORTEST)
     }
 }
 

@@ -1,4 +1,6 @@
 mod ending;
+mod failing;
+mod fairness;
 mod joining;
 mod losses;
 mod storm;

@@ -84,10 +84,7 @@ impl Links {
             let Some(link) = self.by_topic.get_mut(&topic) else {
                 continue;
             };
-            let delay = self
-                .options
-                .backoff
-                .delay(link.refusals, None, &mut self.jitter);
+            let delay = self.options.delay(link.refusals, &mut self.jitter);
             let again = now.saturating_add(delay);
             self.refused.insert(again, link.generation, topic.clone());
             link.refusals = link.refusals.saturating_add(1);

@@ -3,6 +3,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use futures::future::select;
 use parking_lot::Mutex;
 
+use super::failing::FailingBus;
 use crate::{
     ManualClock, Position, Topic,
     bus::{Audience, Bus, BusLimits, Gap, HistoryRead, Message, Outgoing, Relay, RelayOptions},
@@ -66,6 +67,8 @@ pub(super) struct World {
     pub(super) bus: MemoryBus,
     pub(super) publisher: MemoryNode,
     pub(super) flaky: Arc<FlakyBus>,
+    /// What the relay calls, around the one that is flaky.
+    pub(super) failing: Arc<FailingBus>,
     pub(super) clock: ManualClock,
     pub(super) recorder: Recorder,
     pub(super) relay: Relay,
@@ -73,22 +76,26 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(seed: u64, limits: BusLimits) -> Self {
-        Self::over(seed, MemoryBusOptions::default().with_limits(limits))
+        let options = MemoryBusOptions::default().with_limits(limits);
+        Self::over(seed, options, RelayOptions::default())
     }
 
-    pub(super) fn over(seed: u64, options: MemoryBusOptions) -> Self {
+    pub(super) fn over(seed: u64, options: MemoryBusOptions, relay: RelayOptions) -> Self {
         let clock = ManualClock::default();
         let options = options.with_seed(seed);
         let bus = MemoryBus::new(options, Arc::new(clock.clone()));
         let flaky = Arc::new(FlakyBus::new(Arc::new(bus.node()), seed));
         let recorder = Recorder::default();
         let node: Arc<dyn Bus> = Arc::<FlakyBus>::clone(&flaky);
+        let failing = Arc::new(FailingBus::new(node));
+        let node: Arc<dyn Bus> = Arc::<FailingBus>::clone(&failing);
         let time = Arc::new(clock.clone());
         Self {
             publisher: bus.node(),
-            relay: Relay::new(node, time, RelayOptions::default()),
+            relay: Relay::new(node, time, relay.with_seed(seed)),
             bus,
             flaky,
+            failing,
             clock,
             recorder,
         }
@@ -141,8 +148,12 @@ pub(super) fn topic(name: &str) -> Topic {
 
 /// A bus with room for `max_topics`, of which some exist.
 pub(super) fn crowded(max_topics: usize, existing: &[&str]) -> World {
+    crowded_for(RelayOptions::default(), max_topics, existing)
+}
+
+pub(super) fn crowded_for(relay: RelayOptions, max_topics: usize, existing: &[&str]) -> World {
     let options = MemoryBusOptions::default().with_max_topics(max_topics);
-    let world = World::over(1, options);
+    let world = World::over(1, options, relay);
     world.flaky.heal();
     for name in existing {
         world.say(&topic(name));
