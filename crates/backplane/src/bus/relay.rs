@@ -52,8 +52,8 @@ pub trait Audience: fmt::Debug + Send + Sync {
 /// that nothing later shows is found by comparing positions from time to time.
 ///
 /// [`run`](Self::run) is the future that does all this, once. Any executor will do. Before it is polled
-/// nothing arrives and whoever waits for a topic waits on; when it has ended or was dropped the relay
-/// has stopped for good, and knows no topic any more.
+/// nothing arrives and whoever waits for a topic waits on; when it has ended, or was dropped after it
+/// had been polled, the relay has stopped for good, and knows no topic any more.
 #[derive(Debug)]
 pub struct Relay {
     bus: Arc<dyn Bus>,
@@ -173,7 +173,8 @@ impl Relay {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future stops the relay for good: calls under way are lost with it.
+    /// Dropping the future stops the relay for good: calls under way are lost with it. If it was never
+    /// polled, dropping it changes nothing.
     pub async fn run(&self, audience: &dyn Audience) -> Result<()> {
         let _run = self.begin()?;
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
@@ -220,6 +221,7 @@ impl Relay {
                 Err(_) => calls.pause(self.clock.monotonic()),
             }
         }
+        self.stop();
         let mut out = Vec::new();
         self.state.lock().links.abandon(&mut out);
         self.deliver(out, audience);

@@ -8,7 +8,10 @@ use std::{
 
 use futures::FutureExt;
 
-use super::world::{World, crowded, settle, topic};
+use super::{
+    failing::Fault,
+    world::{World, crowded, settle, topic},
+};
 use crate::{
     ErrorKind,
     bus::{Bus, BusLimits},
@@ -73,6 +76,34 @@ async fn the_relay_ends_with_its_node_and_so_does_waiting_for_it() {
     let late = world.relay.joined(&a).now_or_never();
     let refused = late.expect("nothing is to be waited for").unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Closed);
+}
+
+#[tokio::test]
+async fn a_relay_that_was_never_polled_may_still_run() {
+    let world = World::healthy();
+    let a = topic("a");
+    drop(world.relay.run(&world.recorder));
+    world.relay.want(&a);
+    let joined = world.run(world.relay.joined(&a)).await;
+    assert!(joined.is_ok());
+}
+
+#[test]
+fn nobody_waits_for_a_relay_whose_last_call_hangs() {
+    let world = World::healthy();
+    let [a, late] = ["a", "late"].map(topic);
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut run = std::pin::pin!(world.relay.run(&world.recorder));
+    world.relay.want(&a);
+    assert!(run.as_mut().poll(&mut cx).is_pending());
+    world.failing.fail(Fault::Hang);
+    world.relay.want(&late);
+    let mut joined = std::pin::pin!(world.relay.joined(&late));
+    assert!(joined.as_mut().now_or_never().is_none());
+    drop(world.flaky.events());
+    assert!(run.as_mut().poll(&mut cx).is_pending());
+    let refused = joined.now_or_never().expect("the events have ended");
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Closed);
 }
 
 #[tokio::test]
