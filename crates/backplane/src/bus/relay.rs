@@ -322,11 +322,17 @@ impl Relay {
                 state.links.subscribed(topics, positions, now, &mut out);
                 Ok(())
             }
+            (Control::SubscribeAgain(topics), Ok(positions)) => {
+                state
+                    .links
+                    .subscribed_again(topics, positions, now, &mut out);
+                Ok(())
+            }
             (Control::Unsubscribe(topics), Ok(_)) => {
                 state.links.unsubscribed(topics);
                 Ok(())
             }
-            (control, Err(error)) if error.kind() == ErrorKind::Full || is_final(&error) => {
+            (control, Err(error)) if is_refusal(&error) => {
                 state.links.refused(control, error.kind(), now, &mut out);
                 Ok(())
             }
@@ -353,7 +359,7 @@ impl Relay {
                 state.links.paged(reads, pages, &mut out);
                 Ok(())
             }
-            Err(error) if is_final(&error) => {
+            Err(error) if is_refusal(&error) => {
                 state.links.undecoded(reads, &mut out);
                 Ok(())
             }
@@ -423,9 +429,14 @@ async fn yield_now() {
     .await;
 }
 
-/// Whether the same call would fail for ever, though a part of it may not.
-fn is_final(error: &Error) -> bool {
-    !error.is_retryable() && error.kind() != ErrorKind::Closed
+/// Whether the same call would fail for ever, or for as long as there is no room, though a part of it
+/// may not.
+fn is_refusal(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Closed => false,
+        ErrorKind::Full => true,
+        _ => !error.is_retryable(),
+    }
 }
 
 impl Drop for Run<'_> {

@@ -11,7 +11,7 @@ use super::{
     links::{Control, Reads},
 };
 use crate::{
-    Position, Result,
+    Error, ErrorKind, Position, Result,
     bus::{Bus, HistoryPage},
 };
 
@@ -90,13 +90,30 @@ impl Calls {
 
 async fn change(bus: Arc<dyn Bus>, control: Control) -> (Control, Result<Vec<Position>>) {
     let result = match &control {
-        Control::Subscribe(topics) => bus.subscribe(topics).await,
+        Control::Subscribe(topics) | Control::SubscribeAgain(topics) => {
+            let positions = bus.subscribe(topics).await;
+            positions.and_then(|positions| complete("subscribe", positions, topics.len()))
+        }
         Control::Unsubscribe(topics) => bus.unsubscribe(topics).await.map(|()| Vec::new()),
     };
     (control, result)
 }
 
 async fn read(bus: Arc<dyn Bus>, reads: Reads) -> (Reads, Result<Vec<HistoryPage>>) {
-    let result = bus.history(&reads.reads).await;
-    (reads, result)
+    let pages = bus.history(&reads.reads).await;
+    let pages = pages.and_then(|pages| complete("history", pages, reads.reads.len()));
+    (reads, pages)
+}
+
+/// Nobody can tell which one is missing.
+fn complete<T>(op: &'static str, answers: Vec<T>, asked: usize) -> Result<Vec<T>> {
+    if answers.len() == asked {
+        return Ok(answers);
+    }
+    let (kind, found) = (ErrorKind::Corrupt, answers.len());
+    Err(Error::new(
+        kind,
+        op,
+        format!("{found} answers to {asked} questions"),
+    ))
 }

@@ -33,9 +33,11 @@ pub(super) struct Links {
     /// Distinguishes a link from an earlier one of the same topic.
     generation: u64,
     to_subscribe: Lane<Topic>,
+    /// What was refused before, which may be much and in vain.
+    to_subscribe_again: Lane<Topic>,
     to_unsubscribe: Lane<Topic>,
-    /// Of both kinds of change, the one that was made last: they take turns.
-    subscribed_last: bool,
+    /// Which of these three lanes went last: they take turns.
+    went_last: u8,
     /// Topics of which the bus refused a change, until it is tried again.
     refused: Agenda,
     jitter: Rng,
@@ -51,6 +53,8 @@ struct Link {
     /// Since when the topic has no subscriber on this node; `None` while it has.
     unwanted_since: Option<Duration>,
     state: State,
+    /// Its place among those to subscribe to, until a call has named it.
+    unasked: Option<u64>,
     /// When the position is to be checked, once the topic is joined.
     check_at: Option<Duration>,
     read_queued: bool,
@@ -89,8 +93,9 @@ impl Links {
         Self {
             page_bytes: options.recovery.max_bytes.max(limits.payload),
             to_subscribe: Lane::new(batch),
+            to_subscribe_again: Lane::new(batch),
             to_unsubscribe: Lane::new(batch),
-            subscribed_last: false,
+            went_last: 0,
             refused: Agenda::default(),
             jitter: Rng::with_seed(options.seed),
             options,
@@ -129,6 +134,12 @@ impl Links {
             }
             return;
         };
+        if !wanted && let Some(place) = link.unasked {
+            // The bus knows nothing of it that could linger.
+            self.to_subscribe.remove(place);
+            self.by_topic.remove(topic);
+            return;
+        }
         let linger = self.options.linger;
         if wanted {
             if let Some(since) = link.unwanted_since.take() {
@@ -203,6 +214,7 @@ impl Links {
             generation: self.generation,
             unwanted_since: None,
             state: State::Joining(Held::default()),
+            unasked: Some(self.to_subscribe.push(topic.clone())),
             check_at: None,
             read_queued: false,
             refusals: 0,
@@ -210,7 +222,6 @@ impl Links {
             active: false,
         };
         self.by_topic.insert(topic.clone(), link);
-        self.to_subscribe.push(topic.clone());
     }
 
     fn leave(&mut self, topic: Topic) {

@@ -9,22 +9,28 @@ use crate::{ErrorKind, Position, Topic};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in crate::bus::relay) enum Control {
     Subscribe(Vec<Topic>),
+    /// To topics that were refused before.
+    SubscribeAgain(Vec<Topic>),
     Unsubscribe(Vec<Topic>),
 }
 
 impl Links {
     /// The next change of subscriptions to make, if any.
     pub(in crate::bus::relay) fn next_control(&mut self) -> Option<Control> {
-        let subscribe = self.to_unsubscribe.is_empty()
-            || !self.subscribed_last && !self.to_subscribe.is_empty();
-        self.subscribed_last = subscribe;
-        let (lane, control): (_, fn(_) -> _) = if subscribe {
-            (&mut self.to_subscribe, Control::Subscribe)
-        } else {
-            (&mut self.to_unsubscribe, Control::Unsubscribe)
-        };
-        let topics = lane.take_batch();
-        (!topics.is_empty()).then(|| control(topics))
+        for _ in 0..3 {
+            self.went_last = (self.went_last + 1) % 3;
+            let (lane, control): (_, fn(_) -> _) = match self.went_last {
+                0 => (&mut self.to_subscribe_again, Control::SubscribeAgain),
+                1 => (&mut self.to_subscribe, Control::Subscribe),
+                _ => (&mut self.to_unsubscribe, Control::Unsubscribe),
+            };
+            let topics = lane.take_batch();
+            if !topics.is_empty() {
+                self.asked(&topics);
+                return Some(control(topics));
+            }
+        }
+        None
     }
 
     pub(in crate::bus::relay) fn subscribed(
@@ -35,9 +41,18 @@ impl Links {
         out: &mut Vec<Output>,
     ) {
         self.to_subscribe.succeeded();
-        for (topic, position) in topics.into_iter().zip(positions) {
-            self.join(topic, position, now, out);
-        }
+        self.join_all(topics, positions, now, out);
+    }
+
+    pub(in crate::bus::relay) fn subscribed_again(
+        &mut self,
+        topics: Vec<Topic>,
+        positions: Vec<Position>,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) {
+        self.to_subscribe_again.succeeded();
+        self.join_all(topics, positions, now, out);
     }
 
     pub(in crate::bus::relay) fn unsubscribed(&mut self, topics: Vec<Topic>) {
@@ -59,10 +74,10 @@ impl Links {
         }
     }
 
-    /// Takes a change back that failed, so that it is made again.
+    /// Takes a change back that failed, so that it is made again in smaller parts.
     pub(in crate::bus::relay) fn retry(&mut self, control: Control) {
         let (lane, topics) = self.lane(control);
-        lane.extend(topics);
+        lane.take_back(topics);
     }
 
     /// Takes a change back that the bus refused: a smaller one is made next, and a topic that was
@@ -74,16 +89,19 @@ impl Links {
         now: Duration,
         out: &mut Vec<Output>,
     ) {
-        let joining = matches!(control, Control::Subscribe(_));
+        let joining = !matches!(control, Control::Unsubscribe(_));
         let (lane, topics) = self.lane(control);
-        lane.refused(topics.len());
         if topics.len() > 1 {
-            return lane.extend(topics);
+            return lane.take_back(topics);
         }
+        lane.failed(topics.len());
         for topic in topics {
             let Some(link) = self.by_topic.get_mut(&topic) else {
                 continue;
             };
+            if let State::Joining(held) = &mut link.state {
+                held.let_go();
+            }
             let delay = self.options.delay(link.refusals, &mut self.jitter);
             let again = now.saturating_add(delay);
             self.refused.insert(again, link.generation, topic.clone());
@@ -99,11 +117,31 @@ impl Links {
             return;
         };
         if matches!(link.state, State::Joining(_)) && link.unwanted_since.is_none() {
-            self.to_subscribe.push(topic);
+            self.to_subscribe_again.push(topic);
         } else {
             // Perhaps the bus refused no more than to say where the topic stands.
             link.state = State::Leaving;
             self.to_unsubscribe.push(topic);
+        }
+    }
+
+    fn asked(&mut self, topics: &[Topic]) {
+        for topic in topics {
+            if let Some(link) = self.by_topic.get_mut(topic) {
+                link.unasked = None;
+            }
+        }
+    }
+
+    fn join_all(
+        &mut self,
+        topics: Vec<Topic>,
+        positions: Vec<Position>,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) {
+        for (topic, position) in topics.into_iter().zip(positions) {
+            self.join(topic, position, now, out);
         }
     }
 
@@ -135,6 +173,7 @@ impl Links {
     fn lane(&mut self, control: Control) -> (&mut Lane<Topic>, Vec<Topic>) {
         match control {
             Control::Subscribe(topics) => (&mut self.to_subscribe, topics),
+            Control::SubscribeAgain(topics) => (&mut self.to_subscribe_again, topics),
             Control::Unsubscribe(topics) => (&mut self.to_unsubscribe, topics),
         }
     }

@@ -28,6 +28,14 @@ impl Held {
         }
     }
 
+    /// Keeps no more of the messages than where they stand, as it may be long before they are told.
+    pub(super) fn let_go(&mut self) {
+        self.bytes = 0;
+        for message in std::mem::take(&mut self.messages) {
+            self.miss(message.position);
+        }
+    }
+
     /// What was held, once it can be told what follows it.
     pub(super) fn into_events(self, topic: &Topic) -> impl Iterator<Item = BusEvent> {
         let topic = || topic.clone();

@@ -1,12 +1,14 @@
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 
 /// What waits for calls of one kind, and how much of it one call takes.
 ///
-/// A call that is refused as a whole says nothing of its parts: the next takes half, down to one. Each
-/// call that succeeds doubles it again.
+/// A call that fails as a whole, refused or too long for the engine's patience, says nothing of its
+/// parts: the next takes half, down to one. Each call that succeeds doubles it again.
 #[derive(Debug)]
 pub(super) struct Lane<T> {
-    waiting: VecDeque<T>,
+    /// By place, in the order of coming.
+    waiting: BTreeMap<u64, T>,
+    next_place: u64,
     batch: usize,
     max_batch: usize,
 }
@@ -14,14 +16,11 @@ pub(super) struct Lane<T> {
 impl<T> Lane<T> {
     pub(super) fn new(max_batch: usize) -> Self {
         Self {
-            waiting: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            next_place: 0,
             batch: max_batch,
             max_batch,
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
     }
 
     /// How much the next call takes at most.
@@ -29,29 +28,41 @@ impl<T> Lane<T> {
         self.batch
     }
 
-    pub(super) fn push(&mut self, item: T) {
-        self.waiting.push_back(item);
+    /// Returns the place by which it can be removed, for as long as it waits.
+    pub(super) fn push(&mut self, item: T) -> u64 {
+        let place = self.next_place;
+        self.next_place += 1;
+        self.waiting.insert(place, item);
+        place
     }
 
-    pub(super) fn extend(&mut self, items: Vec<T>) {
-        self.waiting.extend(items);
+    pub(super) fn remove(&mut self, place: u64) {
+        self.waiting.remove(&place);
     }
 
     pub(super) fn pop(&mut self) -> Option<T> {
-        self.waiting.pop_front()
+        self.waiting.pop_first().map(|(_, item)| item)
     }
 
     pub(super) fn take_batch(&mut self) -> Vec<T> {
-        let count = self.waiting.len().min(self.batch);
-        self.waiting.drain(..count).collect()
+        let batch = self.batch;
+        std::iter::from_fn(|| self.pop()).take(batch).collect()
+    }
+
+    /// Takes a call back that failed as a whole.
+    pub(super) fn take_back(&mut self, items: Vec<T>) {
+        self.failed(items.len());
+        for item in items {
+            self.push(item);
+        }
     }
 
     pub(super) fn succeeded(&mut self) {
         self.batch = self.batch.saturating_mul(2).min(self.max_batch);
     }
 
-    /// Notes that a call with `count` of it was refused, perhaps for one alone.
-    pub(super) fn refused(&mut self, count: usize) {
+    /// Notes that a call with `count` of it failed, perhaps for one alone.
+    pub(super) fn failed(&mut self, count: usize) {
         self.batch = (count / 2).max(1);
     }
 }

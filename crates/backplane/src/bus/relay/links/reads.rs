@@ -78,14 +78,13 @@ impl Links {
         }
     }
 
-    /// Takes reads back of which some do not decode: fewer are made next, and what is not even read
+    /// Takes reads back of which some are refused: fewer are made next, and what is not even read
     /// by itself is skipped.
     pub(in crate::bus::relay) fn undecoded(&mut self, reads: Reads, out: &mut Vec<Output>) {
-        let count = reads.reads.len();
-        self.to_read.refused(count);
-        if count > 1 {
+        if reads.reads.len() > 1 {
             return self.reread(reads);
         }
+        self.to_read.failed(1);
         for (topic, generation, purpose) in reads.parts() {
             if purpose == Purpose::Check {
                 continue; // the next check may tell
@@ -102,8 +101,9 @@ impl Links {
         }
     }
 
-    /// Takes reads back that failed, so that they are made again.
+    /// Takes reads back that failed, so that they are made again, fewer at a time.
     pub(in crate::bus::relay) fn reread(&mut self, reads: Reads) {
+        self.to_read.failed(reads.reads.len());
         for (topic, generation, _) in reads.parts() {
             if self.follower(&topic, generation).is_some() {
                 self.queue_read(&topic);

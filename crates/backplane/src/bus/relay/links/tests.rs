@@ -205,6 +205,91 @@ fn a_topic_that_is_joined_anew_is_read_once() {
 }
 
 #[test]
+fn what_was_never_asked_of_the_bus_leaves_nothing_behind() {
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
+    for i in 0..1_000 {
+        let topic: Topic = format!("t:{i}").parse().unwrap();
+        links.wish(&topic, true, Duration::ZERO);
+        links.wish(&topic, false, Duration::ZERO);
+    }
+    assert_eq!((links.len(), links.next_tick()), (0, None));
+    assert_eq!(links.next_control(), None);
+}
+
+#[test]
+fn what_may_have_reached_the_bus_is_left_there() {
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
+    links.wish(&topic(), true, Duration::ZERO);
+    let subscribe = links.next_control().unwrap();
+    links.retry(subscribe.clone());
+    links.wish(&topic(), false, Duration::ZERO);
+    let left = links.next_tick().unwrap();
+    links.tick(left);
+    assert_eq!(links.next_control(), Some(subscribe));
+    links.subscribed(vec![topic()], vec![at(3)], left, &mut Vec::new());
+    let unsubscribe = Control::Unsubscribe(vec![topic()]);
+    assert_eq!(links.next_control(), Some(unsubscribe));
+}
+
+#[test]
+fn a_call_that_failed_is_made_again_in_smaller_parts() {
+    let topics: Vec<Topic> = (0..8).map(|i| format!("t:{i}").parse().unwrap()).collect();
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
+    for topic in &topics {
+        links.wish(topic, true, Duration::ZERO);
+    }
+    let all = links.next_control().unwrap();
+    links.retry(all);
+    let mut out = Vec::new();
+    for half in topics.chunks(4) {
+        let subscribe = Control::Subscribe(half.to_vec());
+        assert_eq!(links.next_control(), Some(subscribe));
+    }
+    links.subscribed(topics, vec![at(3); 8], Duration::ZERO, &mut out);
+    let check = links.next_tick().unwrap();
+    links.tick(check);
+    let tops = links.next_reads().unwrap();
+    assert_eq!(tops.reads.len(), 8);
+    links.reread(tops);
+    assert_eq!(links.next_reads().unwrap().reads.len(), 4);
+}
+
+#[test]
+fn what_is_refused_keeps_no_messages_and_reads_them_once_it_is_joined() {
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
+    let mut out = Vec::new();
+    links.wish(&topic(), true, Duration::ZERO);
+    let subscribe = links.next_control().unwrap();
+    links.event(arrival(4), &mut out);
+    links.refused(subscribe, ErrorKind::Full, Duration::ZERO, &mut out);
+    let again = links.next_tick().unwrap();
+    links.tick(again);
+    assert!(links.next_control().is_some());
+    links.subscribed_again(vec![topic()], vec![at(3)], again, &mut out);
+    assert_eq!(out, [Output::Joined(topic(), at(3))]);
+    let reads = links.next_reads().unwrap();
+    assert_eq!(reads.reads[0].since, Some(at(3)));
+}
+
+#[test]
+fn a_new_topic_waits_for_few_that_were_refused() {
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
+    for i in 0..100 {
+        let topic: Topic = format!("t:{i}").parse().unwrap();
+        links.wish(&topic, true, Duration::ZERO);
+    }
+    let mut out = Vec::new();
+    while let Some(control) = links.next_control() {
+        links.refused(control, ErrorKind::Full, Duration::ZERO, &mut out);
+    }
+    links.tick(Duration::from_secs(30));
+    links.wish(&topic(), true, Duration::ZERO);
+    let subscribe = Control::Subscribe(vec![topic()]);
+    let mut first_calls = std::iter::from_fn(|| links.next_control()).take(3);
+    assert!(first_calls.any(|control| control == subscribe));
+}
+
+#[test]
 fn what_is_left_leaves_no_timer_behind() {
     let options = RelayOptions::default().with_check_every(Duration::MAX);
     let mut links = joined(options, at(3));

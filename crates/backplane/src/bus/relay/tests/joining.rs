@@ -2,7 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 
-use super::world::{Recorder, World, crowded, settle, topic};
+use super::{
+    failing::Fault,
+    world::{Recorder, World, crowded, settle, topic},
+};
 use crate::{
     Clock, ErrorKind, ManualClock, Sleep, Timestamp,
     bus::{Bus, Relay, RelayOptions},
@@ -58,13 +61,44 @@ async fn a_flap_causes_no_unsubscription_and_a_departure_one() {
 async fn a_topic_released_before_it_is_joined_is_left() {
     let world = World::healthy();
     let a = topic("a");
+    let unavailable = Fault::Refuse(ErrorKind::Unavailable);
+    world.failing.fail(unavailable);
     world.relay.want(&a);
-    world.relay.release(&a);
-    assert_eq!(world.relay.topics(), 1);
     world
         .run(async {
+            settle().await;
+            world.relay.release(&a);
             world.pass(3).await;
+            assert_eq!(world.relay.topics(), 1, "it may have been joined");
+            world.failing.repair();
+            world.pass(60).await;
             assert_eq!(world.relay.topics(), 0);
+        })
+        .await;
+    assert_eq!(world.flaky.unsubscribed(), 1);
+}
+
+#[tokio::test]
+async fn too_few_positions_are_told_to_who_waits_until_all_come() {
+    let world = World::healthy();
+    let [a, b] = ["a", "b"].map(topic);
+    world.failing.fail(Fault::Omit);
+    for topic in [&a, &b] {
+        world.relay.want(topic);
+    }
+    world
+        .run(async {
+            settle().await;
+            for topic in [&a, &b] {
+                let joined = world.relay.joined(topic).now_or_never();
+                let refused = joined.expect("the answer has come").unwrap_err();
+                assert_eq!(refused.kind(), ErrorKind::Corrupt);
+            }
+            world.failing.repair();
+            world.pass(1).await;
+            for topic in [&a, &b] {
+                assert!(world.relay.joined(topic).await.is_ok());
+            }
         })
         .await;
 }

@@ -1,5 +1,11 @@
-use super::world::{Heard, World, settle, topic};
-use crate::bus::{BusLimits, GapReason};
+use super::{
+    failing::Fault,
+    world::{Heard, World, settle, topic},
+};
+use crate::{
+    ErrorKind,
+    bus::{BusLimits, GapReason},
+};
 
 #[tokio::test]
 async fn a_history_that_cannot_be_decoded_is_a_gap_and_heals_every_other() {
@@ -28,6 +34,30 @@ async fn a_history_that_cannot_be_decoded_is_a_gap_and_heals_every_other() {
         let gaps = usize::from(i == 7);
         let expected = (world.top(topic), gaps);
         assert_eq!(world.recorder.check(topic, start), expected, "{topic}");
+    }
+}
+
+#[tokio::test]
+async fn a_history_that_has_no_room_or_answers_too_little_is_a_gap() {
+    let mut limits = BusLimits::new();
+    limits.queue = 1;
+    for fault in [Fault::Refuse(ErrorKind::Full), Fault::Omit] {
+        let world = World::new(1, limits.clone());
+        world.flaky.heal();
+        let a = topic("a");
+        let start = world
+            .run(async {
+                world.relay.want(&a);
+                let start = world.relay.joined(&a).await.unwrap();
+                world.failing.fail(fault);
+                for _ in 0..4 {
+                    world.say(&a);
+                }
+                settle().await;
+                start
+            })
+            .await;
+        assert_eq!(world.recorder.check(&a, start), (world.top(&a), 1));
     }
 }
 
