@@ -227,8 +227,7 @@ impl Clock for CoarseClock {
         let clock = self.clone();
         let until = self.monotonic().saturating_add(duration);
         Sleep::new(async move {
-            clock.fine.sleep(duration).await;
-            // This clock may tick later than the timer.
+            // This clock may tick later than the timer, which counts from when it is first polled.
             while let Some(rest) = until.checked_sub(clock.monotonic())
                 && !rest.is_zero()
             {
@@ -412,6 +411,17 @@ mod tests {
         drop(sleep);
         assert!(clock.time.lock().sleepers.is_empty());
         clock.advance(Duration::MAX);
+    }
+
+    #[test]
+    fn a_coarse_sleep_that_is_polled_late_counts_from_the_call() {
+        let (clock, duration) = (CoarseClock::new(), Duration::from_millis(20));
+        let sleep = clock.sleep(duration);
+        let until = clock.monotonic() + duration;
+        while clock.monotonic() < until {
+            std::hint::spin_loop();
+        }
+        assert!(sleep.now_or_never().is_some());
     }
 
     #[tokio::test]
