@@ -27,8 +27,9 @@ use crate::{CacheItem, Error, ErrorKind, Result, SharedCache};
 
 /// Written in place of what was forgotten, so that nobody claims it for a while.
 const HELD: u8 = 0;
-/// Before content, in the form that this version writes.
-const CONTENT: u8 = 1;
+/// Before content, in the form that this version writes. What stands after another mark is of another
+/// version; 1 was before posts that name what they reply to.
+const CONTENT: u8 = 3;
 /// Before what tells a claim from all others.
 const CLAIM: u8 = 2;
 const CLAIM_LEN: usize = 17;

@@ -282,12 +282,47 @@ async fn what_is_not_ours_in_the_shared_cache_is_replaced() {
     world
         .cache
         .inner
-        .put_many(&[item(post_key, b"\x01\x02"), item(user_key, b"\xff")]);
+        .put_many(&[item(post_key, b"\x03\x02"), item(user_key, b"\xff")]);
     let entry = world.publish(ANN, 1, "body");
     assert_eq!(body(&world.node(), entry).await, "body");
     assert_eq!(world.tables.calls(), (1, 1));
     assert_eq!(body(&world.node(), entry).await, "body");
     assert_eq!(world.tables.calls(), (0, 0));
+}
+
+/// Whoever changes these bytes gives them another mark: nodes of both versions share the cache.
+#[tokio::test]
+async fn what_is_shared_is_in_the_form_that_other_nodes_of_this_version_read() {
+    let world = World::default();
+    let entry = world.publish(ANN, 1, "body");
+    assert_eq!(body(&world.node(), entry).await, "body");
+    let keys = [&b"p\0\0\0\0\0\0\0\x01"[..], b"u\0\0\0\0\0\0\0\x01"];
+    let shared = world
+        .cache
+        .inner
+        .get_many(&keys.map(bytes::Bytes::from_static));
+    let mut post = b"\x03\0\0\0\x01".to_vec();
+    post.extend(entry.author.get().to_be_bytes());
+    post.extend(entry.origin.get().to_be_bytes());
+    post.extend(b"\0body");
+    assert_eq!(shared[0].as_deref(), Some(&post[..]));
+    assert_eq!(shared[1].as_deref().and_then(|user| user.first()), Some(&3));
+}
+
+/// A body may begin with any byte, also one that says today that a reply follows.
+#[tokio::test]
+async fn what_another_version_has_shared_is_read_from_the_source() {
+    let world = World::default();
+    let entry = world.publish(ANN, 1, "body");
+    let mut older = b"\x01\0\0\0\x01".to_vec();
+    older.extend(entry.author.get().to_be_bytes());
+    older.extend(entry.origin.get().to_be_bytes());
+    older.extend(b"\0older");
+    let key = b"p\0\0\0\0\0\0\0\x01".to_vec();
+    let item = feed_core::CacheItem::new(key, older, Duration::from_secs(100));
+    world.cache.inner.put_many(&[item.expect("within limits")]);
+    assert_eq!(body(&world.node(), entry).await, "body");
+    assert_eq!(world.tables.calls(), (1, 1));
 }
 
 #[tokio::test]
