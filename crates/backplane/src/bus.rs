@@ -122,7 +122,9 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// more than [`HistoryRead::bytes`], unless that is its first. It begins later than the message after `since`
     /// if that one is no longer retained, and is empty if `since` is of another epoch or ahead of
     /// the stream. It shows every message whose publish returned, or that arrived as an event, before the
-    /// call. The position of a topic nobody has published to has offset 0, and stays recoverable.
+    /// call. The position of a topic nobody has published to has offset 0, and is
+    /// recoverable as any other; but where nobody subscribes, the topic may be forgotten
+    /// [`history_ttl`](BusLimits::history_ttl) after it was first read, and then begins a new epoch.
     ///
     /// # Errors
     ///
