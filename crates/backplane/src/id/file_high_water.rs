@@ -90,7 +90,8 @@ impl FileHighWater {
             self.write(mark).map_err(failed)?;
         }
         // Also what was found: it may be of a call whose sync failed after the rename.
-        sync_folder(&self.path).map_err(failed)?;
+        let unsynced = |error| Error::new(ErrorKind::Unavailable, "replace", error);
+        sync_folder(&self.path).map_err(unsynced)?;
         if current == expected {
             Ok(Replaced::Done)
         } else {
@@ -228,7 +229,7 @@ mod tests {
     fn a_mark_whose_folder_was_not_synced_is_not_taken_for_durable() {
         let folder = Folder::new();
         let file = folder.file();
-        let broken = |_: &Path| Err(io::Error::other("the disk is gone"));
+        let broken = |_: &Path| Err(io::Error::from(IoErrorKind::NotFound));
         for expected in [None, None, Some(MARK)] {
             let next = Mark { holder: 4, ..MARK };
             let mark = if expected.is_none() { MARK } else { next };
