@@ -13,7 +13,7 @@ pub struct HydratorOptions {
     pub users: CacheOptions,
     /// For how long after [`forget_users`](crate::Hydrator::forget_users) and
     /// [`forget_posts`](crate::Hydrator::forget_posts) nothing that is read is cached. 5 seconds by
-    /// default. It should be longer than replicas of the source lag behind. About 16,000 are noted one
+    /// default. It should be longer than replicas of the source lag behind. About 8,000 are noted one
     /// by one; who forgets more than that within the time has nothing new cached for as long.
     pub hold: Duration,
     /// How long after it began a fetch is joined by callers that lack the same, and what it brings is
