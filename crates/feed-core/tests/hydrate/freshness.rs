@@ -489,3 +489,26 @@ async fn what_was_read_during_the_hold_is_not_kept_if_it_comes_after_it() {
         assert_eq!(profile(&world.node(), ANN).await, "Anna");
     }
 }
+
+/// What is stored of it lies in wait in a cache that is slow, and must find its claim gone.
+#[tokio::test]
+async fn an_erased_post_does_not_come_back_where_it_is_stored_late() {
+    let world = World::default();
+    let (here, slow) = (world.node(), world.node());
+    let entry = world.publish(ANN, 1, "secret");
+    world.tables.close();
+    let wanted = [(entry.post, 1)];
+    let mut early = pin!(slow.posts(&wanted));
+    assert!(poll!(early.as_mut()).is_pending());
+    world.cache.set(Mood::Late);
+    world.tables.open();
+    assert!(poll!(early.as_mut()).is_pending(), "the cache is slow");
+    world.tables.remove_post(entry.post);
+    world.cache.set(Mood::Well);
+    forget_post(&world, &here, entry, true).await;
+    world.cache.catch_up();
+    world.pass(HydratorOptions::default().patience);
+    assert!(early.await[0].is_ok(), "as of when it was asked");
+    let post = world.node().posts(&wanted).await.remove(0);
+    assert!(matches!(post, Err(Lack::Absent)), "{post:?}");
+}

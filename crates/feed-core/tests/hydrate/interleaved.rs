@@ -141,7 +141,7 @@ impl Race {
         let Some(found) = self.cache.get_many(&[key()]).remove(0) else {
             return;
         };
-        if let Some((1, profile)) = found.split_first() {
+        if let Some((3, profile)) = found.split_first() {
             let profile = std::str::from_utf8(profile).expect("a number");
             let profile: u64 = profile.parse().expect("a number");
             assert!(profile >= self.floor, "{profile} was forgotten");

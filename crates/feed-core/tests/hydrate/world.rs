@@ -145,12 +145,21 @@ pub(crate) enum Mood {
     Failing,
     /// Never answers.
     Stuck,
+    /// Never answers, and does what it was asked when it is told to [`catch_up`](FlakyCache::catch_up).
+    Late,
 }
 
 #[derive(Debug)]
 pub(crate) struct FlakyCache {
     pub(crate) inner: MemorySharedCache,
     mood: Mutex<Mood>,
+    late: Mutex<Vec<Write>>,
+}
+
+#[derive(Debug)]
+enum Write {
+    Add(Vec<CacheItem>),
+    Replace(Vec<(Bytes, CacheItem)>),
 }
 
 impl FlakyCache {
@@ -163,7 +172,24 @@ impl FlakyCache {
         match mood {
             Mood::Well => Ok(()),
             Mood::Failing => Err(Error::bare(ErrorKind::Unavailable, "cache")),
-            Mood::Stuck => std::future::pending().await,
+            Mood::Stuck | Mood::Late => std::future::pending().await,
+        }
+    }
+
+    /// Is well again, and does what was asked of it meanwhile.
+    pub(crate) fn catch_up(&self) {
+        self.set(Mood::Well);
+        for write in std::mem::take(&mut *self.late.lock()) {
+            match write {
+                Write::Add(items) => drop(self.inner.add_many(&items)),
+                Write::Replace(items) => drop(self.inner.replace_many(&items)),
+            }
+        }
+    }
+
+    fn note(&self, write: Write) {
+        if *self.mood.lock() == Mood::Late {
+            self.late.lock().push(write);
         }
     }
 }
@@ -182,11 +208,13 @@ impl SharedCache for FlakyCache {
     }
 
     async fn add_many(&self, items: &[CacheItem]) -> Result<Vec<bool>> {
+        self.note(Write::Add(items.to_vec()));
         self.strike().await?;
         Ok(self.inner.add_many(items))
     }
 
     async fn replace_many(&self, items: &[(Bytes, CacheItem)]) -> Result<Vec<bool>> {
+        self.note(Write::Replace(items.to_vec()));
         self.strike().await?;
         Ok(self.inner.replace_many(items))
     }
@@ -218,6 +246,7 @@ impl World {
             cache: Arc::new(FlakyCache {
                 inner,
                 mood: Mutex::default(),
+                late: Mutex::default(),
             }),
             options,
         }
