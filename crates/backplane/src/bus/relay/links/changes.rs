@@ -141,12 +141,12 @@ impl Links {
         out: &mut Vec<Output>,
     ) {
         for (topic, position) in topics.into_iter().zip(positions) {
-            self.join(topic, position, now, out);
+            self.join(&topic, position, now, out);
         }
     }
 
-    fn join(&mut self, topic: Topic, start: Position, now: Duration, out: &mut Vec<Output>) {
-        let Some(link) = self.by_topic.get_mut(&topic) else {
+    fn join(&mut self, topic: &Topic, start: Position, now: Duration, out: &mut Vec<Output>) {
+        let Some(link) = self.by_topic.get_mut(topic) else {
             return;
         };
         let follower = Follower::new(start);
@@ -165,7 +165,7 @@ impl Links {
         let State::Joining(held) = joined else {
             return;
         };
-        for event in held.into_events(&topic) {
+        for event in held.into_events(topic) {
             self.event(event, out);
         }
     }
