@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use backplane::{
     Sleep,
-    queue::{Lease, LeaseKey, Settled, Settlement},
+    queue::{Lease, LeaseKey, Settlement, TaskQueue},
 };
 use fastrand::Rng;
 use futures::future::{Either, select};
@@ -33,44 +33,26 @@ impl Feed {
     pub async fn work(&self, most: usize) -> Result<usize> {
         let parts = &self.parts;
         let leases = parts.queue.lease(most, parts.options.lease).await?;
-        let mut renewed = parts.clock.monotonic();
-        let mut done = Vec::with_capacity(leases.len());
-        for (at, lease) in leases.iter().enumerate() {
+        let mut batch = Batch::new(parts.clock.monotonic());
+        let mut rest = leases.iter();
+        while let Some(lease) = rest.next() {
+            let settlement = self.attempt(lease).await;
             let now = parts.clock.monotonic();
-            let is_late = now.saturating_sub(renewed) > parts.options.lease / 2;
-            // What takes the process along with it must not take what is done too.
-            if is_late || lease.attempt > 1 {
-                self.settle(&mut done).await?;
+            // What takes the process along with it must not take along what is done.
+            let may_die = rest.as_slice().first().is_some_and(|next| next.attempt > 1);
+            let is_due = may_die || batch.is_due(&settlement, now);
+            batch.done.push((lease.key, settlement));
+            if is_due || rest.len() == 0 {
+                batch.settle(&*parts.queue, now).await;
             }
-            if is_late {
-                // The pieces before took long, and those that wait must not run out meanwhile.
-                let rest: Vec<_> = leases[at..].iter().map(|lease| lease.key).collect();
-                parts.queue.extend(&rest, parts.options.lease).await?;
-                renewed = now;
-            }
-            done.push((lease.key, self.attempt(lease).await));
+            batch
+                .renew(&*parts.queue, rest.as_slice(), parts.options.lease, now)
+                .await;
         }
-        self.settle(&mut done).await?;
-        Ok(leases.len())
-    }
-
-    /// Settles pieces together, for which a durable queue goes to its disk once.
-    async fn settle(&self, done: &mut Vec<(LeaseKey, Settlement)>) -> Result<()> {
-        if done.is_empty() {
-            return Ok(());
+        match batch.failure {
+            Some(error) => Err(error.into()),
+            None => Ok(leases.len()),
         }
-        let queue = &self.parts.queue;
-        let settled = queue.settle(done).await?;
-        let outcomes = done.drain(..).zip(settled);
-        let buried: Vec<_> = outcomes
-            .filter(|(_, settled)| *settled == Settled::Buried)
-            .map(|((key, _), _)| key.task)
-            .collect();
-        if !buried.is_empty() {
-            // The queue allows fewer attempts than the feed, and what it buries nobody would pull.
-            queue.redrive(&buried).await?;
-        }
-        Ok(())
     }
 
     /// Works until `stop` completes; what is being done then is finished first. While the queue is
@@ -123,7 +105,7 @@ impl Feed {
             Err(Unreadable::Newer) => return Settlement::Release { delay: ROLLOUT },
             Err(Unreadable::Garbage) => return bury("not a task of a feed"),
         };
-        let spent = lease.attempt > self.parts.options.attempts;
+        let spent = lease.attempt > self.attempts();
         let advanced = if spent {
             self.give_up(&task, lease).await
         } else {
@@ -140,6 +122,13 @@ impl Feed {
         }
     }
 
+    /// How often a piece is tried. What fails at the queue's own limit is buried, and nobody would pull
+    /// it, so the last lease that the queue allows is for giving up.
+    fn attempts(&self) -> u32 {
+        let most = self.parts.queue.max_attempts().saturating_sub(1);
+        self.parts.options.attempts.min(most).max(1)
+    }
+
     /// A piece is tried as often as the options say; giving it up, until that succeeds or cannot.
     fn again(&self, lease: &Lease, spent: bool, error: &Error) -> Settlement {
         telemetry::failed(error, lease.attempt);
@@ -150,7 +139,7 @@ impl Feed {
         let mut jitter = Rng::with_seed(lease.key.token.get());
         let retries = lease.attempt.saturating_sub(1);
         let delay = self.parts.options.backoff.delay(retries, None, &mut jitter);
-        if spent {
+        if spent || lease.attempt >= self.parts.queue.max_attempts() {
             return Settlement::Release { delay };
         }
         Settlement::Retry {
@@ -184,11 +173,11 @@ impl Feed {
                     PostState::Absent => return self.await_post(task, lease).await,
                     PostState::Retracted => {}
                     PostState::Live { .. } => {
-                        // Authors do not pull from themselves.
-                        let author = task.entry.author;
-                        self.parts.timelines.drop_many(&[author]).await?;
                         self.leave_to_readers(task.entry).await?;
                         telemetry::gave_up("left to readers");
+                        // Authors do not pull from themselves.
+                        let drop = FanoutTask::dropping(task.entry);
+                        self.send(&[drop], "fanout").await?;
                     }
                 }
                 return Ok(Settlement::Ack);
@@ -211,6 +200,68 @@ impl Feed {
         Ok(bury(reason))
     }
 }
+
+/// Pieces that are done. They are settled together, for which a durable queue goes to its disk once.
+#[derive(Debug)]
+struct Batch {
+    done: Vec<(LeaseKey, Settlement)>,
+    settled_at: Duration,
+    renewed_at: Duration,
+    /// The first.
+    failure: Option<backplane::Error>,
+}
+
+impl Batch {
+    const fn new(now: Duration) -> Self {
+        Self {
+            done: Vec::new(),
+            settled_at: now,
+            renewed_at: now,
+            failure: None,
+        }
+    }
+
+    /// Whether others wait for what is done: for the rest of a task, or long.
+    fn is_due(&self, settlement: &Settlement, now: Duration) -> bool {
+        !matches!(settlement, Settlement::Ack) || now.saturating_sub(self.settled_at) > TOGETHER
+    }
+
+    /// What cannot be settled now may be with what follows.
+    async fn settle(&mut self, queue: &dyn TaskQueue, now: Duration) {
+        match queue.settle(&self.done).await {
+            Ok(_) => {
+                self.done.clear();
+                self.settled_at = now;
+            }
+            Err(error) => self.failed(error),
+        }
+    }
+
+    /// Where pieces have taken long, those that wait must not run out meanwhile.
+    async fn renew(
+        &mut self,
+        queue: &dyn TaskQueue,
+        waiting: &[Lease],
+        ttl: Duration,
+        now: Duration,
+    ) {
+        if waiting.is_empty() || now.saturating_sub(self.renewed_at) <= ttl / 2 {
+            return;
+        }
+        let waiting: Vec<_> = waiting.iter().map(|lease| lease.key).collect();
+        match queue.extend(&waiting, ttl).await {
+            Ok(_) => self.renewed_at = now,
+            Err(error) => self.failed(error),
+        }
+    }
+
+    fn failed(&mut self, error: backplane::Error) {
+        self.failure.get_or_insert(error);
+    }
+}
+
+/// For how long a piece that is done waits for others, at most and unless one of them takes longer.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 fn bury(reason: &'static str) -> Settlement {
     telemetry::gave_up(reason);
