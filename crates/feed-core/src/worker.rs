@@ -1,8 +1,10 @@
+mod batch;
+
 use std::time::Duration;
 
 use backplane::{
     Sleep,
-    queue::{Lease, LeaseKey, Settlement, TaskQueue},
+    queue::{Lease, Settlement},
 };
 use fastrand::Rng;
 use futures::future::{Either, select};
@@ -11,6 +13,7 @@ use crate::{
     Error, ErrorKind, Feed, PostState, Result,
     task::{Errand, FanoutTask, Stage, Unreadable},
     telemetry,
+    worker::batch::Batch,
 };
 
 impl Feed {
@@ -33,26 +36,21 @@ impl Feed {
     pub async fn work(&self, most: usize) -> Result<usize> {
         let parts = &self.parts;
         let leases = parts.queue.lease(most, parts.options.lease).await?;
-        let mut batch = Batch::new(parts.clock.monotonic());
+        let mut batch = Batch::new(&*parts.queue, parts.clock.monotonic());
         let mut rest = leases.iter();
         while let Some(lease) = rest.next() {
             let settlement = self.attempt(lease).await;
             let now = parts.clock.monotonic();
             // What takes the process along with it must not take along what is done.
             let may_die = rest.as_slice().first().is_some_and(|next| next.attempt > 1);
-            let is_due = may_die || batch.is_due(&settlement, now);
-            batch.done.push((lease.key, settlement));
-            if is_due || rest.len() == 0 {
-                batch.settle(&*parts.queue, now).await;
+            let is_due = batch.add(lease.key, settlement, now);
+            if is_due || may_die || rest.len() == 0 {
+                batch.settle(now).await;
             }
-            batch
-                .renew(&*parts.queue, rest.as_slice(), parts.options.lease, now)
-                .await;
+            batch.renew(rest.as_slice(), parts.options.lease, now).await;
         }
-        match batch.failure {
-            Some(error) => Err(error.into()),
-            None => Ok(leases.len()),
-        }
+        batch.end()?;
+        Ok(leases.len())
     }
 
     /// Works until `stop` completes; what is being done then is finished first. While the queue is
@@ -200,68 +198,6 @@ impl Feed {
         Ok(bury(reason))
     }
 }
-
-/// Pieces that are done. They are settled together, for which a durable queue goes to its disk once.
-#[derive(Debug)]
-struct Batch {
-    done: Vec<(LeaseKey, Settlement)>,
-    settled_at: Duration,
-    renewed_at: Duration,
-    /// The first.
-    failure: Option<backplane::Error>,
-}
-
-impl Batch {
-    const fn new(now: Duration) -> Self {
-        Self {
-            done: Vec::new(),
-            settled_at: now,
-            renewed_at: now,
-            failure: None,
-        }
-    }
-
-    /// Whether others wait for what is done: for the rest of a task, or long.
-    fn is_due(&self, settlement: &Settlement, now: Duration) -> bool {
-        !matches!(settlement, Settlement::Ack) || now.saturating_sub(self.settled_at) > TOGETHER
-    }
-
-    /// What cannot be settled now may be with what follows.
-    async fn settle(&mut self, queue: &dyn TaskQueue, now: Duration) {
-        match queue.settle(&self.done).await {
-            Ok(_) => {
-                self.done.clear();
-                self.settled_at = now;
-            }
-            Err(error) => self.failed(error),
-        }
-    }
-
-    /// Where pieces have taken long, those that wait must not run out meanwhile.
-    async fn renew(
-        &mut self,
-        queue: &dyn TaskQueue,
-        waiting: &[Lease],
-        ttl: Duration,
-        now: Duration,
-    ) {
-        if waiting.is_empty() || now.saturating_sub(self.renewed_at) <= ttl / 2 {
-            return;
-        }
-        let waiting: Vec<_> = waiting.iter().map(|lease| lease.key).collect();
-        match queue.extend(&waiting, ttl).await {
-            Ok(_) => self.renewed_at = now,
-            Err(error) => self.failed(error),
-        }
-    }
-
-    fn failed(&mut self, error: backplane::Error) {
-        self.failure.get_or_insert(error);
-    }
-}
-
-/// For how long a piece that is done waits for others, at most and unless one of them takes longer.
-const TOGETHER: Duration = Duration::from_millis(20);
 
 fn bury(reason: &'static str) -> Settlement {
     telemetry::gave_up(reason);
