@@ -184,6 +184,10 @@ pub trait TaskQueue: fmt::Debug + Send + Sync {
     /// Fails if the engine does.
     async fn stats(&self) -> Result<QueueStats>;
 
+    /// After how many leases a task that fails, or whose lease passes, is a dead letter
+    /// ([`QueueOptions::max_attempts`]).
+    fn max_attempts(&self) -> u32;
+
     /// Completes when a task may be due: at once if one is, else after one was added, became due
     /// or lost its lease. May complete when none is, and completes for every caller that waits, so
     /// call [`lease`](Self::lease) next and expect nothing.

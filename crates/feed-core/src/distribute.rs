@@ -35,7 +35,9 @@ impl Feed {
                     // The task may have given up on the post.
                     self.send(&[task], "publish").await?;
                 }
-                self.push(&[entry.author], entry).await?;
+                // Where that fails, the task sees to it.
+                let pushed = parts.timelines.push_many(&[entry.author], entry).await;
+                telemetry::tolerate(pushed, "own timeline not written");
                 Ok(Published::Accepted(entry.post))
             }
             Some(Appended::Duplicate(earlier)) => {

@@ -1,11 +1,11 @@
 //! The walk from a post to the timelines of its author's followers, a chunk at a time.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use backplane::queue::{Lease, Settlement};
 
 use crate::{
-    AuthorStats, Change, Entry, Error, ErrorKind, Feed, Follower, Habit, PostState, Result, UserId,
+    AuthorStats, Change, Entry, Feed, Follower, Habit, PostState, Result,
     task::{Errand, FanoutTask, Stage},
     telemetry,
 };
@@ -19,25 +19,29 @@ impl Feed {
             // Deleted since, or an id that was another author's before.
             PostState::Live { .. } | PostState::Retracted => return Ok(Settlement::Ack),
         }
-        if task.stage == Stage::Start {
-            self.push(&[entry.author], entry).await?;
-        }
         let author = self.author_stats(entry.author).await?;
         let route = self.route(&author, entry.author).await?;
         // Those who watch read outboxes, and need not wait for the timelines of others.
         self.tell_author(task, Change::Published).await?;
-        if !route.is_pushed() {
-            return Ok(Settlement::Ack);
+        let settlement = if route.is_pushed() {
+            let page = self.followers(task).await?;
+            self.serve(&author, entry, &page).await?;
+            self.onward(task, &page)
+        } else {
+            Settlement::Ack
+        };
+        if task.stage == Stage::Start {
+            // Last, so that whoever waits for the others to be served does so once.
+            self.push_own(entry).await?;
         }
-        let page = self.followers(task).await?;
-        let served = self
-            .followers_to_serve(&author, entry.author, &page)
-            .await?;
-        let viewers: Vec<_> = served.iter().map(|follower| follower.viewer).collect();
-        self.push(&viewers, entry).await?;
-        self.tell_followers(entry, Change::Published, served)
-            .await?;
-        Ok(self.onward(task, &page))
+        Ok(settlement)
+    }
+
+    /// Writes a post into the timelines of a chunk of followers, and tells them.
+    async fn serve(&self, author: &AuthorStats, entry: Entry, page: &[Follower]) -> Result<()> {
+        let served = self.followers_to_serve(author, entry, page).await?;
+        self.push(&served, entry).await?;
+        self.tell_followers(entry, Change::Published, served).await
     }
 
     /// The post has not arrived: its publication is under way, or has failed.
@@ -169,29 +173,39 @@ impl Feed {
         }
     }
 
-    /// Writes into the timelines. A few that cannot be written are given up, each by a task of its own;
-    /// where there are more, an engine is down, and the caller tries all of them again later.
-    pub(crate) async fn push(&self, viewers: &[UserId], entry: Entry) -> Result<()> {
-        if viewers.is_empty() {
+    /// Writes into the timelines of followers. Those whose timeline cannot be written pull the post.
+    async fn push(&self, followers: &[Follower], entry: Entry) -> Result<()> {
+        if followers.is_empty() {
             return Ok(());
         }
-        let report = self.parts.timelines.push_many(viewers, entry).await?;
+        let viewers: Vec<_> = followers.iter().map(|follower| follower.viewer).collect();
+        let report = self.parts.timelines.push_many(&viewers, entry).await?;
         telemetry::delivered(report.inserted);
-        if report.failed.len() > A_FEW {
-            let failed = format!("{} timelines could not be written", report.failed.len());
-            return Err(Error::new(ErrorKind::Unavailable, "fanout", failed));
+        if report.failed.is_empty() {
+            return Ok(());
         }
-        let give_up = |owner| FanoutTask::new(Errand::Drop, Entry::original(entry.post, owner));
-        let given_up: Vec<_> = report.failed.into_iter().map(give_up).collect();
-        self.send(&given_up, "fanout").await
+        let failed: HashSet<_> = report.failed.into_iter().collect();
+        let unserved = |follower: &&Follower| failed.contains(&follower.viewer);
+        let unserved: Vec<_> = followers.iter().filter(unserved).copied().collect();
+        self.leave_to_followers(entry, &unserved).await
+    }
+
+    /// Writes into the author's own timeline. Authors do not pull from themselves, so one that cannot be
+    /// written is to be dropped.
+    async fn push_own(&self, entry: Entry) -> Result<()> {
+        let pushed = self.parts.timelines.push_many(&[entry.author], entry).await;
+        if pushed.is_ok_and(|report| report.failed.is_empty()) {
+            return Ok(());
+        }
+        self.send(&[FanoutTask::dropping(entry)], "fanout").await
     }
 
     /// The followers of a chunk who get the post written. Who was away for long has their timeline
-    /// dropped instead, and whoever pulls needs nothing.
+    /// dropped instead, or pulls the post where that fails; whoever pulls needs nothing.
     async fn followers_to_serve(
         &self,
         stats: &AuthorStats,
-        author: UserId,
+        entry: Entry,
         page: &[Follower],
     ) -> Result<Vec<Follower>> {
         let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
@@ -204,20 +218,26 @@ impl Feed {
             if visits.is_some_and(|visits| visits.last >= since) {
                 here.push((*follower, visits));
             } else {
-                away.push(follower.viewer);
+                away.push(*follower);
             }
         }
-        if !away.is_empty() {
-            self.parts.timelines.drop_many(&away).await?;
-        }
-        self.route_pairs(stats, author, &mut here).await?;
+        self.drop_away(entry, &away).await?;
+        self.route_pairs(stats, entry.author, &mut here).await?;
         let here = here.into_iter().map(|(follower, _)| follower);
         Ok(here.filter(|follower| follower.route.is_pushed()).collect())
     }
-}
 
-/// How many timelines of a chunk are given up one by one.
-const A_FEW: usize = 8;
+    async fn drop_away(&self, entry: Entry, away: &[Follower]) -> Result<()> {
+        if away.is_empty() {
+            return Ok(());
+        }
+        let viewers: Vec<_> = away.iter().map(|follower| follower.viewer).collect();
+        match self.parts.timelines.drop_many(&viewers).await {
+            Ok(()) => Ok(()),
+            Err(_) => self.leave_to_followers(entry, away).await,
+        }
+    }
+}
 
 /// How long a task waits for its post to arrive before it looks again, at first. An idle worker is
 /// nearly always there before the post, so this is what a post takes to reach its first followers.

@@ -69,7 +69,8 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Oneself`]; otherwise fails if an engine does, and retrying is safe.
+    /// [`ErrorKind::Oneself`], and [`ErrorKind::UnknownUser`] as for [`follow`](Self::follow), but that
+    /// it can be ended with whoever is gone; otherwise fails if an engine does, and retrying is safe.
     pub async fn block(&self, viewer: UserId, other: UserId, on: bool) -> Result<bool> {
         self.hide(viewer, other, Hide::Block, on, "block").await
     }
@@ -144,6 +145,9 @@ impl Feed {
     ) -> Result<bool> {
         if viewer == other {
             return Err(Error::bare(ErrorKind::Oneself, op));
+        }
+        if on {
+            self.check_users(&[viewer, other], op).await?;
         }
         let changed = self.parts.graph.hide(viewer, other, how, on).await?;
         match how {

@@ -28,7 +28,7 @@ impl Feed {
         let original = self.reach_original(actor, post, "repost").await?;
         let origin = original.post;
         if let Some(earlier) = self.reposted(actor, origin).await?
-            && let Some(published) = self.repost_again(actor, origin, earlier).await?
+            && let Some(published) = self.repost_again(actor, original, earlier).await?
         {
             return Ok(published);
         }
@@ -48,7 +48,11 @@ impl Feed {
         let action = Action::repost(actor, original, id);
         match self.record(action).await? {
             Some(Recorded::New) => {}
-            Some(Recorded::Existing(earlier)) => return Ok(Published::Duplicate(earlier)),
+            Some(Recorded::Existing(earlier)) => {
+                // Recorded meanwhile, by a call that may have got no further.
+                let again = self.repost_again(actor, original, earlier).await?;
+                return again.ok_or_else(|| Error::bare(ErrorKind::Unavailable, "repost"));
+            }
             None => return Err(Error::bare(ErrorKind::UnknownPost, "repost")),
         }
         let item = Publication::new(Entry::repost(id, actor, origin), Bytes::new());
@@ -58,7 +62,9 @@ impl Feed {
             Published::Busy { .. } => {
                 self.parts.actions.withdraw(&[action]).await?;
             }
-            _ => self.mention(FeedEvent::Acted(action)).await,
+            Published::Accepted(_) => self.mention(FeedEvent::Acted(action)).await,
+            // Whoever came first tells.
+            _ => {}
         }
         Ok(published)
     }
@@ -90,15 +96,20 @@ impl Feed {
     async fn repost_again(
         &self,
         actor: UserId,
-        origin: PostId,
+        original: Entry,
         earlier: PostId,
     ) -> Result<Option<Published>> {
         match self.state(earlier).await? {
             PostState::Live { .. } => Ok(Some(Published::Duplicate(earlier))),
             PostState::Absent => {
-                let entry = Entry::repost(earlier, actor, origin);
+                let entry = Entry::repost(earlier, actor, original.post);
                 let item = Publication::new(entry, Bytes::new());
-                self.distribute(item, false).await.map(Some)
+                let published = self.distribute(item, false).await?;
+                if let Published::Accepted(_) = published {
+                    let action = Action::repost(actor, original, earlier);
+                    self.mention(FeedEvent::Acted(action)).await;
+                }
+                Ok(Some(published))
             }
             PostState::Retracted => {
                 let actions = &self.parts.actions;

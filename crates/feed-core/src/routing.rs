@@ -2,7 +2,7 @@
 
 use crate::{
     AuthorStats, Delivery, EdgeRoute, Entry, Error, ErrorKind, Feed, Follower, Habit, Result,
-    Rhythm, Route, RouteStamp, UserId,
+    Rhythm, Route, RouteStamp, UserId, telemetry,
 };
 
 impl Feed {
@@ -132,6 +132,38 @@ impl Feed {
             }
         }
         Ok(changed)
+    }
+
+    /// Makes followers pull an author's posts up to `entry`, which their timelines miss, until those have
+    /// gone on beyond it.
+    pub(crate) async fn leave_to_followers(
+        &self,
+        entry: Entry,
+        followers: &[Follower],
+    ) -> Result<()> {
+        let until = Some(entry.post);
+        let edge = |follower: &Follower| match follower.route {
+            Route::Push { pulled_until } if pulled_until < until => Some(EdgeRoute {
+                viewer: follower.viewer,
+                author: entry.author,
+                stamp: follower.stamp,
+                route: Route::Push {
+                    pulled_until: until,
+                },
+            }),
+            // They pull it as it is.
+            Route::Push { .. } | Route::Both | Route::Pull => None,
+        };
+        let edges: Vec<_> = followers.iter().filter_map(edge).collect();
+        if edges.is_empty() {
+            return Ok(());
+        }
+        telemetry::unwritten(edges.len());
+        if self.parts.graph.reroute(&edges).await?.contains(&None) {
+            // Somebody has changed one, so look again.
+            return Err(Error::bare(ErrorKind::Unavailable, "fanout"));
+        }
+        Ok(())
     }
 
     /// Makes readers pull an author's posts up to `entry`, which was not delivered to all.

@@ -26,7 +26,7 @@ pub(crate) enum Errand {
     Revise { above: u32 },
     /// The post taken away.
     Retract,
-    /// A timeline that could not be written is given up: `entry.author` is its owner.
+    /// An author's own timeline that could not be written is given up.
     Drop,
 }
 
@@ -60,6 +60,11 @@ impl FanoutTask {
             entry,
             stage: Stage::Start,
         }
+    }
+
+    /// Drops the timeline of the entry's author, which misses the entry.
+    pub(crate) const fn dropping(entry: Entry) -> Self {
+        Self::new(Errand::Drop, Entry::original(entry.post, entry.author))
     }
 
     pub(crate) const fn after(mut self, follower: UserId) -> Self {

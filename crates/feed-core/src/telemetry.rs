@@ -38,6 +38,12 @@ pub(crate) fn delivered(timelines: usize) {
     count!("feed_deliveries_total", timelines as u64);
 }
 
+/// So many timelines could not be written.
+pub(crate) fn unwritten(timelines: usize) {
+    tracing::warn!(timelines, "timelines not written, so their viewers pull");
+    count!("feed_deliveries_pulled_total", timelines as u64);
+}
+
 /// A piece of fanout was done, so long after it was asked for.
 pub(crate) fn worked(waited: Duration) {
     count!("feed_fanout_pieces_total", 1, "outcome" => "done");

@@ -1,8 +1,10 @@
+mod batch;
+
 use std::time::Duration;
 
 use backplane::{
     Sleep,
-    queue::{Lease, LeaseKey, Settled, Settlement},
+    queue::{Lease, Settlement},
 };
 use fastrand::Rng;
 use futures::future::{Either, select};
@@ -11,6 +13,7 @@ use crate::{
     Error, ErrorKind, Feed, PostState, Result,
     task::{Errand, FanoutTask, Stage, Unreadable},
     telemetry,
+    worker::batch::Batch,
 };
 
 impl Feed {
@@ -33,44 +36,21 @@ impl Feed {
     pub async fn work(&self, most: usize) -> Result<usize> {
         let parts = &self.parts;
         let leases = parts.queue.lease(most, parts.options.lease).await?;
-        let mut renewed = parts.clock.monotonic();
-        let mut done = Vec::with_capacity(leases.len());
-        for (at, lease) in leases.iter().enumerate() {
+        let mut batch = Batch::new(&*parts.queue, parts.clock.monotonic());
+        let mut rest = leases.iter();
+        while let Some(lease) = rest.next() {
+            let settlement = self.attempt(lease).await;
             let now = parts.clock.monotonic();
-            let is_late = now.saturating_sub(renewed) > parts.options.lease / 2;
-            // What takes the process along with it must not take what is done too.
-            if is_late || lease.attempt > 1 {
-                self.settle(&mut done).await?;
+            // What takes the process along with it must not take along what is done.
+            let may_die = rest.as_slice().first().is_some_and(|next| next.attempt > 1);
+            let is_due = batch.add(lease.key, settlement, now);
+            if is_due || may_die || rest.len() == 0 {
+                batch.settle(now).await;
             }
-            if is_late {
-                // The pieces before took long, and those that wait must not run out meanwhile.
-                let rest: Vec<_> = leases[at..].iter().map(|lease| lease.key).collect();
-                parts.queue.extend(&rest, parts.options.lease).await?;
-                renewed = now;
-            }
-            done.push((lease.key, self.attempt(lease).await));
+            batch.renew(rest.as_slice(), parts.options.lease, now).await;
         }
-        self.settle(&mut done).await?;
+        batch.end()?;
         Ok(leases.len())
-    }
-
-    /// Settles pieces together, for which a durable queue goes to its disk once.
-    async fn settle(&self, done: &mut Vec<(LeaseKey, Settlement)>) -> Result<()> {
-        if done.is_empty() {
-            return Ok(());
-        }
-        let queue = &self.parts.queue;
-        let settled = queue.settle(done).await?;
-        let outcomes = done.drain(..).zip(settled);
-        let buried: Vec<_> = outcomes
-            .filter(|(_, settled)| *settled == Settled::Buried)
-            .map(|((key, _), _)| key.task)
-            .collect();
-        if !buried.is_empty() {
-            // The queue allows fewer attempts than the feed, and what it buries nobody would pull.
-            queue.redrive(&buried).await?;
-        }
-        Ok(())
     }
 
     /// Works until `stop` completes; what is being done then is finished first. While the queue is
@@ -123,7 +103,7 @@ impl Feed {
             Err(Unreadable::Newer) => return Settlement::Release { delay: ROLLOUT },
             Err(Unreadable::Garbage) => return bury("not a task of a feed"),
         };
-        let spent = lease.attempt > self.parts.options.attempts;
+        let spent = lease.attempt > self.attempts();
         let advanced = if spent {
             self.give_up(&task, lease).await
         } else {
@@ -140,6 +120,13 @@ impl Feed {
         }
     }
 
+    /// How often a piece is tried. What fails at the queue's own limit is buried, and nobody would pull
+    /// it, so the last lease that the queue allows is for giving up.
+    fn attempts(&self) -> u32 {
+        let most = self.parts.queue.max_attempts().saturating_sub(1);
+        self.parts.options.attempts.min(most).max(1)
+    }
+
     /// A piece is tried as often as the options say; giving it up, until that succeeds or cannot.
     fn again(&self, lease: &Lease, spent: bool, error: &Error) -> Settlement {
         telemetry::failed(error, lease.attempt);
@@ -150,7 +137,7 @@ impl Feed {
         let mut jitter = Rng::with_seed(lease.key.token.get());
         let retries = lease.attempt.saturating_sub(1);
         let delay = self.parts.options.backoff.delay(retries, None, &mut jitter);
-        if spent {
+        if spent || lease.attempt >= self.parts.queue.max_attempts() {
             return Settlement::Release { delay };
         }
         Settlement::Retry {
@@ -184,11 +171,11 @@ impl Feed {
                     PostState::Absent => return self.await_post(task, lease).await,
                     PostState::Retracted => {}
                     PostState::Live { .. } => {
-                        // Authors do not pull from themselves.
-                        let author = task.entry.author;
-                        self.parts.timelines.drop_many(&[author]).await?;
                         self.leave_to_readers(task.entry).await?;
                         telemetry::gave_up("left to readers");
+                        // Authors do not pull from themselves.
+                        let drop = FanoutTask::dropping(task.entry);
+                        self.send(&[drop], "fanout").await?;
                     }
                 }
                 return Ok(Settlement::Ack);

@@ -273,3 +273,21 @@ async fn a_retry_records_the_reply_that_was_cut_short() {
     feed.publish(BOB, keyed()).await.unwrap();
     assert_eq!(counts(&house, post).await, [0, 1, 0]);
 }
+
+/// A process that dies between recording a repost and storing it.
+#[tokio::test]
+async fn a_retry_stores_and_tells_of_the_repost_that_was_cut_short() {
+    let told = Arc::new(Reactions::default());
+    let house = House::with(|parts| parts.events = Arc::clone(&told) as _);
+    let (feed, post) = (&house.feed, house.post(ANN).await);
+    let id = PostId::new(post.get() + 1);
+    let action = Action::repost(BOB, Entry::original(post, ANN), id);
+    feed.parts().actions.record(&[action]).await.unwrap();
+    let published = feed.repost(BOB, post).await.unwrap();
+    assert_eq!(published, Published::Accepted(id));
+    assert_eq!(
+        feed.repost(BOB, post).await.unwrap(),
+        Published::Duplicate(id)
+    );
+    assert_eq!(*told.0.lock(), [FeedEvent::Acted(action)]);
+}

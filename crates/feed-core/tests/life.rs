@@ -470,9 +470,15 @@ impl FeedEvents for Hoarse {
 
 #[tokio::test]
 async fn a_queue_of_fewer_attempts_than_the_feed_buries_no_post() {
+    for attempts in 1..4 {
+        buries_no_post(attempts).await;
+    }
+}
+
+async fn buries_no_post(attempts: u32) {
     let events = Arc::new(Hoarse(AtomicU32::new(0)));
     let house = House::with(|parts| {
-        let options = QueueOptions::default().with_max_attempts(2);
+        let options = QueueOptions::default().with_max_attempts(attempts);
         parts.queue = Arc::new(MemoryQueue::new(Arc::clone(&parts.clock), options));
         parts.events = Arc::clone(&events) as Arc<dyn FeedEvents>;
         parts.options = parts.options.clone().with_attempts(u32::MAX);
@@ -485,7 +491,7 @@ async fn a_queue_of_fewer_attempts_than_the_feed_buries_no_post() {
         house.work().await;
         house.clock.advance(Duration::from_secs(61));
     }
-    assert_eq!(house.timeline(BOB).await, [post]);
+    assert_eq!(house.home(BOB, 1).await, [post]);
     let dead = house
         .feed
         .parts()

@@ -37,7 +37,7 @@ impl UserSource for Few {
 }
 
 #[tokio::test]
-async fn unknown_users_neither_post_nor_follow() {
+async fn unknown_users_neither_post_nor_follow_nor_are_hidden() {
     let house = House::with(|parts| parts.users = Some(Arc::new(Few)));
     let feed = &house.feed;
     let posted = feed.publish(CAT, NewPost::new("hello")).await;
@@ -46,6 +46,13 @@ async fn unknown_users_neither_post_nor_follow() {
         let followed = feed.follow(viewer, author, EdgeSettings::default()).await;
         assert_eq!(followed.unwrap_err().kind(), ErrorKind::UnknownUser);
         assert_eq!(feed.degree(viewer).await.unwrap().followees, 0);
+        for hidden in [
+            feed.block(viewer, author, true).await,
+            feed.mute(viewer, author, true).await,
+        ] {
+            assert_eq!(hidden.unwrap_err().kind(), ErrorKind::UnknownUser);
+        }
+        assert!(!feed.block(viewer, author, false).await.unwrap());
     }
     house.follow(ANN, BOB).await;
     house.post(BOB).await;

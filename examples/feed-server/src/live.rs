@@ -164,7 +164,13 @@ impl Screen {
     }
 
     async fn tell_reactions(&self, post: PostId) -> Result<Option<Event>, Problem> {
-        if self.api.seen(self.viewer, post).await?.is_none() {
+        let Some(original) = self.api.shown(post).await? else {
+            return Ok(None);
+        };
+        let graph = &self.api.feed().parts().graph;
+        // Asked of the author, since a post may be on many screens, and a circle is much to read.
+        let hidden = graph.hidden_from(original.author, &[self.viewer]).await?;
+        if hidden != [false] {
             return Ok(None);
         }
         let reactions = self.api.reactions(self.viewer, &[post]).await?.pop();

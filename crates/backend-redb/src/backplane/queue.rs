@@ -205,6 +205,10 @@ impl TaskQueue for RedbQueue {
         self.look("stats", Ledger::stats)
     }
 
+    fn max_attempts(&self) -> u32 {
+        self.ledger.lock().max_attempts()
+    }
+
     async fn ready(&self) -> Result<()> {
         let mut stopped = pin!(self.writer.stopped());
         loop {

@@ -173,6 +173,10 @@ impl TaskQueue for MemoryQueue {
         Ok(self.stats())
     }
 
+    fn max_attempts(&self) -> u32 {
+        self.ledger.lock().max_attempts()
+    }
+
     async fn ready(&self) -> Result<()> {
         self.ready().await;
         Ok(())

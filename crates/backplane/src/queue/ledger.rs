@@ -315,6 +315,12 @@ impl Ledger {
         purged
     }
 
+    /// After how many leases a task that fails is a dead letter.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        self.options.max_attempts.max(1)
+    }
+
     /// See [`TaskQueue::stats`](super::TaskQueue::stats).
     pub fn stats(&mut self, now: Moment) -> QueueStats {
         self.advance(now);

@@ -29,7 +29,7 @@ pub struct HydratorOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CacheOptions {
-    /// How many bytes the content in this process may take, with what it takes to keep it: about 180
+    /// How many bytes the content in this process may take, with what it takes to keep it: about 200
     /// for a post besides its body, 140 for a user besides their profile. Content larger than a
     /// sixteenth of it is not kept here.
     pub max_bytes: usize,

@@ -182,7 +182,7 @@ mod tests {
             Shelf::<u64, Kept<Post>>::OVERHEAD,
             Shelf::<u64, Kept<User>>::OVERHEAD,
         );
-        assert!((170..=190).contains(&post), "{post}");
+        assert!((190..=210).contains(&post), "{post}");
         assert!((130..=150).contains(&user), "{user}");
     }
 

@@ -57,6 +57,10 @@ pub(crate) enum Strike {
     Outage {
         store: Option<&'static str>,
     },
+    /// The next call of this store is refused.
+    Once {
+        store: Option<&'static str>,
+    },
     /// Others do this before the call.
     Meanwhile(Box<dyn FnOnce() + Send>),
 }
@@ -142,6 +146,9 @@ impl Faults {
                     self.refused.fetch_add(1, Ordering::Relaxed);
                     return Some(Fault::FailBefore);
                 }
+                Some((0, Strike::Once { store })) if store.is_some_and(|store| store != called) => {
+                    return None;
+                }
                 Some((0, _)) => armed.take(),
                 Some((calls, _)) => {
                     *calls -= 1;
@@ -152,7 +159,7 @@ impl Faults {
         };
         match struck?.1 {
             Strike::Fault(fault) => Some(fault),
-            Strike::Outage { .. } => Some(Fault::FailBefore),
+            Strike::Outage { .. } | Strike::Once { .. } => Some(Fault::FailBefore),
             Strike::Meanwhile(others) => {
                 others();
                 None
@@ -213,6 +220,7 @@ macro_rules! flaky {
         {
             $(fn $method:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*
             $(never late: fn $on_time:ident($($own:ident: $is:ty),*) -> $says:ty;)*
+            $(never fails: fn $sure:ident() -> $fact:ty;)*
         }
     ) => {
         #[async_trait]
@@ -237,6 +245,9 @@ macro_rules! flaky {
                 let struck = self.faults.strike(stringify!($store));
                 let call = self.inner.$on_time($($own),*);
                 self.faults.around(struck, call, || $error).await
+            })*
+            $(fn $sure(&self) -> $fact {
+                self.inner.$sure()
             })*
         }
     };
@@ -319,5 +330,6 @@ flaky!(
         fn purge_lane(lane: Lane) -> Queued<usize>;
         fn stats() -> Queued<QueueStats>;
         fn ready() -> Queued<()>;
+        never fails: fn max_attempts() -> u32;
     }
 );

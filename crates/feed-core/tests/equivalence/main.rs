@@ -216,3 +216,17 @@ fn a_delete_that_was_cut_short_forgets_all_the_same() {
         world.assert_nothing_counts_that_is_gone();
     }
 }
+
+/// A retry may meet what the first try was too slow to do.
+#[test]
+fn a_repost_whose_call_took_effect_late_is_there_once_and_counts() {
+    for (calls, late) in (0..12).flat_map(|calls| (1..12).map(move |late| (calls, late))) {
+        let mut world = World::new(Arc::new(PushAll));
+        world.step(&step(Op::Publish(0, false), None));
+        let fault = Interruption::Fault(Fault::Late(late));
+        world.step(&step(Op::Repost(1, 0), Some((calls, fault))));
+        world.settle();
+        world.assert_agrees(1);
+        world.assert_nothing_counts_that_is_gone();
+    }
+}

@@ -102,3 +102,22 @@ async fn pieces_are_settled_together_but_for_one_that_failed_before() {
         "each may be what was died of"
     );
 }
+
+/// One answer of the queue that is lost costs no other piece its turn.
+#[tokio::test]
+async fn a_batch_goes_on_when_it_cannot_be_settled() {
+    let mut world = World::new(Arc::new(PushAll));
+    for author in 0..4 {
+        world.step(&step(Op::Publish(author, false)));
+    }
+    world.faults.arm(1, Strike::Fault(Fault::DieBefore));
+    assert!(world.feed.work(16).now_or_never().is_none());
+    world.clock.advance(LONG);
+    let store = Some("TaskQueue");
+    world.faults.arm(2, Strike::Once { store });
+    assert!(world.feed.work(16).await.is_err());
+    assert!(
+        !world.is_work_left(),
+        "what failed is settled with the next"
+    );
+}

@@ -35,6 +35,8 @@ export class Composer {
   }
 
   check() {
+    // Whoever empties the field begins anew, if in the same words.
+    if (this.field.value === '') this.draft = null;
     const size = new TextEncoder().encode(this.field.value).length;
     this.hint.textContent = size > LONGEST * 0.9 ? `${LONGEST - size} bytes left` : '';
     this.button.disabled = this.isSending || this.field.value.trim() === '' || size > LONGEST;

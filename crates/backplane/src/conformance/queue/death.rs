@@ -95,8 +95,10 @@ pub async fn buries_on_request(fresh: &Fresh<dyn TaskQueue>) {
     assert_eq!(dead.cause, Cause::Buried("no such user".to_owned()));
 }
 
-/// A task whose last attempt failed is a dead letter, and its worker is told.
+/// A task whose last attempt failed is a dead letter, and its worker is told. Which attempt is the last
+/// the queue says.
 pub async fn buries_after_the_last_retry(fresh: &Fresh<dyn TaskQueue>) {
+    assert_eq!(fresh.store.max_attempts(), 3);
     enqueue(fresh, [NewTask::new("a")]).await;
     for expected in [Settled::Done, Settled::Done, Settled::Buried] {
         let leased = lease(fresh, 1).await.remove(0);
