@@ -96,13 +96,8 @@ impl Feed {
 
     /// The next id, or how long to wait for one.
     pub(crate) fn next_post(&self) -> Result<Result<PostId, Duration>> {
-        let mut next = self.parts.ids.next_id().map(PostId::from);
-        if next == Ok(PostId::MIN) {
-            // A generator may count from 0, which is no post's.
-            next = self.parts.ids.next_id().map(PostId::from);
-        }
-        match next {
-            Ok(post) => Ok(Ok(post)),
+        match self.parts.ids.next_id() {
+            Ok(id) => Ok(Ok(PostId::from(id))),
             Err(error) => match (error.retry_after(), error) {
                 (Some(retry_after), _) => Ok(Err(retry_after)),
                 // Whoever keeps the node tries again by itself.

@@ -55,16 +55,9 @@ impl Feed {
             }
             None => return Err(Error::bare(ErrorKind::UnknownPost, "repost")),
         }
-        let item = Publication::new(Entry::repost(id, actor, origin), Bytes::new());
-        let published = self.distribute(item, false).await?;
-        self.note_post(actor, published).await;
-        match published {
-            Published::Busy { .. } => {
-                self.parts.actions.withdraw(&[action]).await?;
-            }
-            Published::Accepted(_) => self.mention(FeedEvent::Acted(action)).await,
-            // Whoever came first tells.
-            _ => {}
+        let published = self.store_repost(action).await?;
+        if let Published::Busy { .. } = published {
+            self.parts.actions.withdraw(&[action]).await?;
         }
         Ok(published)
     }
@@ -102,14 +95,8 @@ impl Feed {
         match self.state(earlier).await? {
             PostState::Live { .. } => Ok(Some(Published::Duplicate(earlier))),
             PostState::Absent => {
-                let entry = Entry::repost(earlier, actor, original.post);
-                let item = Publication::new(entry, Bytes::new());
-                let published = self.distribute(item, false).await?;
-                if let Published::Accepted(_) = published {
-                    let action = Action::repost(actor, original, earlier);
-                    self.mention(FeedEvent::Acted(action)).await;
-                }
-                Ok(Some(published))
+                let action = Action::repost(actor, original, earlier);
+                self.store_repost(action).await.map(Some)
             }
             PostState::Retracted => {
                 let actions = &self.parts.actions;
@@ -117,6 +104,18 @@ impl Feed {
                 Ok(None)
             }
         }
+    }
+
+    /// Stores a repost that is recorded. Of several calls that do, the one that comes first tells.
+    async fn store_repost(&self, action: Action) -> Result<Published> {
+        let entry = Entry::repost(action.item, action.actor, action.post);
+        let item = Publication::new(entry, Bytes::new());
+        let published = self.distribute(item, false).await?;
+        if let Published::Accepted(_) = published {
+            self.note_post(action.actor, published).await;
+            self.mention(FeedEvent::Acted(action)).await;
+        }
+        Ok(published)
     }
 
     async fn reposted(&self, actor: UserId, origin: PostId) -> Result<Option<PostId>> {

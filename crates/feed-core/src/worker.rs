@@ -173,9 +173,11 @@ impl Feed {
                     PostState::Live { .. } => {
                         self.leave_to_readers(task.entry).await?;
                         telemetry::gave_up("left to readers");
-                        // Authors do not pull from themselves.
-                        let drop = FanoutTask::dropping(task.entry);
-                        self.send(&[drop], "fanout").await?;
+                        if task.stage == Stage::Start {
+                            // Authors do not pull from themselves, and theirs may not be written.
+                            let drop = FanoutTask::dropping(task.entry);
+                            self.send(&[drop], "fanout").await?;
+                        }
                     }
                 }
                 return Ok(Settlement::Ack);

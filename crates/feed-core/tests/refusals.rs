@@ -6,7 +6,7 @@ use std::{
     error::Error as _,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -369,29 +369,6 @@ async fn no_post_has_the_id_0() {
             .is_empty()
     );
     assert_eq!(house.home(ANN, 20).await, [PostId::new(1)]);
-}
-
-/// Counts from 0.
-#[derive(Debug, Default)]
-struct Counting(AtomicU64);
-
-impl IdGenerator for Counting {
-    fn next_id(&self) -> std::result::Result<Id, IdError> {
-        Ok(Id::new(self.0.fetch_add(1, Ordering::Relaxed)))
-    }
-
-    fn fill(&self, ids: &mut [Id]) -> std::result::Result<(), IdError> {
-        for id in ids {
-            *id = self.next_id()?;
-        }
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn a_generator_that_counts_from_0_makes_posts_from_1() {
-    let house = House::with(|parts| parts.ids = Arc::new(Counting::default()));
-    assert_eq!(house.posts(ANN, 2).await, [1, 2].map(PostId::new));
 }
 
 /// Has no identifier to give for the first so many calls.

@@ -4,7 +4,7 @@ use super::Id;
 
 /// Issues message, post and user identifiers: unique, and greater with every call.
 ///
-/// No identifier is issued twice. Of two calls of which one returned before the other began, the
+/// No identifier is issued twice, and none is zero. Of two calls of which one returned before the other began, the
 /// later one's identifiers are greater. [`SnowflakeGenerator`](super::SnowflakeGenerator) is the
 /// implementation; the cores take any.
 ///

@@ -406,6 +406,7 @@ mod tests {
     use crate::{
         ManualClock,
         conformance::{Fresh, TestTime},
+        id::Bits,
     };
 
     fn on(clock: &ManualClock, layout: Layout) -> SnowflakeGenerator<ManualClock> {
@@ -420,6 +421,18 @@ mod tests {
             time: TestTime::Manual(clock),
         }
     });
+
+    #[test]
+    fn the_first_identifier_of_a_layout_is_not_zero() {
+        let bits = Bits {
+            time: 41,
+            node: 10,
+            sequence: 12,
+        };
+        let layout = Layout::new(Timestamp::EPOCH, Duration::from_millis(1), bits);
+        let clock = ManualClock::new(Timestamp::EPOCH);
+        assert_eq!(on(&clock, layout).next_id(), Ok(Id::new(1)));
+    }
 
     #[test]
     fn a_node_that_does_not_fit_is_refused_at_construction() {

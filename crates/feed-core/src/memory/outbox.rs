@@ -53,7 +53,7 @@ pub struct MemoryOutbox {
 #[non_exhaustive]
 pub struct MemoryOutboxOptions {
     /// How many live posts there may be; more are refused as [`ErrorKind::Full`](crate::ErrorKind::Full). 10,000,000 by
-    /// default. A post takes about 150 bytes and its body.
+    /// default. A post takes about 170 bytes and its body.
     pub max_posts: usize,
     /// How many idempotency keys are kept for each author, the newest. 1,000 by default: a retry is
     /// recognised until its author has published that often since.

@@ -71,6 +71,13 @@ impl Event {
     }
 }
 
+/// The events of a viewer who has been shown their page.
+async fn watched_by(viewer: &Client) -> Events {
+    let mut events = Events::open(viewer, None).await;
+    events.expect("reset").await;
+    events
+}
+
 async fn two() -> (House, Client, Client) {
     let house = House::new().await;
     let (ann, bob) = (house.person("ann").await, house.person("bob").await);
@@ -157,8 +164,7 @@ async fn only_what_changes_the_counts_is_told() {
     let cat = house.person("cat").await;
     let post = ann.publish("hello").await;
     house.settle().await;
-    let mut events = Events::open(&bob, None).await;
-    events.expect("reset").await;
+    let mut events = watched_by(&bob).await;
     let path = format!("/v1/posts/{post}");
     let edit = async |text: &str| {
         ann.send_json(Method::PATCH, &path, json!({ "body": text }))
@@ -204,8 +210,7 @@ async fn whoever_is_blocked_hears_no_more_of_a_post() {
     let cat = house.person("cat").await;
     let post = ann.publish("hello").await;
     house.settle().await;
-    let mut events = Events::open(&bob, None).await;
-    events.expect("reset").await;
+    let mut events = watched_by(&bob).await;
     ann.put("/v1/me/blocked/bob").await;
     assert_eq!(events.expect("reset").await.data["items"], json!([]));
     cat.put(&format!("/v1/posts/{post}/like")).await;
@@ -217,8 +222,7 @@ async fn whoever_is_blocked_hears_no_more_of_a_post() {
 #[tokio::test]
 async fn a_silent_stream_shows_that_it_is_alive() {
     let (_house, _, bob) = two().await;
-    let mut events = Events::open(&bob, None).await;
-    events.expect("reset").await;
+    let mut events = watched_by(&bob).await;
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(15)).await;
     let comment = events.body.frame().await.unwrap().unwrap();
@@ -228,8 +232,7 @@ async fn a_silent_stream_shows_that_it_is_alive() {
 #[tokio::test]
 async fn streams_end_when_the_server_stops() {
     let (house, _, bob) = two().await;
-    let mut events = Events::open(&bob, None).await;
-    events.expect("reset").await;
+    let mut events = watched_by(&bob).await;
     house.trigger.pull();
     assert!(events.next().await.is_none());
 }
@@ -239,9 +242,7 @@ async fn a_viewer_has_so_many_streams_and_closing_one_makes_room() {
     let (_house, _, bob) = two().await;
     let mut open = Vec::new();
     for _ in 0..16 {
-        let mut events = Events::open(&bob, None).await;
-        events.expect("reset").await;
-        open.push(events);
+        open.push(watched_by(&bob).await);
     }
     let refused = bob.get("/v1/me/feed/live").await;
     assert_eq!(refused.status, 429);

@@ -18,13 +18,9 @@ async fn messages_after_the_joined_position_arrive() {
     let a = topic("a");
     world.say(&a);
     let start = world
-        .run(async {
-            world.relay.want(&a);
-            let start = world.relay.joined(&a).await.unwrap();
+        .join_and(&a, async || {
             world.say(&a);
             world.say(&a);
-            settle().await;
-            start
         })
         .await;
     assert_eq!(start.offset, 1);

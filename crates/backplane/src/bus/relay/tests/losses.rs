@@ -46,15 +46,11 @@ async fn a_history_that_has_no_room_or_answers_too_little_is_a_gap() {
         world.flaky.heal();
         let a = topic("a");
         let start = world
-            .run(async {
-                world.relay.want(&a);
-                let start = world.relay.joined(&a).await.unwrap();
+            .join_and(&a, async || {
                 world.failing.fail(fault);
                 for _ in 0..4 {
                     world.say(&a);
                 }
-                settle().await;
-                start
             })
             .await;
         assert_eq!(world.recorder.check(&a, start), (world.top(&a), 1));
@@ -69,14 +65,10 @@ async fn overflow(history: usize) -> usize {
     world.flaky.heal();
     let a = topic("a");
     let start = world
-        .run(async {
-            world.relay.want(&a);
-            let start = world.relay.joined(&a).await.unwrap();
+        .join_and(&a, async || {
             for _ in 0..50 {
                 world.say(&a);
             }
-            settle().await;
-            start
         })
         .await;
     let (end, gaps) = world.recorder.check(&a, start);
@@ -96,12 +88,9 @@ async fn a_lost_stream_is_a_gap_even_if_nothing_is_published_to_it() {
     let a = topic("a");
     world.say(&a);
     let start = world
-        .run(async {
-            world.relay.want(&a);
-            let start = world.relay.joined(&a).await.unwrap();
+        .join_and(&a, async || {
             world.bus.lose(&a);
             world.pass(41).await;
-            start
         })
         .await;
     assert_eq!(world.recorder.check(&a, start), (world.top(&a), 1));

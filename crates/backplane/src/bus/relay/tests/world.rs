@@ -116,6 +116,18 @@ impl World {
         }
     }
 
+    /// Joins a topic, and lets `script` happen and the relay do all it can. Answers where it joined.
+    pub(super) async fn join_and(&self, topic: &Topic, script: impl AsyncFnOnce()) -> Position {
+        let joined = async {
+            self.relay.want(topic);
+            let start = self.relay.joined(topic).await.unwrap();
+            script().await;
+            settle().await;
+            start
+        };
+        self.run(joined).await
+    }
+
     pub(super) fn say(&self, topic: &Topic) -> Position {
         let message = Outgoing::new(topic.clone(), "x");
         self.publisher.publish_one(&message).unwrap().position()
