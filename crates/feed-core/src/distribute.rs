@@ -20,21 +20,41 @@ impl Feed {
     /// In this order nothing is lost between the two: a task whose post never arrives ends by itself,
     /// while a post without its task would be missing in every timeline.
     pub(crate) async fn distribute(&self, item: Publication, elsewhere: bool) -> Result<Published> {
+        let errand = Errand::Deliver {
+            elsewhere,
+            reply: item.reply_to.is_some(),
+        };
+        let task = FanoutTask::new(errand, item.entry);
+        let enqueued_at = self.parts.clock.monotonic();
+        if let Some(busy) = self.announce(&task).await? {
+            return Ok(busy);
+        }
+        let published = self.store(item, elsewhere).await?;
+        let took = self.parts.clock.monotonic().saturating_sub(enqueued_at);
+        let accepted = matches!(published, Published::Accepted(_));
+        if accepted && elsewhere && took > self.parts.options.orphan_after / 2 {
+            // The task may have given up on the post.
+            let sent = self.send(&[task], "publish").await;
+            sent.map_err(|error| Error::new(ErrorKind::Unavailable, "publish", error))?;
+        }
+        Ok(published)
+    }
+
+    /// Enqueues the fanout of a post that is stored next, or says why nothing is to be stored.
+    pub(crate) async fn announce(&self, task: &FanoutTask) -> Result<Option<Published>> {
+        Ok(match self.parts.queue.enqueue(&[task.queued()]).await? {
+            Enqueued::Full { retry_after } => Some(Published::Busy { retry_after }),
+            Enqueued::Accepted(_) => None,
+        })
+    }
+
+    /// Stores an item whose fanout is enqueued, and shows it to its author.
+    pub(crate) async fn store(&self, item: Publication, elsewhere: bool) -> Result<Published> {
         let parts = &self.parts;
         let entry = item.entry;
-        let task = FanoutTask::new(Errand::Deliver { elsewhere }, entry);
-        let enqueued_at = parts.clock.monotonic();
-        if let Enqueued::Full { retry_after } = parts.queue.enqueue(&[task.queued()]).await? {
-            return Ok(Published::Busy { retry_after });
-        }
         let appended = parts.outbox.append(&[item]).await?;
         match appended.first() {
             Some(Appended::Stored) => {
-                let took = parts.clock.monotonic().saturating_sub(enqueued_at);
-                if elsewhere && took > parts.options.orphan_after / 2 {
-                    // The task may have given up on the post.
-                    self.send(&[task], "publish").await?;
-                }
                 // Where that fails, the task sees to it.
                 let pushed = parts.timelines.push_many(&[entry.author], entry).await;
                 telemetry::tolerate(pushed, "own timeline not written");
@@ -71,21 +91,11 @@ impl Feed {
         }
     }
 
-    /// Why the author may not post now, if so. Publishing an id `again` costs nothing.
-    pub(crate) async fn admit(
-        &self,
-        author: UserId,
-        again: Option<PostId>,
-    ) -> Result<Option<Published>> {
+    /// Why the author may not post now, if so.
+    pub(crate) async fn admit(&self, author: UserId) -> Result<Option<Published>> {
         let Some(quota) = self.parts.options.post_quota else {
             return Ok(None);
         };
-        if let Some(post) = again {
-            let live = self.state(post).await?.live();
-            if live.is_some_and(|live| live.author == author) {
-                return Ok(None);
-            }
-        }
         let key = [&b"feed:post:"[..], &author.get().to_be_bytes()].concat();
         match self.parts.limiter.check(&key, quota, 1).await? {
             Decision::Allowed { .. } => Ok(None),
