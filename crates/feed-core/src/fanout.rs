@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use backplane::queue::{Lease, Settlement};
 
 use crate::{
-    AuthorStats, Change, Entry, Feed, Follower, Habit, PostState, Result,
+    AuthorStats, Change, Entry, Feed, Follower, Habit, PostState, Result, UserId,
     task::{Errand, FanoutTask, Stage},
     telemetry,
 };
@@ -181,12 +181,7 @@ impl Feed {
         let viewers: Vec<_> = followers.iter().map(|follower| follower.viewer).collect();
         let report = self.parts.timelines.push_many(&viewers, entry).await?;
         telemetry::delivered(report.inserted);
-        if report.failed.is_empty() {
-            return Ok(());
-        }
-        let failed: HashSet<_> = report.failed.into_iter().collect();
-        let unserved = |follower: &&Follower| failed.contains(&follower.viewer);
-        let unserved: Vec<_> = followers.iter().filter(unserved).copied().collect();
+        let unserved = those(followers, report.failed);
         self.leave_to_followers(entry, &unserved).await
     }
 
@@ -232,11 +227,24 @@ impl Feed {
             return Ok(());
         }
         let viewers: Vec<_> = away.iter().map(|follower| follower.viewer).collect();
-        match self.parts.timelines.drop_many(&viewers).await {
-            Ok(()) => Ok(()),
-            Err(_) => self.leave_to_followers(entry, away).await,
-        }
+        let unserved = match self.parts.timelines.drop_many(&viewers).await {
+            Ok(failed) => those(away, failed),
+            Err(_) => away.to_vec(),
+        };
+        self.leave_to_followers(entry, &unserved).await
     }
+}
+
+/// Those of the followers whose timelines failed.
+fn those(followers: &[Follower], failed: Vec<UserId>) -> Vec<Follower> {
+    if failed.is_empty() {
+        return Vec::new();
+    }
+    let failed: HashSet<_> = failed.into_iter().collect();
+    let followers = followers.iter().copied();
+    followers
+        .filter(|follower| failed.contains(&follower.viewer))
+        .collect()
 }
 
 /// How long a task waits for its post to arrive before it looks again, at first. An idle worker is

@@ -81,7 +81,8 @@ impl Feed {
         if self.parts.outbox.retract(author, post).await? == Retracted::NotAuthor {
             return Err(Error::bare(ErrorKind::NotAuthor, op));
         }
-        self.parts.timelines.remove_many(&[author], post).await
+        self.parts.timelines.remove_many(&[author], post).await?;
+        Ok(())
     }
 
     async fn revise_post(

@@ -1,6 +1,6 @@
 //! One of several stores of timelines is down for a while.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use backplane::{ManualClock, ring::HashRing};
@@ -200,6 +200,25 @@ fn who_was_away_pulls_where_their_timeline_cannot_be_dropped() {
     while now(town.feed.work(16)) > 0 {}
     assert_eq!(town.queued(), 0);
     assert!(town.all_hold(here, &[post]));
+    town.last.disarm();
+    assert!(town.all_show(&followers, &[post]));
+}
+
+/// To note a post on an edge is a durable write, and whose timeline went cold needs none.
+#[test]
+fn of_those_away_only_those_of_the_failing_store_are_noted() {
+    let town = Town::new();
+    let (author, followers) = town.author(false, 10, 10);
+    town.clock.advance(Duration::from_secs(30 * 24 * 60 * 60));
+    let edges = || now(town.feed.parts().graph.followers(author, None, 100));
+    let before = edges();
+    town.outage();
+    let post = town.publish(author);
+    while now(town.feed.work(16)) > 0 {}
+    assert_eq!(town.queued(), 0);
+    let moved = before.iter().zip(edges()).filter(|(was, is)| *was != is);
+    let moved: HashSet<_> = moved.map(|(was, _)| was.viewer).collect();
+    assert_eq!(moved, followers[10..].iter().copied().collect());
     town.last.disarm();
     assert!(town.all_show(&followers, &[post]));
 }
