@@ -5,13 +5,13 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use backplane::{ManualClock, ring::HashRing};
 use feed_core::{
-    Audience, EdgeSettings, Feed, FeedEvent, FeedEvents, FeedParts, NewPost, PageRequest,
-    Placement, PostId, Published, Result, Seek, ShardedTimelines, UserId,
+    Audience, EdgeRoute, EdgeSettings, Feed, FeedEvent, FeedEvents, FeedParts, Followed, NewPost,
+    PageRequest, Placement, PostId, Published, Result, Route, Seek, ShardedTimelines, UserId,
 };
 use parking_lot::Mutex;
 
 use crate::{
-    flaky::{Faults, Strike},
+    flaky::{Faults, Flaky, Strike},
     fleet::{flaky, shards, stores},
     world::now,
 };
@@ -22,6 +22,7 @@ struct Town {
     clock: ManualClock,
     ring: HashRing,
     last: Arc<Faults>,
+    graph: Arc<Faults>,
     told: Arc<Told>,
 }
 
@@ -56,8 +57,9 @@ impl Town {
         let last = Arc::new(Faults::default());
         let mut stores = stores(4, 50);
         stores[3] = flaky(&stores, &last).remove(3);
-        let told = Arc::new(Told::default());
+        let (told, graph) = (Arc::new(Told::default()), Arc::new(Faults::default()));
         let mut parts = FeedParts::in_memory_at(Arc::new(clock.clone()));
+        parts.graph = Flaky::new(parts.graph, &graph);
         parts.events = Arc::clone(&told) as _;
         let settled = shards(&stores, 0b1111);
         let ring = settled.ring().clone();
@@ -67,6 +69,7 @@ impl Town {
             clock,
             ring,
             last,
+            graph,
             told,
         }
     }
@@ -245,4 +248,45 @@ fn a_post_is_left_to_readers_where_no_timeline_can_be_written() {
     town.settle();
     assert!(town.all_show(&followers, &[post]));
     assert!(town.all_show(&[author], &[post]));
+}
+
+/// The store that keeps a follower's timeline goes away as their follow ends, with what it read before
+/// the post: whatever of the edge fanout has seen by then, the post is not missed.
+#[test]
+fn a_follow_that_ends_as_its_store_goes_away_misses_no_post() {
+    for is_away in [false, true] {
+        for calls in 0..10 {
+            let town = Town::new();
+            let (author, _) = town.author(false, 0, 2);
+            let follower = town.users(true).next().expect("users do not end");
+            now(town.feed.home(follower, &PageRequest::newest()));
+            if is_away {
+                town.clock.advance(Duration::from_secs(30 * 24 * 60 * 60));
+            }
+            let graph = Arc::clone(&town.feed.parts().graph);
+            let settings = EdgeSettings::default();
+            let Followed::Added(stamp) = now(graph.follow(follower, author, settings)) else {
+                panic!("a new edge");
+            };
+            let post = town.publish(author);
+            let edge = EdgeRoute {
+                viewer: follower,
+                author,
+                stamp,
+                route: Route::PUSH,
+            };
+            let end = move || drop(now(graph.reroute(&[edge])));
+            town.graph.arm(calls, Strike::Meanwhile(Box::new(end)));
+            town.outage();
+            while now(town.feed.work(16)) > 0 {}
+            town.graph.disarm();
+            town.last.disarm();
+            assert!(!town.holds(follower, post));
+            town.settle();
+            assert!(
+                town.shows(follower, post),
+                "away: {is_away}, after {calls} calls"
+            );
+        }
+    }
 }
