@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use backplane::queue::{Lease, Settlement};
 
 use crate::{
-    AuthorStats, Change, Entry, Feed, Follower, Habit, PostState, Result, UserId,
+    AuthorStats, Change, Entry, Feed, Follower, Habit, PostId, PostState, Result, UserId,
     task::{Errand, FanoutTask, Stage},
     telemetry,
 };
@@ -109,16 +109,16 @@ impl Feed {
         if task.stage == Stage::Forget {
             return self.forget_actions(task).await;
         }
-        let timelines = &self.parts.timelines;
-        if task.stage == Stage::Start {
-            timelines.remove_many(&[entry.author], entry.post).await?;
-        }
-        let page = self.followers(task).await?;
-        let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
-        timelines.remove_many(&viewers, entry.post).await?;
+        // Those who watch are told first: no page shows the post, in a timeline or not.
         self.tell_author(task, Change::Retracted).await?;
+        let page = self.followers(task).await?;
+        let mut owners: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
+        if task.stage == Stage::Start {
+            owners.push(entry.author);
+        }
         let settlement = self.onward(task, &page);
         self.tell_followers(entry, Change::Retracted, page).await?;
+        self.take_out(&owners, entry.post).await;
         Ok(match settlement {
             Settlement::Ack => Settlement::Continue {
                 payload: task.forgetting().encode(),
@@ -126,6 +126,16 @@ impl Feed {
             },
             onward => onward,
         })
+    }
+
+    /// Takes a post that is gone out of timelines. It would take room there and nothing else, since reads
+    /// ask the outbox, so a store that fails keeps it.
+    pub(crate) async fn take_out(&self, owners: &[UserId], post: PostId) {
+        match self.parts.timelines.remove_many(owners, post).await {
+            Ok(failed) if failed.is_empty() => {}
+            Ok(failed) => telemetry::kept(failed.len()),
+            Err(error) => telemetry::tolerate::<()>(Err(error), telemetry::KEPT),
+        }
     }
 
     /// How long to wait for calls that may have found the post there, and record what they do to it.

@@ -12,7 +12,8 @@ use crate::{Entry, PostId, Result, Seek, UserId};
 /// that was pushed or merged and whose post is at or above the *floor* is in it; below the floor it
 /// promises nothing, and readers go to the outboxes. Whatever makes a timeline forget an entry
 /// raises its floor above that entry or turns it [`Cold`](TimelineState::Cold). So losing all
-/// timelines loses nothing but time.
+/// timelines loses nothing but time. Nor need one be rid of a post that is gone: readers ask the outbox
+/// about every entry.
 ///
 /// A timeline is `Cold` until somebody reads it: pushes to it store nothing. A reader that finds it
 /// so starts a build ([`begin_build`](Self::begin_build)), reads the outboxes, and commits. Pushes

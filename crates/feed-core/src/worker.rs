@@ -194,7 +194,7 @@ impl Feed {
                 let delay = self.before_forgetting(task.entry);
                 let forget = task.forgetting().queued().with_delay(delay);
                 self.enqueue(&[forget], "fanout").await?;
-                "timelines not rid of a post"
+                "followers not told of a deletion"
             }
         };
         Ok(bury(reason))

@@ -5,8 +5,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use backplane::{ManualClock, ring::HashRing};
 use feed_core::{
-    Audience, EdgeRoute, EdgeSettings, Feed, FeedEvent, FeedEvents, FeedParts, Followed, NewPost,
-    PageRequest, Placement, PostId, Published, Result, Route, Seek, ShardedTimelines, UserId,
+    Audience, Change, EdgeRoute, EdgeSettings, Feed, FeedEvent, FeedEvents, FeedParts, Followed,
+    NewPost, PageRequest, Placement, PostId, Published, Result, Route, Seek, ShardedTimelines,
+    UserId,
 };
 use parking_lot::Mutex;
 
@@ -26,11 +27,13 @@ struct Town {
     told: Arc<Told>,
 }
 
-/// Of which posts watchers were told, and followers, once for each of them.
+/// Of which posts watchers were told, and followers, once for each of them; and of which that they are
+/// gone.
 #[derive(Debug, Default)]
 struct Told {
     watchers: Mutex<Vec<PostId>>,
     followers: Mutex<usize>,
+    of_the_end: Mutex<(Vec<PostId>, usize)>,
 }
 
 #[async_trait]
@@ -38,10 +41,19 @@ impl FeedEvents for Told {
     async fn emit(&self, events: &[FeedEvent]) -> Result<()> {
         for event in events {
             if let FeedEvent::Post {
-                entry, audience, ..
+                entry,
+                audience,
+                change,
             } = event
             {
+                let mut of_the_end = self.of_the_end.lock();
                 match audience {
+                    Audience::Author if *change == Change::Retracted => {
+                        of_the_end.0.push(entry.post);
+                    }
+                    Audience::Followers(followers) if *change == Change::Retracted => {
+                        of_the_end.1 += followers.len();
+                    }
                     Audience::Author => self.watchers.lock().push(entry.post),
                     Audience::Followers(followers) => *self.followers.lock() += followers.len(),
                 }
@@ -289,4 +301,42 @@ fn a_follow_that_ends_as_its_store_goes_away_misses_no_post() {
             );
         }
     }
+}
+
+/// Reads ask the outbox, so timelines need not be rid of what is gone.
+#[test]
+fn a_store_that_is_down_holds_up_no_deletion_and_no_word_of_it() {
+    for is_last in [false, true] {
+        let town = Town::new();
+        let (author, followers) = town.author(is_last, 20, 20);
+        now(town.feed.home(author, &PageRequest::newest()));
+        let post = town.publish(author);
+        while now(town.feed.work(16)) > 0 {}
+        town.outage();
+        assert!(now(town.feed.delete(author, post)));
+        while now(town.feed.work(16)) > 0 {}
+        assert_eq!(
+            *town.told.of_the_end.lock(),
+            (vec![post], followers.len()),
+            "once, and at once"
+        );
+        town.settle();
+        town.last.disarm();
+        for viewer in followers.into_iter().chain([author]) {
+            assert!(!town.shows(viewer, post));
+        }
+    }
+}
+
+#[test]
+fn a_repost_is_taken_back_whose_author_has_a_store_that_is_down() {
+    let town = Town::new();
+    let (author, _) = town.author(true, 0, 0);
+    let post = town.publish(author);
+    town.clock.advance(Duration::from_millis(1));
+    now(town.feed.repost(author, post));
+    town.outage();
+    assert!(now(town.feed.unrepost(author, post)));
+    let counts = now(town.feed.parts().counters.counts(&[post]));
+    assert_eq!(counts[0].reposts, 0);
 }
