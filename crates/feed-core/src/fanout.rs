@@ -21,15 +21,17 @@ impl Feed {
         }
         let author = self.author_stats(entry.author).await?;
         let route = self.route(&author, entry.author).await?;
-        // Those who watch read outboxes, and need not wait for the timelines of others.
-        self.tell_author(task, Change::Published).await?;
+        // Those who watch read outboxes, and need not wait for the timelines of others, nor these for them.
+        let mut told = self.tell_author(task, Change::Published).await;
         let settlement = if route.is_pushed() {
             let page = self.followers(task).await?;
-            self.serve(&author, entry, &page).await?;
+            let served = self.serve(&author, entry, &page).await?;
+            told = told.and(self.tell_followers(entry, Change::Published, served).await);
             self.onward(task, &page)
         } else {
             Settlement::Ack
         };
+        self.heard(told, lease)?;
         if task.stage == Stage::Start {
             // Last, so that whoever waits for the others to be served does so once.
             self.push_own(entry).await?;
@@ -37,11 +39,26 @@ impl Feed {
         Ok(settlement)
     }
 
-    /// Writes a post into the timelines of a chunk of followers, and tells them.
-    async fn serve(&self, author: &AuthorStats, entry: Entry, page: &[Follower]) -> Result<()> {
+    /// Writes a post into the timelines of a chunk of followers, and answers whom to tell.
+    async fn serve(
+        &self,
+        author: &AuthorStats,
+        entry: Entry,
+        page: &[Follower],
+    ) -> Result<Vec<Follower>> {
         let served = self.followers_to_serve(author, entry, page).await?;
         self.push(&served, entry).await?;
-        self.tell_followers(entry, Change::Published, served).await
+        Ok(served)
+    }
+
+    /// What could not be told is told again with the piece that it belongs to, until that has been tried
+    /// as often as it may be. Then the piece goes on: all else of it is done.
+    fn heard(&self, told: Result<()>, lease: &Lease) -> Result<()> {
+        if lease.attempt < self.attempts() {
+            return told;
+        }
+        telemetry::tolerate(told, "not told of a post");
+        Ok(())
     }
 
     /// The post has not arrived: its publication is under way, or has failed.
@@ -110,15 +127,16 @@ impl Feed {
             return self.forget_actions(task).await;
         }
         // Those who watch are told first: no page shows the post, in a timeline or not.
-        self.tell_author(task, Change::Retracted).await?;
+        let mut told = self.tell_author(task, Change::Retracted).await;
         let page = self.followers(task).await?;
         let mut owners: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
         if task.stage == Stage::Start {
             owners.push(entry.author);
         }
         let settlement = self.onward(task, &page);
-        self.tell_followers(entry, Change::Retracted, page).await?;
+        told = told.and(self.tell_followers(entry, Change::Retracted, page).await);
         self.take_out(&owners, entry.post).await;
+        self.heard(told, lease)?;
         Ok(match settlement {
             Settlement::Ack => Settlement::Continue {
                 payload: task.forgetting().encode(),

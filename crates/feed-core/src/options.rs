@@ -39,7 +39,8 @@ pub struct FeedOptions {
     /// default.
     pub backoff: BackoffOptions,
     /// How often a part of a fanout is tried before the author's posts so far are left to readers to
-    /// pull. 8 by default; less where the queue itself allows fewer.
+    /// pull, or goes on without those who could not be told of them. 8 by default; less where the queue
+    /// itself allows fewer.
     pub attempts: u32,
     /// After what time a task whose post never arrived gives up on it. 5 minutes by default. A
     /// publication that takes longer fails.

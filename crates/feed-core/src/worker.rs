@@ -22,7 +22,8 @@ impl Feed {
     ///
     /// A piece that fails is tried again after a delay. When it has been tried
     /// [`FeedOptions::attempts`](crate::FeedOptions::attempts) times, the author's posts so far are
-    /// left for readers to pull, so that none is missed. If that cannot be, because something stored
+    /// left for readers to pull, so that none is missed; where nothing failed but to tell of a post, the
+    /// rest of its followers are served instead. If that cannot be, because something stored
     /// does not decode, the piece is a dead letter of the queue. A process that dies in the middle
     /// leaves its pieces to whoever works next, once their leases have run out.
     ///
@@ -122,7 +123,7 @@ impl Feed {
 
     /// How often a piece is tried. What fails at the queue's own limit is buried, and nobody would pull
     /// it, so the last lease that the queue allows is for giving up.
-    fn attempts(&self) -> u32 {
+    pub(crate) fn attempts(&self) -> u32 {
         let most = self.parts.queue.max_attempts().saturating_sub(1);
         self.parts.options.attempts.min(most).max(1)
     }
