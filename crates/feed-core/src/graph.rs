@@ -10,7 +10,8 @@ use crate::{ListId, PostId, Result, UserId};
 /// An edge runs from a viewer to an author they follow. It carries the viewer's settings for that
 /// author and a [`Route`]; each author has a route for all followers besides. What a method has
 /// answered is durable, to the degree the implementation documents, and is seen by every call that
-/// starts afterwards.
+/// starts afterwards. Every call ends by itself, as those of a
+/// [`TimelineStore`](crate::TimelineStore) do.
 ///
 /// # Cancel safety
 ///

@@ -23,6 +23,10 @@ use crate::{Entry, PostId, Result, Seek, UserId};
 /// Operations on one timeline are atomic and take effect in one order for all callers; a batch over
 /// many timelines is not atomic as a whole. Clones of an `Arc` around a store share its timelines.
 ///
+/// Every call ends by itself, in seconds: a store that cannot be reached, or does not answer, is
+/// [`Unavailable`](crate::ErrorKind::Unavailable). A worker gives its own calls half of a
+/// [`lease`](crate::FeedOptions::lease); readers wait for theirs.
+///
 /// # Cancel safety
 ///
 /// Dropping the future of any call leaves each single change done whole or not at all.

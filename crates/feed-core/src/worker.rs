@@ -1,6 +1,6 @@
 mod batch;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use backplane::{
     Sleep,
@@ -25,7 +25,9 @@ impl Feed {
     /// left for readers to pull, so that none is missed; where nothing failed but to tell of a post, the
     /// rest of its followers are served instead. If that cannot be, because something stored
     /// does not decode, the piece is a dead letter of the queue. A process that dies in the middle
-    /// leaves its pieces to whoever works next, once their leases have run out.
+    /// leaves its pieces to whoever works next, once their leases have run out. A piece that takes half of
+    /// its [`lease`](crate::FeedOptions::lease) has failed: a store that never answers holds up neither
+    /// the others nor the end of [`run`](Self::run) for longer.
     ///
     /// # Errors
     ///
@@ -63,7 +65,7 @@ impl Feed {
     ///
     /// Fails if the queue does for a reason that waiting cannot change.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) -> Result<()> {
-        let mut stop = std::pin::pin!(stop);
+        let mut stop = pin!(stop);
         let mut jitter = Rng::new();
         let mut failures = 0;
         loop {
@@ -105,12 +107,14 @@ impl Feed {
             Err(Unreadable::Garbage) => return bury("not a task of a feed"),
         };
         let spent = lease.attempt > self.attempts();
-        let advanced = if spent {
-            self.give_up(&task, lease).await
-        } else {
-            self.advance(&task, lease).await
+        let advanced = async {
+            if spent {
+                self.give_up(&task, lease).await
+            } else {
+                self.advance(&task, lease).await
+            }
         };
-        match advanced {
+        match self.in_time(advanced).await {
             Ok(settlement @ (Settlement::Ack | Settlement::Continue { .. })) if !spent => {
                 let now = self.parts.clock.now();
                 telemetry::worked(now.saturating_since(lease.enqueued_at));
@@ -118,6 +122,17 @@ impl Feed {
             }
             Ok(settlement) => settlement,
             Err(error) => self.again(lease, spent, &error),
+        }
+    }
+
+    /// Fails what takes half of a lease, before those of the pieces that wait run out.
+    async fn in_time<T>(&self, piece: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let limit = (self.parts.options.lease / 2).min(Sleep::LONGEST);
+        // A piece that does not wait sets no timer.
+        let limit = async { self.parts.clock.sleep(limit).await };
+        match select(pin!(piece), pin!(limit)).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => Err(Error::bare(ErrorKind::Unavailable, "fanout in time")),
         }
     }
 

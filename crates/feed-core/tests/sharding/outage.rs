@@ -1,9 +1,20 @@
 //! One of several stores of timelines is down for a while.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    future::ready,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
 use async_trait::async_trait;
-use backplane::{ManualClock, ring::HashRing};
+use backplane::{
+    ManualClock,
+    queue::{Lane, Lease},
+    ring::HashRing,
+};
 use feed_core::{
     Audience, Change, EdgeRoute, EdgeSettings, Feed, FeedEvent, FeedEvents, FeedParts, Followed,
     NewPost, PageRequest, Placement, PostId, Published, Result, Route, Seek, ShardedTimelines,
@@ -12,7 +23,7 @@ use feed_core::{
 use parking_lot::Mutex;
 
 use crate::{
-    flaky::{Faults, Flaky, Strike},
+    flaky::{Fault, Faults, Flaky, Strike},
     fleet::{flaky, shards, stores},
     world::now,
 };
@@ -339,4 +350,62 @@ fn a_repost_is_taken_back_whose_author_has_a_store_that_is_down() {
     assert!(now(town.feed.unrepost(author, post)));
     let counts = now(town.feed.parts().counters.counts(&[post]));
     assert_eq!(counts[0].reposts, 0);
+}
+
+/// A store that takes calls and never answers.
+#[test]
+fn a_store_that_hangs_holds_up_its_pieces_and_not_those_that_wait() {
+    let town = Town::new();
+    let follow = |viewer, author| {
+        now(town.feed.follow(viewer, author, EdgeSettings::default()));
+        now(town.feed.home(viewer, &PageRequest::newest()));
+    };
+    let authors: Vec<_> = town.users(false).take(4).collect();
+    let waiting = town.users(true).next().expect("users do not end");
+    for &author in &authors[..3] {
+        follow(waiting, author);
+    }
+    let free = town.users(false).nth(4).expect("users do not end");
+    follow(free, authors[3]);
+    let publish = |&author| town.publish(author);
+    let posts: Vec<_> = authors.iter().map(publish).collect();
+
+    let mut work = pin!(town.feed.work(16));
+    let mut seconds = 0;
+    let done = loop {
+        town.last.arm(0, Strike::Fault(Fault::DieBefore));
+        if let Poll::Ready(done) = poll_once(&mut work) {
+            break done;
+        }
+        seconds += 1;
+        assert!(seconds <= 3 * 60, "the worker hangs");
+        town.clock.advance(Duration::from_secs(1));
+        // Another worker may take up those that have failed.
+        let leased = town.feed.parts().queue.lease(16, Duration::from_secs(600));
+        let is_free = |lease: &Lease| lease.lane == Lane::new(authors[3].get());
+        assert!(!now(leased).iter().any(is_free), "after {seconds} s");
+    };
+    assert_eq!(done.expect("the queue answers"), 4);
+    assert!(town.holds(free, posts[3]));
+    town.last.disarm();
+    town.settle();
+    assert!(town.all_show(&[waiting], &posts[..3]));
+}
+
+#[test]
+fn a_store_that_hangs_does_not_keep_a_worker_from_stopping() {
+    let town = Town::new();
+    let (author, _) = town.author(false, 10, 0);
+    town.publish(author);
+    town.last.arm(0, Strike::Fault(Fault::DieBefore));
+    let mut run = pin!(town.feed.run(ready(())));
+    assert!(poll_once(&mut run).is_pending());
+    town.clock.advance(Duration::from_secs(60));
+    assert!(matches!(poll_once(&mut run), Poll::Ready(Ok(()))));
+}
+
+fn poll_once<F: Future>(future: &mut Pin<&mut F>) -> Poll<F::Output> {
+    future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
 }
