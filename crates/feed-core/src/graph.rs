@@ -66,7 +66,8 @@ pub trait Graph: fmt::Debug + Send + Sync {
     /// Fails if the engine does.
     async fn author_route(&self, author: UserId) -> Result<(Route, RouteStamp)>;
 
-    /// Up to `limit` followers of `author` with a user id above `after`, in ascending order.
+    /// Up to `limit` followers of `author` with a user id above `after`, in ascending order. Fewer mean that
+    /// these are the last: fanout reads no further.
     ///
     /// A follower whose edge exists from before the first page of a walk until after its last
     /// appears exactly once, whatever happens to other edges meanwhile.
