@@ -314,6 +314,35 @@ fn a_follow_that_ends_as_its_store_goes_away_misses_no_post() {
     }
 }
 
+/// A post of the past settles an edge, at which a newer one has passed before it was there.
+#[test]
+fn a_post_of_the_past_that_settles_an_edge_leaves_no_newer_one_out() {
+    let town = Town::new();
+    let (author, _) = town.author(false, 0, 2);
+    let follower = town.users(true).next().expect("users do not end");
+    // Fills the timeline, so that it goes back no further.
+    let busy = town.users(false).nth(3).expect("users do not end");
+    now(town.feed.follow(follower, busy, EdgeSettings::default()));
+    for _ in 0..60 {
+        town.publish(busy);
+    }
+    now(town.feed.home(follower, &PageRequest::newest()));
+    town.settle();
+    town.clock.advance(Duration::from_secs(30 * 24 * 60 * 60));
+    let passed = town.publish(author);
+    while now(town.feed.work(16)) > 0 {}
+
+    let graph = &town.feed.parts().graph;
+    now(graph.follow(follower, author, EdgeSettings::default()));
+    town.outage();
+    let past = NewPost::elsewhere(PostId::new(1));
+    now(town.feed.publish(author, past));
+    while now(town.feed.work(16)) > 0 {}
+    assert_eq!(town.queued(), 0);
+    town.last.disarm();
+    assert!(town.shows(follower, passed));
+}
+
 /// Reads ask the outbox, so timelines need not be rid of what is gone.
 #[test]
 fn a_store_that_is_down_holds_up_no_deletion_and_no_word_of_it() {
