@@ -23,11 +23,12 @@ impl Feed {
     /// A piece that fails is tried again after a delay. When it has been tried
     /// [`FeedOptions::attempts`](crate::FeedOptions::attempts) times, the author's posts so far are
     /// left for readers to pull, so that none is missed; where nothing failed but to tell of a post, the
-    /// rest of its followers are served instead. If that cannot be, because something stored
-    /// does not decode, the piece is a dead letter of the queue. A process that dies in the middle
-    /// leaves its pieces to whoever works next, once their leases have run out. A piece that takes half of
-    /// its [`lease`](crate::FeedOptions::lease) has failed: a store that never answers holds up neither
-    /// the others nor the end of [`run`](Self::run) for longer.
+    /// rest of its followers are served instead. If neither can be, because something stored does not
+    /// decode, the piece is a dead letter of the queue. A process that dies in the middle leaves its pieces
+    /// to whoever works next, once their leases have run out.
+    ///
+    /// A piece that takes half of its [`lease`](crate::FeedOptions::lease) has failed: a store that never
+    /// answers holds up those that come next, and the end of [`run`](Self::run), by so much a piece.
     ///
     /// # Errors
     ///
