@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use backplane::queue::{Lease, Settlement};
 
 use crate::{
-    AuthorStats, Change, Entry, Feed, Follower, Habit, PostState, Result,
+    AuthorStats, Change, Entry, Feed, Follower, Habit, PostId, PostState, Result, UserId,
     task::{Errand, FanoutTask, Stage},
     telemetry,
 };
@@ -21,15 +21,17 @@ impl Feed {
         }
         let author = self.author_stats(entry.author).await?;
         let route = self.route(&author, entry.author).await?;
-        // Those who watch read outboxes, and need not wait for the timelines of others.
-        self.tell_author(task, Change::Published).await?;
+        // Those who watch read outboxes, and need not wait for the timelines of others, nor these for them.
+        let mut told = self.tell_author(task, Change::Published).await;
         let settlement = if route.is_pushed() {
             let page = self.followers(task).await?;
-            self.serve(&author, entry, &page).await?;
+            let served = self.serve(&author, entry, &page).await?;
+            told = told.and(self.tell_followers(entry, Change::Published, served).await);
             self.onward(task, &page)
         } else {
             Settlement::Ack
         };
+        self.heard(told, lease)?;
         if task.stage == Stage::Start {
             // Last, so that whoever waits for the others to be served does so once.
             self.push_own(entry).await?;
@@ -41,11 +43,26 @@ impl Feed {
         Ok(settlement)
     }
 
-    /// Writes a post into the timelines of a chunk of followers, and tells them.
-    async fn serve(&self, author: &AuthorStats, entry: Entry, page: &[Follower]) -> Result<()> {
+    /// Writes a post into the timelines of a chunk of followers, and answers whom to tell.
+    async fn serve(
+        &self,
+        author: &AuthorStats,
+        entry: Entry,
+        page: &[Follower],
+    ) -> Result<Vec<Follower>> {
         let served = self.followers_to_serve(author, entry, page).await?;
         self.push(&served, entry).await?;
-        self.tell_followers(entry, Change::Published, served).await
+        Ok(served)
+    }
+
+    /// What could not be told is told again with the piece that it belongs to, until that has been tried
+    /// as often as it may be. Then the piece goes on: all else of it is done.
+    fn heard(&self, told: Result<()>, lease: &Lease) -> Result<()> {
+        if lease.attempt < self.attempts() {
+            return told;
+        }
+        telemetry::tolerate(told, "not told of a post");
+        Ok(())
     }
 
     /// The post has not arrived: its publication is under way, or has failed.
@@ -120,16 +137,17 @@ impl Feed {
         if task.stage == Stage::Forget {
             return self.forget_actions(task).await;
         }
-        let timelines = &self.parts.timelines;
-        if task.stage == Stage::Start {
-            timelines.remove_many(&[entry.author], entry.post).await?;
-        }
+        // Those who watch are told first: no page shows the post, in a timeline or not.
+        let mut told = self.tell_author(task, Change::Retracted).await;
         let page = self.followers(task).await?;
-        let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
-        timelines.remove_many(&viewers, entry.post).await?;
-        self.tell_author(task, Change::Retracted).await?;
+        let mut owners: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
+        if task.stage == Stage::Start {
+            owners.push(entry.author);
+        }
         let settlement = self.onward(task, &page);
-        self.tell_followers(entry, Change::Retracted, page).await?;
+        told = told.and(self.tell_followers(entry, Change::Retracted, page).await);
+        self.take_out(&owners, entry.post).await;
+        self.heard(told, lease)?;
         Ok(match settlement {
             Settlement::Ack => Settlement::Continue {
                 payload: task.forgetting().encode(),
@@ -137,6 +155,16 @@ impl Feed {
             },
             onward => onward,
         })
+    }
+
+    /// Takes a post that is gone out of timelines. It would take room there and nothing else, since reads
+    /// ask the outbox, so a store that fails keeps it.
+    pub(crate) async fn take_out(&self, owners: &[UserId], post: PostId) {
+        match self.parts.timelines.remove_many(owners, post).await {
+            Ok(failed) if failed.is_empty() => {}
+            Ok(failed) => telemetry::kept(failed.len()),
+            Err(error) => telemetry::tolerate::<()>(Err(error), telemetry::KEPT),
+        }
     }
 
     /// How long to wait for calls that may have found the post there, and record what they do to it.
@@ -192,12 +220,7 @@ impl Feed {
         let viewers: Vec<_> = followers.iter().map(|follower| follower.viewer).collect();
         let report = self.parts.timelines.push_many(&viewers, entry).await?;
         telemetry::delivered(report.inserted);
-        if report.failed.is_empty() {
-            return Ok(());
-        }
-        let failed: HashSet<_> = report.failed.into_iter().collect();
-        let unserved = |follower: &&Follower| failed.contains(&follower.viewer);
-        let unserved: Vec<_> = followers.iter().filter(unserved).copied().collect();
+        let unserved = those(followers, report.failed);
         self.leave_to_followers(entry, &unserved).await
     }
 
@@ -243,11 +266,24 @@ impl Feed {
             return Ok(());
         }
         let viewers: Vec<_> = away.iter().map(|follower| follower.viewer).collect();
-        match self.parts.timelines.drop_many(&viewers).await {
-            Ok(()) => Ok(()),
-            Err(_) => self.leave_to_followers(entry, away).await,
-        }
+        let unserved = match self.parts.timelines.drop_many(&viewers).await {
+            Ok(failed) => those(away, failed),
+            Err(_) => away.to_vec(),
+        };
+        self.leave_to_followers(entry, &unserved).await
     }
+}
+
+/// Those of the followers whose timelines failed.
+fn those(followers: &[Follower], failed: Vec<UserId>) -> Vec<Follower> {
+    if failed.is_empty() {
+        return Vec::new();
+    }
+    let failed: HashSet<_> = failed.into_iter().collect();
+    let followers = followers.iter().copied();
+    followers
+        .filter(|follower| failed.contains(&follower.viewer))
+        .collect()
 }
 
 /// How long a task waits for its post to arrive before it looks again, at first. An idle worker is

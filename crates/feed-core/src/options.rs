@@ -32,14 +32,16 @@ pub struct FeedOptions {
     pub rank_window: usize,
     /// For how long a ranked order is kept. 30 minutes by default.
     pub rank_ttl: Duration,
-    /// How long a worker holds a task before another may take it over. 60 seconds by default.
+    /// How long a worker holds a task before another may take it over. 60 seconds by default. A part of a
+    /// fanout that takes half as long has failed, and is tried again.
     pub lease: Duration,
     /// How long to wait before a part of a fanout that failed is tried again. Its limits on retries do
     /// not apply; [`attempts`](Self::attempts) does. Doubling from 200 milliseconds to a minute by
     /// default.
     pub backoff: BackoffOptions,
     /// How often a part of a fanout is tried before the author's posts so far are left to readers to
-    /// pull. 8 by default; less where the queue itself allows fewer.
+    /// pull, or goes on without those who could not be told of them. 8 by default; less where the queue
+    /// itself allows fewer.
     pub attempts: u32,
     /// After what time a task whose post never arrived gives up on it. 5 minutes by default. A
     /// publication that takes longer fails.
@@ -148,7 +150,7 @@ impl FeedOptions {
         self
     }
 
-    /// Gives a worker `time` for a chunk; less than a second counts as one.
+    /// Gives a worker half of `time` for a chunk; less than a second counts as one.
     #[must_use]
     pub const fn with_lease(mut self, time: Duration) -> Self {
         self.lease = time;

@@ -1,8 +1,8 @@
 //! Moving authors and pairs between push and pull, so that no post falls between.
 
 use crate::{
-    AuthorStats, Delivery, EdgeRoute, Entry, Error, ErrorKind, Feed, Follower, Habit, Result,
-    Rhythm, Route, RouteStamp, UserId, telemetry,
+    AuthorStats, Delivery, EdgeRoute, Entry, Error, ErrorKind, Feed, Follower, Habit, PostId,
+    Result, Rhythm, Route, RouteStamp, UserId, telemetry,
 };
 
 impl Feed {
@@ -46,8 +46,7 @@ impl Feed {
 
     /// From `Both` to `Push`: what was published until now may be missing in timelines.
     async fn settle_author(&self, author: UserId, stamp: RouteStamp) -> Result<Route> {
-        let heads = self.parts.outbox.heads(&[author]).await?;
-        let pulled_until = heads.first().copied().flatten();
+        let pulled_until = self.head(author).await?;
         let route = Route::Push { pulled_until };
         self.parts.graph.route_author(author, stamp, route).await?;
         Ok(route)
@@ -91,8 +90,7 @@ impl Feed {
         if halfway.is_empty() {
             return Ok(());
         }
-        let heads = self.parts.outbox.heads(&[id]).await?;
-        let pulled_until = heads.first().copied().flatten();
+        let pulled_until = self.head(id).await?;
         let route = Route::Push { pulled_until };
         let settled = halfway
             .into_iter()
@@ -136,23 +134,38 @@ impl Feed {
 
     /// Makes followers pull an author's posts up to `entry`, which their timelines miss, until those have
     /// gone on beyond it.
+    ///
+    /// Where an edge was found at `Both`, a follow or whoever else settles it may have read the outbox
+    /// before the post, and may have settled it since. So it is settled here, up to the newest post, since
+    /// fanout may have passed before there was an edge; if it was settled, this fails. Whoever moves an
+    /// edge on from `Pull` reads the outbox after the post.
     pub(crate) async fn leave_to_followers(
         &self,
         entry: Entry,
         followers: &[Follower],
     ) -> Result<()> {
-        let until = Some(entry.post);
-        let edge = |follower: &Follower| match follower.route {
-            Route::Push { pulled_until } if pulled_until < until => Some(EdgeRoute {
+        let post = Some(entry.post);
+        let is_halfway = followers
+            .iter()
+            .any(|follower| follower.route == Route::Both);
+        let newest = if is_halfway {
+            post.max(self.head(entry.author).await?)
+        } else {
+            post
+        };
+        let edge = |follower: &Follower| {
+            let pulled_until = match follower.route {
+                Route::Push { pulled_until } if pulled_until < post => post,
+                Route::Both => newest,
+                // They pull it as it is.
+                Route::Push { .. } | Route::Pull => return None,
+            };
+            Some(EdgeRoute {
                 viewer: follower.viewer,
                 author: entry.author,
                 stamp: follower.stamp,
-                route: Route::Push {
-                    pulled_until: until,
-                },
-            }),
-            // They pull it as it is.
-            Route::Push { .. } | Route::Both | Route::Pull => None,
+                route: Route::Push { pulled_until },
+            })
         };
         let edges: Vec<_> = followers.iter().filter_map(edge).collect();
         if edges.is_empty() {
@@ -174,10 +187,7 @@ impl Feed {
             Route::Pull => return Ok(()),
             Route::Push { pulled_until } => pulled_until,
             // Whoever is about to settle it has read the head before, perhaps.
-            Route::Both => {
-                let heads = self.parts.outbox.heads(&[author]).await?;
-                heads.first().copied().flatten()
-            }
+            Route::Both => self.head(author).await?,
         };
         let pulled_until = pulled_until.max(Some(post));
         let route = Route::Push { pulled_until };
@@ -185,6 +195,12 @@ impl Feed {
             Some(_) => Ok(()),
             None => Err(Error::bare(ErrorKind::Unavailable, "route author")),
         }
+    }
+
+    /// The author's newest post.
+    async fn head(&self, author: UserId) -> Result<Option<PostId>> {
+        let heads = self.parts.outbox.heads(&[author]).await?;
+        Ok(heads.first().copied().flatten())
     }
 }
 
