@@ -38,4 +38,4 @@ pub use catalogue::Engine;
 pub use chromium::{Chromium, Page};
 pub use demo::Demo;
 pub use error::{Error, Result};
-pub use redis::Redis;
+pub use redis::{Redis, RedisCluster};

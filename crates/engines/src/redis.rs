@@ -1,10 +1,11 @@
-use std::{
-    io::{self, BufRead, BufReader, Write},
-    net::{SocketAddr, TcpStream},
-    path::Path,
-    process::Command,
-    time::Duration,
-};
+mod cluster;
+mod wire;
+
+use std::{io, net::SocketAddr, path::Path, process::Command};
+
+pub use cluster::RedisCluster;
+
+use self::wire::Asking;
 
 use crate::{
     Engine, Result,
@@ -36,7 +37,7 @@ impl Redis {
     /// If Redis is not installed, ends at once or does not answer within about half a minute.
     /// Nothing is left behind.
     pub fn start() -> Result<Self> {
-        let server = Server::start(&Standalone)?;
+        let server = Server::start(&Launcher { cluster: false })?;
         Ok(Self { server })
     }
 
@@ -53,9 +54,12 @@ impl Redis {
     }
 }
 
-struct Standalone;
+/// Starts a server on its own, or one that waits to be part of a Cluster.
+struct Launcher {
+    cluster: bool,
+}
 
-impl Launch for Standalone {
+impl Launch for Launcher {
     const ENGINE: Engine = REDIS;
 
     fn command(&self, program: &Path, address: SocketAddr, directory: &Path) -> Command {
@@ -63,33 +67,29 @@ impl Launch for Standalone {
         command
             .args(["--bind", &address.ip().to_string()])
             .args(["--port", &address.port().to_string()])
-            .args([
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-                "--daemonize",
-                "no",
-                "--dir",
-            ])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .arg("--dir")
             .arg(directory);
+        if self.cluster {
+            command
+                .args(["--cluster-enabled", "yes"])
+                .args(["--cluster-node-timeout", cluster::NODE_TIMEOUT])
+                .args(["--repl-diskless-sync-delay", "0"]);
+        }
         command
     }
 
+    /// Nodes of a Cluster talk to each other on a port that is larger by ten thousand.
+    fn suits(&self, address: SocketAddr) -> bool {
+        !self.cluster || address.port() < 55_535
+    }
+
     fn probe(&self, address: SocketAddr, directory: &Path) -> io::Result<()> {
-        const PATIENCE: Duration = Duration::from_secs(1);
-        let mut connection = TcpStream::connect_timeout(&address, PATIENCE)?;
-        connection.set_read_timeout(Some(PATIENCE))?;
-        connection.write_all(b"PING\r\nCONFIG GET dir\r\n")?;
-        let mut lines = BufReader::new(connection).lines();
-        let mut answers = |wanted: &str| lines.next().is_some_and(|l| l.is_ok_and(|l| l == wanted));
         // The directory tells our server from a stranger's that was quicker to take the port.
-        let directory = directory.to_string_lossy();
-        let length = format!("${}", directory.len());
-        let ours = ["+PONG", "*2", "$3", "dir", &length, &directory]
-            .into_iter()
-            .all(&mut answers);
-        ours.then_some(())
-            .ok_or_else(|| io::Error::other("another server answered"))
+        let ours = format!("dir\n{}", directory.display());
+        if Asking::of(address)?.ask(&["CONFIG", "GET", "dir"])? == ours {
+            return Ok(());
+        }
+        Err(io::Error::other("another server answered"))
     }
 }

@@ -41,6 +41,11 @@ pub(crate) trait Launch {
     /// everything it writes below `directory`.
     fn command(&self, program: &Path, address: SocketAddr, directory: &Path) -> Command;
 
+    /// Whether the server can listen there at all.
+    fn suits(&self, _: SocketAddr) -> bool {
+        true
+    }
+
     /// Fails unless the server whose directory is `directory` answers on `address`.
     fn probe(&self, address: SocketAddr, directory: &Path) -> io::Result<()>;
 }
@@ -73,7 +78,12 @@ impl Server {
     }
 
     fn try_start<L: Launch>(launch: &L, program: &Path) -> Result<Self, Cause> {
-        let address = free_address().map_err(|e| Cause::Io("find a free port", e))?;
+        let address = loop {
+            let free = free_address().map_err(|e| Cause::Io("find a free port", e))?;
+            if launch.suits(free) {
+                break free;
+            }
+        };
         let directory = fresh_directory().map_err(|e| Cause::Io("make its directory", e))?;
         let command = launch.command(program, address, &directory);
         let mut server = Self::spawn(&command, directory, address)

@@ -93,3 +93,13 @@ fn ask(address: SocketAddr, request: &str, length: usize) -> std::io::Result<Str
     connection.read_exact(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
+
+#[test]
+fn a_cluster_with_replicas_serves_every_slot() {
+    let cluster = engines::RedisCluster::start(3, 1).unwrap();
+    let first = &cluster.urls()[0];
+    let address = first["redis://".len()..].trim_end_matches('/');
+    let slots = ask(address.parse().unwrap(), "CLUSTER INFO\r\n", 400).unwrap();
+    assert!(slots.contains("cluster_slots_ok:16384"), "{slots}");
+    assert!(slots.contains("cluster_size:3"), "{slots}");
+}

@@ -1,0 +1,104 @@
+use std::{fmt, sync::Arc};
+
+use backplane::Result;
+use redis::{Cmd, RedisError, Value, aio::ConnectionManager, cluster_async::ClusterConnection};
+
+use crate::{failure, script::Call};
+
+/// A connection that the application has made, and the part of the key space that is given to these
+/// stores.
+///
+/// Clones share the connection. Every store of a process may use one.
+///
+/// ```no_run
+/// use backend_redis::{Redis, RedisRateLimiter};
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = redis::Client::open("redis://127.0.0.1/")?;
+/// let redis = Redis::from(client.get_connection_manager().await?).with_prefix("shop:")?;
+/// let limiter = RedisRateLimiter::new(redis);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Redis {
+    connection: Connection,
+    prefix: Arc<str>,
+}
+
+#[derive(Clone)]
+enum Connection {
+    Server(ConnectionManager),
+    Cluster(ClusterConnection),
+}
+
+/// A prefix has a brace, which would put every key into one slot of a Cluster.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a prefix of keys must not have a brace")]
+#[non_exhaustive]
+pub struct BraceInPrefix;
+
+impl Redis {
+    /// Begins every key with `prefix`, so that others may use the same server.
+    ///
+    /// # Errors
+    ///
+    /// [`BraceInPrefix`].
+    pub fn with_prefix(mut self, prefix: &str) -> Result<Self, BraceInPrefix> {
+        if prefix.contains(['{', '}']) {
+            return Err(BraceInPrefix);
+        }
+        self.prefix = prefix.into();
+        Ok(self)
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Runs a script on the server that has its keys: one round trip, and a second one on a server that
+    /// does not know the script yet.
+    pub(crate) async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
+        let mut answer = self.send(&call.by_digest()).await;
+        if answer.as_ref().is_err_and(failure::is_unknown_script) {
+            answer = self.send(&call.in_full()).await;
+        }
+        answer.map_err(|error| failure::of(op, error))
+    }
+
+    async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
+        match &self.connection {
+            Connection::Server(connection) => command.query_async(&mut connection.clone()).await,
+            Connection::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+        }
+    }
+}
+
+impl From<ConnectionManager> for Redis {
+    fn from(connection: ConnectionManager) -> Self {
+        Self {
+            connection: Connection::Server(connection),
+            prefix: "".into(),
+        }
+    }
+}
+
+impl From<ClusterConnection> for Redis {
+    fn from(connection: ClusterConnection) -> Self {
+        Self {
+            connection: Connection::Cluster(connection),
+            prefix: "".into(),
+        }
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.connection {
+            Connection::Server(_) => "server",
+            Connection::Cluster(_) => "cluster",
+        };
+        f.debug_struct("Redis")
+            .field("connection", &kind)
+            .field("prefix", &self.prefix)
+            .finish()
+    }
+}

@@ -1,0 +1,6 @@
+-- ARGV: the node, its token, the length of the lease. Answers whether it was held.
+if not is_held(ARGV[1], ARGV[2]) then
+  return 0
+end
+redis.call('ZADD', ends, 'GT', now + tonumber(ARGV[3]), ARGV[1])
+return 1

@@ -1,0 +1,61 @@
+//! A node as its scripts keep it: numbers as text of fixed length, which they cut out and compare.
+
+use std::time::Duration;
+
+use backplane::{
+    Error, ErrorKind, Result,
+    directory::{Incarnation, Node, NodeState},
+};
+
+/// A century, in microseconds: a time that no server sees.
+pub(super) const FOREVER: u64 = 100 * 365 * 24 * 3_600 * 1_000_000;
+
+/// A lease in microseconds.
+pub(super) fn length(op: &'static str, ttl: Duration) -> Result<u64> {
+    if ttl.is_zero() {
+        return Err(Error::new(ErrorKind::Invalid, op, "a lease of no time"));
+    }
+    let micros = u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX);
+    Ok(micros.clamp(1, FOREVER))
+}
+
+/// As text that sorts as the number does.
+pub(super) fn digits(number: u64) -> String {
+    format!("{number:020}")
+}
+
+pub(super) fn weight(weight: u32) -> String {
+    format!("{weight:010}")
+}
+
+pub(super) const fn state(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Draining => "d",
+        _ => "u",
+    }
+}
+
+/// What follows upon the incarnation and the token.
+pub(super) fn pack(node: &Node) -> Vec<u8> {
+    let weight = weight(node.weight);
+    let address = format!("{:03}{}", node.address.len(), node.address);
+    [state(node.state), &weight, &address, &node.region]
+        .concat()
+        .into_bytes()
+}
+
+/// The node of a whole row.
+pub(super) fn unpack(name: &str, row: &[u8]) -> Option<Node> {
+    let row = std::str::from_utf8(row).ok()?;
+    let number = |from: usize, to: usize| row.get(from..to);
+    let incarnation = number(0, 20)?.parse().ok()?;
+    let address = 54 + number(51, 54)?.parse::<usize>().ok()?;
+    let node = Node::new(name, Incarnation::new(incarnation), row.get(54..address)?)
+        .with_region(row.get(address..)?)
+        .with_weight(number(41, 51)?.parse().ok()?);
+    Some(match row.get(40..41)? {
+        "u" => node.with_state(NodeState::Up),
+        "d" => node.with_state(NodeState::Draining),
+        _ => return None,
+    })
+}

@@ -1,0 +1,21 @@
+//! Stores on Redis (6.2 and later) and Valkey, on one server or a Cluster.
+
+mod connection;
+#[cfg(feature = "backplane")]
+mod directory;
+mod failure;
+#[cfg(feature = "backplane")]
+mod node_leases;
+#[cfg(feature = "backplane")]
+mod rate;
+mod script;
+
+pub use redis;
+
+pub use connection::{BraceInPrefix, Redis};
+#[cfg(feature = "backplane")]
+pub use directory::RedisDirectory;
+#[cfg(feature = "backplane")]
+pub use node_leases::RedisNodeLeases;
+#[cfg(feature = "backplane")]
+pub use rate::RedisRateLimiter;

@@ -1,0 +1,128 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backplane::{
+    Error, ErrorKind, Result, Timestamp,
+    id::{Acquired, NodeLease, NodeLeases, Renewed},
+};
+use redis::{FromRedisValue, Value};
+
+use crate::{
+    Redis, failure,
+    script::{Call, Script},
+};
+
+/// [`NodeLeases`] on Redis, for the generators of all nodes.
+///
+/// Each call is one round trip and one script, of the same few commands however many nodes there are.
+/// Leases are measured by the server's clock.
+///
+/// Of the free nodes it leases one that was never leased, or else the one whose mark lies furthest back.
+///
+/// # What Redis may lose
+///
+/// A lease and its mark that a server acknowledged may be lost when it dies: those of the last second
+/// with `appendfsync everysec`, or what its replica had not received when that takes over. Two
+/// generators may then hold one node until the former holder renews, which it loses, and their ids may
+/// collide for as long. Where that must not be, let Redis write through (`appendfsync always`,
+/// `min-replicas-to-write 1`), or give the generators nodes by other means.
+#[derive(Clone, Debug)]
+pub struct RedisNodeLeases {
+    redis: Redis,
+    nodes: u32,
+}
+
+static ACQUIRE: Script = Script::new(include_str!("node_leases/acquire.lua"));
+static RENEW: Script = Script::new(include_str!("node_leases/renew.lua"));
+static RELEASE: Script = Script::new(include_str!("node_leases/release.lua"));
+
+impl RedisNodeLeases {
+    /// The nodes `0..nodes`, under keys that begin with the prefix of `redis` and `{nodes}`.
+    #[must_use]
+    pub const fn new(redis: Redis, nodes: u32) -> Self {
+        Self { redis, nodes }
+    }
+
+    fn call(&self, script: &'static Script) -> Call {
+        let prefix = self.redis.prefix();
+        Call::of(script)
+            .key(format!("{prefix}{{nodes}}"))
+            .key(format!("{prefix}{{nodes}}:held"))
+            .key(format!("{prefix}{{nodes}}:free"))
+    }
+}
+
+#[async_trait]
+impl NodeLeases for RedisNodeLeases {
+    async fn acquire(&self, ttl: Duration, until: Timestamp) -> Result<Acquired> {
+        let call = self
+            .call(&ACQUIRE)
+            .number(self.nodes)
+            .number(length("acquire", ttl)?)
+            .bytes(digits(until));
+        let answer = self.redis.run("acquire", &call).await?;
+        acquired(&answer).ok_or_else(|| failure::strange("acquire", &answer))
+    }
+
+    async fn renew(&self, lease: &NodeLease, ttl: Duration, until: Timestamp) -> Result<Renewed> {
+        let call = self
+            .call(&RENEW)
+            .number(lease.node)
+            .number(lease.token)
+            .number(length("renew", ttl)?)
+            .bytes(digits(until));
+        match self.redis.run("renew", &call).await? {
+            Value::Int(1) => Ok(Renewed::Held),
+            Value::Int(0) => Ok(Renewed::Lost),
+            other => Err(failure::strange("renew", &other)),
+        }
+    }
+
+    async fn release(&self, lease: &NodeLease, until: Timestamp) -> Result<()> {
+        let call = self
+            .call(&RELEASE)
+            .number(lease.node)
+            .number(lease.token)
+            .bytes(digits(until));
+        self.redis.run("release", &call).await?;
+        Ok(())
+    }
+}
+
+fn acquired(answer: &Value) -> Option<Acquired> {
+    let parts = Vec::<String>::from_redis_value_ref(answer).ok()?;
+    match &parts[..] {
+        [node, token, floor] => Some(Acquired::Granted(NodeLease {
+            node: node.parse().ok()?,
+            token: token.parse().ok()?,
+            floor: match &floor[..] {
+                "" => None,
+                floor => Some(Timestamp::from_millis(floor.parse().ok()?)),
+            },
+        })),
+        [ends] => Some(Acquired::AllTaken {
+            retry_after: match &ends[..] {
+                "" => Duration::MAX,
+                micros => Duration::from_micros(micros.parse().ok()?),
+            },
+        }),
+        _ => None,
+    }
+}
+
+/// In microseconds, up to a time that no server sees.
+fn length(op: &'static str, ttl: Duration) -> Result<u64> {
+    if ttl.is_zero() {
+        return Err(Error::new(ErrorKind::Invalid, op, "a lease of no time"));
+    }
+    let micros = u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX);
+    Ok(micros.clamp(1, FOREVER))
+}
+
+/// A century, in microseconds.
+const FOREVER: u64 = 100 * 365 * 24 * 3_600 * 1_000_000;
+
+/// As text that sorts as the time does: a number of Lua would lose the last digits.
+fn digits(time: Timestamp) -> String {
+    format!("{:020}", time.as_millis())
+}

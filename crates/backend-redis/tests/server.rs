@@ -1,0 +1,15 @@
+//! What holds on one server.
+#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
+
+mod lists;
+
+use std::sync::LazyLock;
+
+use backend_redis::Redis;
+
+static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
+
+async fn connect() -> Redis {
+    let client = redis::Client::open(SERVER.url()).unwrap();
+    Redis::from(client.get_connection_manager().await.unwrap())
+}

@@ -1,0 +1,105 @@
+use std::{io, net::SocketAddr, thread, time::Duration};
+
+use super::{Asking, Launcher};
+use crate::{Error, Result, catalogue::REDIS, error::Cause, server::Server};
+
+/// After how many milliseconds of silence the others take a node for dead.
+pub(super) const NODE_TIMEOUT: &str = "1000";
+
+const SLOTS: usize = 16_384;
+
+/// Between two looks at a Cluster whose nodes do not agree yet.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Half a minute: nodes usually agree within a second.
+const LOOKS: u32 = 1_500;
+
+/// A Redis Cluster of its own, without persistence, for as long as this value lives.
+///
+/// ```
+/// let cluster = engines::RedisCluster::start(3, 0)?;
+/// assert_eq!(cluster.urls().len(), 3);
+/// # Ok::<(), engines::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct RedisCluster {
+    nodes: Vec<Server>,
+}
+
+impl RedisCluster {
+    /// Starts as many masters, with as many replicas each, and waits until all nodes agree that every
+    /// slot is served.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Redis::start`](crate::Redis::start), or if they do not agree within about half a minute.
+    pub fn start(masters: usize, replicas: usize) -> Result<Self> {
+        let count = masters * (1 + replicas);
+        let launcher = Launcher { cluster: true };
+        let nodes: Result<Vec<_>> = (0..count).map(|_| Server::start(&launcher)).collect();
+        let cluster = Self { nodes: nodes? };
+        let joined = cluster.join(masters);
+        joined.map_err(|e| Error::new(&REDIS, Cause::Io("form a cluster", e)))?;
+        Ok(cluster)
+    }
+
+    /// The addresses of all nodes in the form that Redis clients take.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        let url = |address| format!("redis://{address}/");
+        self.addresses().map(url).collect()
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.nodes.iter().map(Server::address)
+    }
+
+    fn join(&self, masters: usize) -> io::Result<()> {
+        let asking: io::Result<Vec<_>> = self.addresses().map(Asking::of).collect();
+        let mut nodes = asking?;
+        for (number, node) in nodes.iter_mut().enumerate() {
+            // Else they argue about it for a while.
+            node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()])?;
+            if number < masters {
+                let slots = SLOTS * number / masters..SLOTS * (number + 1) / masters;
+                let slots: Vec<_> = slots.map(|slot| slot.to_string()).collect();
+                let mut command = vec!["CLUSTER", "ADDSLOTS"];
+                command.extend(slots.iter().map(String::as_str));
+                node.ask(&command)?;
+            }
+        }
+        let (first, others) = nodes.split_at_mut(1);
+        for address in self.addresses().skip(1) {
+            let (ip, port) = (address.ip().to_string(), address.port().to_string());
+            first[0].ask(&["CLUSTER", "MEET", &ip, &port])?;
+        }
+        let all = format!("cluster_known_nodes:{}\r\n", self.nodes.len());
+        for node in first.iter_mut().chain(&mut *others) {
+            wait_for(node, &["CLUSTER", "INFO"], &all)?;
+        }
+        for replica in masters..nodes.len() {
+            let master = nodes[replica % masters].ask(&["CLUSTER", "MYID"])?;
+            nodes[replica].ask(&["CLUSTER", "REPLICATE", &master])?;
+        }
+        for (number, node) in nodes.iter_mut().enumerate() {
+            wait_for(node, &["CLUSTER", "INFO"], "cluster_state:ok")?;
+            if number >= masters {
+                wait_for(node, &["INFO", "replication"], "master_link_status:up")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks until the answer contains `wanted`.
+fn wait_for(node: &mut Asking, command: &[&str], wanted: &str) -> io::Result<()> {
+    let mut answer = String::new();
+    for _ in 0..LOOKS {
+        answer = node.ask(command)?;
+        if answer.contains(wanted) {
+            return Ok(());
+        }
+        thread::sleep(LOOK_INTERVAL);
+    }
+    Err(io::Error::other(format!("no {wanted} in {answer}")))
+}
