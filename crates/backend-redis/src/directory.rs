@@ -13,7 +13,7 @@ use backplane::{
 use redis::{FromRedisValue, Value};
 
 use crate::{
-    Redis, failure,
+    Redis, failure, lease,
     script::{Call, Script},
 };
 
@@ -129,7 +129,7 @@ impl Directory for RedisDirectory {
             .bytes(&*node.name)
             .bytes(row::digits(node.incarnation.get()))
             .bytes(row::pack(&node))
-            .number(row::length("join", ttl)?)
+            .number(lease::ttl("join", ttl)?)
             .number(self.options.nodes as u64)
             .number(self.options.services as u64);
         let answer = self.redis.run("join", &call).await?;
@@ -152,10 +152,7 @@ impl Directory for RedisDirectory {
     }
 
     async fn renew(&self, membership: &Membership, ttl: Duration) -> Result<Tenure> {
-        let ttl = u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX);
-        let call = self
-            .call_of(&RENEW, membership)
-            .number(ttl.min(row::FOREVER));
+        let call = self.call_of(&RENEW, membership).number(lease::micros(ttl));
         self.tenure("renew", &call).await
     }
 

@@ -5,7 +5,11 @@ mod connection;
 mod directory;
 mod failure;
 #[cfg(feature = "backplane")]
+mod lease;
+#[cfg(feature = "backplane")]
 mod node_leases;
+#[cfg(feature = "backplane")]
+mod queue;
 #[cfg(feature = "backplane")]
 mod rate;
 mod script;
@@ -17,5 +21,7 @@ pub use connection::{BraceInPrefix, Redis};
 pub use directory::RedisDirectory;
 #[cfg(feature = "backplane")]
 pub use node_leases::RedisNodeLeases;
+#[cfg(feature = "backplane")]
+pub use queue::RedisQueue;
 #[cfg(feature = "backplane")]
 pub use rate::RedisRateLimiter;

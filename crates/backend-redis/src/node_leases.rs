@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backplane::{
-    Error, ErrorKind, Result, Timestamp,
+    Result, Timestamp,
     id::{Acquired, NodeLease, NodeLeases, Renewed},
 };
 use redis::{FromRedisValue, Value};
 
 use crate::{
-    Redis, failure,
+    Redis, failure, lease as times,
     script::{Call, Script},
 };
 
@@ -58,7 +58,7 @@ impl NodeLeases for RedisNodeLeases {
         let call = self
             .call(&ACQUIRE)
             .number(self.nodes)
-            .number(length("acquire", ttl)?)
+            .number(times::ttl("acquire", ttl)?)
             .bytes(digits(until));
         let answer = self.redis.run("acquire", &call).await?;
         acquired(&answer).ok_or_else(|| failure::strange("acquire", &answer))
@@ -69,7 +69,7 @@ impl NodeLeases for RedisNodeLeases {
             .call(&RENEW)
             .number(lease.node)
             .number(lease.token)
-            .number(length("renew", ttl)?)
+            .number(times::ttl("renew", ttl)?)
             .bytes(digits(until));
         match self.redis.run("renew", &call).await? {
             Value::Int(1) => Ok(Renewed::Held),
@@ -109,18 +109,6 @@ fn acquired(answer: &Value) -> Option<Acquired> {
         _ => None,
     }
 }
-
-/// In microseconds, up to a time that no server sees.
-fn length(op: &'static str, ttl: Duration) -> Result<u64> {
-    if ttl.is_zero() {
-        return Err(Error::new(ErrorKind::Invalid, op, "a lease of no time"));
-    }
-    let micros = u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX);
-    Ok(micros.clamp(1, FOREVER))
-}
-
-/// A century, in microseconds.
-const FOREVER: u64 = 100 * 365 * 24 * 3_600 * 1_000_000;
 
 /// As text that sorts as the time does: a number of Lua would lose the last digits.
 fn digits(time: Timestamp) -> String {

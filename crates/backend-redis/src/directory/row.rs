@@ -1,23 +1,6 @@
 //! A node as its scripts keep it: numbers as text of fixed length, which they cut out and compare.
 
-use std::time::Duration;
-
-use backplane::{
-    Error, ErrorKind, Result,
-    directory::{Incarnation, Node, NodeState},
-};
-
-/// A century, in microseconds: a time that no server sees.
-pub(super) const FOREVER: u64 = 100 * 365 * 24 * 3_600 * 1_000_000;
-
-/// A lease in microseconds.
-pub(super) fn length(op: &'static str, ttl: Duration) -> Result<u64> {
-    if ttl.is_zero() {
-        return Err(Error::new(ErrorKind::Invalid, op, "a lease of no time"));
-    }
-    let micros = u64::try_from(ttl.as_micros()).unwrap_or(u64::MAX);
-    Ok(micros.clamp(1, FOREVER))
-}
+use backplane::directory::{Incarnation, Node, NodeState};
 
 /// As text that sorts as the number does.
 pub(super) fn digits(number: u64) -> String {

@@ -5,12 +5,13 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use backend_redis::{Redis, RedisDirectory, RedisNodeLeases, RedisRateLimiter};
+use backend_redis::{Redis, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter};
 use backplane::{
     SystemClock,
-    conformance::{Fresh, TestTime, directory, node_leases::NODES},
+    conformance::{Fresh, TestTime, directory, node_leases::NODES, queue},
     directory::Directory,
     id::NodeLeases,
+    queue::TaskQueue,
     rate::RateLimiter,
 };
 
@@ -44,6 +45,13 @@ backplane::directory_conformance!(async {
     let directory = RedisDirectory::new(redis().await, directory::options());
     Fresh::<dyn Directory> {
         store: Arc::new(directory),
+        time: time(),
+    }
+});
+
+backplane::task_queue_conformance!(async {
+    Fresh::<dyn TaskQueue> {
+        store: Arc::new(RedisQueue::new(redis().await, "work", queue::options())),
         time: time(),
     }
 });

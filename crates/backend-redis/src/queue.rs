@@ -1,0 +1,324 @@
+mod answer;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use backplane::{
+    Clock, Error, ErrorKind, Result, SystemClock,
+    queue::{
+        DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey, MAX_KEY, MAX_REASON,
+        NewTask, Priority, QueueOptions, QueueStats, Settled, Settlement, TaskId, TaskQueue,
+    },
+};
+use futures::future::select;
+use redis::Value;
+use tokio::sync::Notify;
+
+use self::answer::Answer;
+use crate::{
+    Redis, failure, lease,
+    script::{Call, Script},
+};
+
+/// A [`TaskQueue`] on Redis, which all nodes share.
+///
+/// A call is one round trip and one script, but [`settle`](TaskQueue::settle),
+/// [`extend`](TaskQueue::extend), [`redrive`](TaskQueue::redrive) and
+/// [`discard`](TaskQueue::discard), which make one for each thousand, and
+/// [`purge_lane`](TaskQueue::purge_lane), which makes one for each thousand tasks of the lane. A script
+/// does a bounded number of commands for each task that it is about, and first makes up to two
+/// thousand tasks due whose time has come. [`lease`](TaskQueue::lease) hands out at most a
+/// thousand. A queue is in one slot of a Cluster: spread work over several queues where one server is
+/// not enough.
+///
+/// [`ready`](TaskQueue::ready) wakes at once for what this process does, and looks every
+/// [`poll_every`](Self::with_poll_every) for what others do.
+#[derive(Clone, Debug)]
+pub struct RedisQueue {
+    redis: Redis,
+    base: Arc<str>,
+    options: Arc<QueueOptions>,
+    clock: Arc<dyn Clock>,
+    poll_every: Duration,
+    stirred: Arc<Notify>,
+}
+
+macro_rules! script {
+    ($name:ident, $file:literal) => {
+        static $name: Script = Script::new(concat!(
+            include_str!("queue/queue.lua"),
+            include_str!($file)
+        ));
+    };
+}
+
+script!(ENQUEUE, "queue/enqueue.lua");
+script!(LEASE, "queue/lease.lua");
+script!(EXTEND, "queue/extend.lua");
+script!(SETTLE, "queue/settle.lua");
+script!(DEAD_LETTERS, "queue/dead_letters.lua");
+script!(REDRIVE, "queue/redrive.lua");
+script!(DISCARD, "queue/discard.lua");
+script!(PURGE, "queue/purge.lua");
+script!(STATS, "queue/stats.lua");
+
+/// Most things that one script is asked to do.
+const BATCH: usize = 1_000;
+
+impl RedisQueue {
+    /// The queue called `name`, whose keys begin with the prefix of `redis` and `{queue:name}`. All
+    /// nodes give the same `options`.
+    #[must_use]
+    pub fn new(redis: Redis, name: &str, options: QueueOptions) -> Self {
+        let base = format!("{}{{queue:{name}}}", redis.prefix());
+        Self {
+            redis,
+            base: base.into(),
+            options: Arc::new(options),
+            clock: Arc::new(SystemClock::new()),
+            poll_every: Duration::from_millis(100),
+            stirred: Arc::new(Notify::new()),
+        }
+    }
+
+    /// Looks every `interval` for what other processes have made due. Default 100 ms.
+    #[must_use]
+    pub fn with_poll_every(mut self, interval: Duration) -> Self {
+        self.poll_every = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    fn call(&self, script: &'static Script) -> Call {
+        Call::of(script)
+            .key(&*self.base)
+            .number(self.options.max_attempts.max(1))
+            .number(lease::micros(self.options.key_retention))
+            .number(self.options.settled_keys as u64)
+    }
+
+    /// Runs a call, and reads its answer.
+    async fn ask<T>(
+        &self,
+        op: &'static str,
+        call: &Call,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<T> {
+        let answer = self.redis.run(op, call).await?;
+        read(&answer).ok_or_else(|| failure::strange(op, &answer))
+    }
+
+    /// Runs one call about ids for each thousand, and reads an answer for each.
+    async fn ask_of<T>(
+        &self,
+        op: &'static str,
+        script: &'static Script,
+        tasks: &[TaskId],
+        read: impl Fn(i64) -> Option<T>,
+    ) -> Result<Vec<T>> {
+        let mut answers = Vec::with_capacity(tasks.len());
+        for tasks in tasks.chunks(BATCH) {
+            let ids = tasks.iter().map(|task| task.get());
+            let call = ids.fold(self.call(script), Call::number);
+            answers.extend(self.ask(op, &call, |it| answer::each(it, &read)).await?);
+        }
+        Ok(answers)
+    }
+
+    fn check_payload(&self, op: &'static str, payload: &[u8]) -> Result<()> {
+        if payload.len() > self.options.payload {
+            return Err(Error::new(ErrorKind::Invalid, op, "payload too long"));
+        }
+        Ok(())
+    }
+
+    fn check_new(&self, tasks: &[NewTask]) -> Result<()> {
+        for task in tasks {
+            self.check_payload("enqueue", &task.payload)?;
+            if task.key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
+                return Err(Error::new(ErrorKind::Invalid, "enqueue", "key too long"));
+            }
+        }
+        Ok(())
+    }
+
+    /// How much there is, and how long until a task is due.
+    async fn look(&self, op: &'static str) -> Result<(QueueStats, Option<Duration>)> {
+        loop {
+            let call = self.call(&STATS);
+            let (stats, next_due, is_all) = self.ask(op, &call, answer::stats).await?;
+            if is_all {
+                return Ok((stats, next_due));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl TaskQueue for RedisQueue {
+    async fn enqueue(&self, tasks: &[NewTask]) -> Result<Enqueued> {
+        self.check_new(tasks)?;
+        let mut call = self
+            .call(&ENQUEUE)
+            .number(self.options.capacity as u64)
+            .number(self.options.dead_letters as u64);
+        for task in tasks {
+            let key = task.key.as_ref();
+            call = call
+                .bytes(&task.payload[..])
+                .number(task.lane.get())
+                .number(class(task.priority))
+                .number(lease::micros(task.delay))
+                .bytes(key.map_or_else(Vec::new, |key| [b"+", &key[..]].concat()));
+        }
+        let admitted = self.ask("enqueue", &call, answer::admitted).await?;
+        match admitted {
+            Answer::Admitted(tasks) => {
+                self.stirred.notify_waiters();
+                Ok(Enqueued::Accepted(tasks))
+            }
+            Answer::Full => Ok(Enqueued::Full {
+                retry_after: self.options.retry_after,
+            }),
+            Answer::Never => {
+                let more = "more tasks than the queue holds";
+                Err(Error::new(ErrorKind::Invalid, "enqueue", more))
+            }
+        }
+    }
+
+    async fn lease(&self, max: usize, ttl: Duration) -> Result<Vec<Lease>> {
+        let call = self
+            .call(&LEASE)
+            .number(max.min(BATCH) as u64)
+            .number(lease::ttl("lease", ttl)?)
+            .number(self.options.patience.max(1));
+        self.ask("lease", &call, answer::leases).await
+    }
+
+    async fn extend(&self, leases: &[LeaseKey], ttl: Duration) -> Result<Vec<Extended>> {
+        let mut extended = Vec::with_capacity(leases.len());
+        for leases in leases.chunks(BATCH) {
+            let mut call = self.call(&EXTEND).number(lease::micros(ttl));
+            for lease in leases {
+                call = call.number(lease.task.get()).number(lease.token.get());
+            }
+            let read = |it: &Value| answer::each(it, answer::extended);
+            extended.extend(self.ask("extend", &call, read).await?);
+        }
+        Ok(extended)
+    }
+
+    async fn settle(&self, settlements: &[(LeaseKey, Settlement)]) -> Result<Vec<Settled>> {
+        for (_, settlement) in settlements {
+            if let Settlement::Continue { payload, .. } = settlement {
+                self.check_payload("settle", payload)?;
+            }
+        }
+        let mut settled = Vec::with_capacity(settlements.len());
+        for settlements in settlements.chunks(BATCH) {
+            let mut call = self.call(&SETTLE);
+            for (key, settlement) in settlements {
+                let (how, delay, extra) = parts(settlement)?;
+                call = call
+                    .number(key.task.get())
+                    .number(key.token.get())
+                    .bytes(how)
+                    .number(lease::micros(delay))
+                    .bytes(extra);
+            }
+            let read = |it: &Value| answer::each(it, answer::settled);
+            settled.extend(self.ask("settle", &call, read).await?);
+        }
+        self.stirred.notify_waiters();
+        Ok(settled)
+    }
+
+    async fn dead_letters(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<DeadLetter>> {
+        let after = after.map_or_else(|| "-inf".into(), |after| format!("({after}"));
+        let call = self
+            .call(&DEAD_LETTERS)
+            .bytes(after)
+            .number(limit.min(BATCH) as u64);
+        self.ask("dead letters", &call, answer::dead_letters).await
+    }
+
+    async fn redrive(&self, tasks: &[TaskId]) -> Result<usize> {
+        let mut redriven = 0;
+        for tasks in tasks.chunks(BATCH) {
+            let ids = tasks.iter().map(|task| task.get());
+            let call = ids.fold(self.call(&REDRIVE), Call::number);
+            redriven += self.ask("redrive", &call, answer::count).await?;
+        }
+        self.stirred.notify_waiters();
+        Ok(redriven)
+    }
+
+    async fn discard(&self, tasks: &[TaskId]) -> Result<Vec<Discarded>> {
+        self.ask_of("discard", &DISCARD, tasks, answer::discarded)
+            .await
+    }
+
+    async fn purge_lane(&self, lane: Lane) -> Result<usize> {
+        let mut purged = 0;
+        loop {
+            let call = self.call(&PURGE).number(lane.get());
+            let (some, is_all) = self.ask("purge", &call, answer::purged).await?;
+            purged += some;
+            if is_all {
+                return Ok(purged);
+            }
+        }
+    }
+
+    async fn stats(&self) -> Result<QueueStats> {
+        Ok(self.look("stats").await?.0)
+    }
+
+    fn max_attempts(&self) -> u32 {
+        self.options.max_attempts.max(1)
+    }
+
+    async fn ready(&self) -> Result<()> {
+        loop {
+            // It hears of all that is done from here on.
+            let stirred = std::pin::pin!(self.stirred.notified());
+            let (_, next_due) = self.look("ready").await?;
+            if next_due == Some(Duration::ZERO) {
+                return Ok(());
+            }
+            let nap = next_due.map_or(self.poll_every, |due| due.min(self.poll_every));
+            select(stirred, self.clock.sleep(nap)).await;
+        }
+    }
+}
+
+/// The highest priority is class 0.
+const fn class(priority: Priority) -> u32 {
+    match priority {
+        Priority::High => 0,
+        Priority::Normal => 1,
+        Priority::Low => 2,
+    }
+}
+
+/// What becomes of the task, after how long, and the new payload or the reason.
+fn parts(settlement: &Settlement) -> Result<(&'static str, Duration, Vec<u8>)> {
+    Ok(match settlement {
+        Settlement::Ack => ("ack", Duration::ZERO, Vec::new()),
+        Settlement::Continue { payload, delay } => ("continue", *delay, payload.to_vec()),
+        Settlement::Retry { delay, reason } => ("retry", *delay, cut(reason)),
+        Settlement::Release { delay } => ("release", *delay, Vec::new()),
+        Settlement::Bury { reason } => ("bury", Duration::ZERO, cut(reason)),
+        _ => {
+            let unknown = "a settlement of a later release";
+            return Err(Error::new(ErrorKind::Invalid, "settle", unknown));
+        }
+    })
+}
+
+/// The start of `reason`, at most [`MAX_REASON`] bytes of whole characters.
+fn cut(reason: &str) -> Vec<u8> {
+    let fits = (0..=reason.len().min(MAX_REASON)).rev();
+    let end = fits.into_iter().find(|&end| reason.is_char_boundary(end));
+    reason.as_bytes()[..end.unwrap_or(0)].to_vec()
+}
