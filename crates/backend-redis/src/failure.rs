@@ -26,11 +26,10 @@ fn kind(error: &RedisError) -> ErrorKind {
     use redis::ErrorKind as Redis;
     match error.code() {
         Some("OOM") => ErrorKind::Full,
-        Some("WRONGTYPE") => ErrorKind::Corrupt,
         Some("NOAUTH" | "NOPERM" | "WRONGPASS" | "CROSSSLOT") => ErrorKind::Invalid,
         // Before Redis 7, what a command in a script answers is in the text.
         Some("ERR") if error.detail().is_some_and(|text| text.contains("-OOM ")) => ErrorKind::Full,
-        Some("ERR") => ErrorKind::Corrupt,
+        Some("ERR" | "WRONGTYPE") => ErrorKind::Corrupt,
         _ => match error.kind() {
             Redis::AuthenticationFailed | Redis::InvalidClientConfig | Redis::RESP3NotSupported => {
                 ErrorKind::Invalid

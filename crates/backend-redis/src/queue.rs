@@ -96,6 +96,11 @@ impl RedisQueue {
             .number(self.options.settled_keys as u64)
     }
 
+    fn call_of(&self, script: &'static Script, tasks: &[TaskId]) -> Call {
+        let ids = tasks.iter().map(|task| task.get());
+        ids.fold(self.call(script), Call::number)
+    }
+
     /// Runs a call, and reads its answer.
     async fn ask<T>(
         &self,
@@ -105,23 +110,6 @@ impl RedisQueue {
     ) -> Result<T> {
         let answer = self.redis.run(op, call).await?;
         read(&answer).ok_or_else(|| failure::strange(op, &answer))
-    }
-
-    /// Runs one call about ids for each thousand, and reads an answer for each.
-    async fn ask_of<T>(
-        &self,
-        op: &'static str,
-        script: &'static Script,
-        tasks: &[TaskId],
-        read: impl Fn(i64) -> Option<T>,
-    ) -> Result<Vec<T>> {
-        let mut answers = Vec::with_capacity(tasks.len());
-        for tasks in tasks.chunks(BATCH) {
-            let ids = tasks.iter().map(|task| task.get());
-            let call = ids.fold(self.call(script), Call::number);
-            answers.extend(self.ask(op, &call, |it| answer::each(it, &read)).await?);
-        }
-        Ok(answers)
     }
 
     fn check_payload(&self, op: &'static str, payload: &[u8]) -> Result<()> {
@@ -245,8 +233,7 @@ impl TaskQueue for RedisQueue {
     async fn redrive(&self, tasks: &[TaskId]) -> Result<usize> {
         let mut redriven = 0;
         for tasks in tasks.chunks(BATCH) {
-            let ids = tasks.iter().map(|task| task.get());
-            let call = ids.fold(self.call(&REDRIVE), Call::number);
+            let call = self.call_of(&REDRIVE, tasks);
             redriven += self.ask("redrive", &call, answer::count).await?;
         }
         self.stirred.notify_waiters();
@@ -254,8 +241,13 @@ impl TaskQueue for RedisQueue {
     }
 
     async fn discard(&self, tasks: &[TaskId]) -> Result<Vec<Discarded>> {
-        self.ask_of("discard", &DISCARD, tasks, answer::discarded)
-            .await
+        let mut discarded = Vec::with_capacity(tasks.len());
+        for tasks in tasks.chunks(BATCH) {
+            let call = self.call_of(&DISCARD, tasks);
+            let read = |it: &Value| answer::each(it, answer::discarded);
+            discarded.extend(self.ask("discard", &call, read).await?);
+        }
+        Ok(discarded)
     }
 
     async fn purge_lane(&self, lane: Lane) -> Result<usize> {

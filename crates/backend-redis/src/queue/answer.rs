@@ -153,12 +153,13 @@ pub(super) fn stats(answer: &Value) -> Option<(QueueStats, Option<Duration>, boo
     else {
         return None;
     };
-    let mut stats = QueueStats::default();
-    stats.ready = number(ready)?;
-    stats.delayed = number(delayed)?;
-    stats.leased = number(leased)?;
-    stats.dead = number(dead)?;
-    stats.oldest_ready = number(oldest_ready).map(Duration::from_micros);
+    let stats = QueueStats {
+        ready: number(ready)?,
+        delayed: number(delayed)?,
+        leased: number(leased)?,
+        dead: number(dead)?,
+        oldest_ready: number(oldest_ready).map(Duration::from_micros),
+    };
     Some((
         stats,
         number(next_due).map(Duration::from_micros),

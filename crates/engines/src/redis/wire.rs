@@ -22,10 +22,10 @@ impl Asking {
 
     /// The text of the answer to a command; an error, if that is one.
     pub(super) fn ask(&mut self, command: &[&str]) -> io::Result<String> {
-        let mut request = format!("*{}\r\n", command.len());
-        for part in command {
-            request += &format!("${}\r\n{part}\r\n", part.len());
-        }
+        let parts = command
+            .iter()
+            .map(|part| format!("${}\r\n{part}\r\n", part.len()));
+        let request = format!("*{}\r\n{}", command.len(), parts.collect::<String>());
         self.0.get_mut().write_all(request.as_bytes())?;
         self.answer()
     }
