@@ -3,8 +3,7 @@ use std::sync::Arc;
 use bench::CpuTime;
 use criterion::{BenchmarkGroup, Criterion};
 use feed_core::{
-    EdgeSettings, Feed, FeedOptions, FeedParts, Hybrid, NewPost, Page, PageRequest, PageSource,
-    Published, UserId,
+    Feed, FeedOptions, FeedParts, Hybrid, NewPost, Page, PageRequest, PageSource, Published, UserId,
 };
 use futures::FutureExt as _;
 
@@ -71,7 +70,7 @@ impl World {
         let mut authors = authors.iter().cycle();
         for &viewer in &self.viewers {
             for &author in authors.by_ref().take(count) {
-                let followed = self.feed.follow(viewer, author, EdgeSettings::default());
+                let followed = self.feed.follow(viewer, author);
                 now(followed);
             }
         }

@@ -9,8 +9,8 @@ use backend_redb::{
 };
 use backplane::ManualClock;
 use feed_core::{
-    ActionKind, EdgeSettings, Feed, FeedOptions, Habit, NewPost, PageRequest, PostId, Published,
-    Result, Route, UserId,
+    ActionKind, Feed, FeedOptions, Habit, NewPost, PageRequest, PostId, Published, Result, Route,
+    UserId,
 };
 
 const ANN: UserId = UserId::new(1);
@@ -58,7 +58,7 @@ impl Town {
         let town = Self::found().await;
         let feed = &town.feed;
         for (viewer, author) in [(ANN, BOB), (BOB, ANN), (CAT, ANN), (CAT, BOB)] {
-            let followed = feed.follow(viewer, author, EdgeSettings::default()).await;
+            let followed = feed.follow(viewer, author).await;
             assert!(followed.unwrap());
             feed.home(viewer, &PageRequest::newest()).await.unwrap();
         }
@@ -247,7 +247,7 @@ async fn a_page_shows_all_but_the_post_whose_row_does_not_decode() {
     let viewer = UserId::new(9);
     let mut posts = Vec::new();
     for author in USERS {
-        let followed = town.feed.follow(viewer, author, EdgeSettings::default());
+        let followed = town.feed.follow(viewer, author);
         assert!(followed.await.unwrap());
         posts.push(town.publish(author, NewPost::new("a post")).await.unwrap());
     }

@@ -15,8 +15,7 @@ use backplane::{
     queue::{Lane, NewTask},
 };
 use feed_core::{
-    EdgeSettings, Feed, FeedOptions, IdempotencyKey, ListId, NewPost, PageRequest, PostId,
-    Published, UserId,
+    Feed, FeedOptions, IdempotencyKey, ListId, NewPost, PageRequest, PostId, Published, UserId,
 };
 
 /// Eight bytes that nothing else in the file is.
@@ -100,15 +99,15 @@ async fn publish(feed: &Feed, clock: &ManualClock, author: UserId, post: NewPost
 /// Everything that users of a feed do, by and to Ann. Answers her posts.
 async fn live(feed: &Feed, clock: &ManualClock) -> Vec<PostId> {
     for (viewer, author) in [(BOB, ANN), (ANN, BOB), (CAT, ANN), (CAT, BOB)] {
-        let followed = feed.follow(viewer, author, EdgeSettings::default()).await;
+        let followed = feed.follow(viewer, author).await;
         assert!(followed.unwrap());
         feed.home(viewer, &PageRequest::newest()).await.unwrap();
     }
     let list = ListId::new(1);
     feed.set_list(CAT, list, &[ANN, BOB]).await.unwrap();
     feed.set_list(ANN, list, &[BOB, CAT]).await.unwrap();
-    feed.mute(CAT, ANN, true).await.unwrap();
-    feed.block(ANN, UserId::new(9), true).await.unwrap();
+    feed.mute(CAT, ANN).await.unwrap();
+    feed.block(ANN, UserId::new(9)).await.unwrap();
 
     let others = publish(feed, clock, BOB, NewPost::new("bob's")).await;
     let mut posts = Vec::new();

@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use backend_redb::{RedbFeedOptions, Writer, WriterOptions, feed_parts, redb::Database};
 use backplane::{ManualClock, id::KeeperOptions};
 use feed_core::{
-    EdgeSettings, Entry, ErrorKind, Feed, FeedOptions, FeedParts, Hybrid, IdempotencyKey, ListId,
+    Entry, ErrorKind, Feed, FeedOptions, FeedParts, FollowSettings, Hybrid, IdempotencyKey, ListId,
     MemoryTimelines, MemoryTimelinesOptions, NewPost, Page, PageRequest, PageSize, PostId,
     Published, Result, UserId,
 };
@@ -145,7 +145,7 @@ impl Twins {
 
     /// Does what answers no new post; what is refused is refused by both.
     fn change(&self, op: &Op) {
-        let settings = |hide| EdgeSettings::default().with_hide_reposts(hide);
+        let settings = |hide| FollowSettings::default().with_hide_reposts(hide);
         match *op {
             Op::Edit(nth) => {
                 let (author, post) = self.own(nth);
@@ -165,17 +165,26 @@ impl Twins {
                 let _ = self.both(async |feed| feed.unlike(actor, self.post(nth)).await);
             }
             Op::Follow(viewer, author, hide) => {
-                let _ = self
-                    .both(async |feed| feed.follow(viewer, author, settings(hide)).await.map(drop));
+                let _ = self.both(async |feed| {
+                    feed.follow_with(viewer, author, settings(hide))
+                        .await
+                        .map(drop)
+                });
             }
             Op::Unfollow(viewer, author) => {
                 let _ = self.both(async |feed| feed.unfollow(viewer, author).await);
             }
-            Op::Block(viewer, other, on) => {
-                let _ = self.both(async |feed| feed.block(viewer, other, on).await);
+            Op::Block(viewer, other, true) => {
+                let _ = self.both(async |feed| feed.block(viewer, other).await);
             }
-            Op::Mute(viewer, other, on) => {
-                let _ = self.both(async |feed| feed.mute(viewer, other, on).await);
+            Op::Block(viewer, other, false) => {
+                let _ = self.both(async |feed| feed.unblock(viewer, other).await);
+            }
+            Op::Mute(viewer, other, true) => {
+                let _ = self.both(async |feed| feed.mute(viewer, other).await);
+            }
+            Op::Mute(viewer, other, false) => {
+                let _ = self.both(async |feed| feed.unmute(viewer, other).await);
             }
             Op::SetList(owner, ref members) => {
                 let _ = self.both(async |feed| feed.set_list(owner, LIST, members).await);

@@ -13,10 +13,10 @@ use crate::{
 /// with a worker ([`run`](Self::run)) or without.
 ///
 /// ```
-/// use feed_core::{EdgeSettings, Feed, NewPost, PageRequest, Published, UserId};
+/// use feed_core::{Feed, NewPost, PageRequest, Published, UserId};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> feed_core::Result<()> {
 /// let (feed, ann, bob) = (Feed::in_memory(), UserId::new(1), UserId::new(2));
-/// feed.follow(bob, ann, EdgeSettings::default()).await?;
+/// feed.follow(bob, ann).await?;
 /// let Published::Accepted(post) = feed.publish(ann, NewPost::new("hello")).await? else {
 ///     panic!("nothing limits the first post");
 /// };

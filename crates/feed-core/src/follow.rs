@@ -1,11 +1,11 @@
 use crate::{
-    Degree, EdgeRoute, EdgeSettings, Error, ErrorKind, Feed, FeedEvent, Followed, Hide, ListId,
+    Degree, EdgeRoute, Error, ErrorKind, Feed, FeedEvent, FollowSettings, Followed, Hide, ListId,
     Result, Route, RouteStamp, Seek, TimelineState, UserId,
 };
 
 impl Feed {
     /// Makes `viewer` follow `author`, whose posts are in the viewer's home feed when this returns.
-    /// Answers whether that is new; if it is not, only the settings change.
+    /// Answers whether that is new; if it is not, the viewer's settings for the author stay.
     ///
     /// # Errors
     ///
@@ -18,34 +18,26 @@ impl Feed {
     ///
     /// The viewer follows the author or not. If they do, the author's posts are shown, by pulling
     /// them until a retry has copied them.
-    pub async fn follow(
+    pub async fn follow(&self, viewer: UserId, author: UserId) -> Result<bool> {
+        self.connect(viewer, author, None).await
+    }
+
+    /// The same with settings for the author, which replace those of a follow that is not new.
+    ///
+    /// # Errors
+    ///
+    /// As for [`follow`](Self::follow).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`follow`](Self::follow).
+    pub async fn follow_with(
         &self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: FollowSettings,
     ) -> Result<bool> {
-        if viewer == author {
-            return Err(Error::bare(ErrorKind::Oneself, "follow"));
-        }
-        self.check_users(&[viewer, author], "follow").await?;
-        let circle = self.circle(viewer).await?;
-        if circle.blocks(author) {
-            return Err(Error::bare(ErrorKind::Blocked, "follow"));
-        }
-        let followees = self.degree(viewer).await?.followees;
-        if followees >= self.parts.options.max_followees && !circle.follows(author) {
-            return Err(Error::bare(ErrorKind::TooManyFollowees, "follow"));
-        }
-        let followed = self.parts.graph.follow(viewer, author, settings).await?;
-        if let Followed::Added(stamp) | Followed::Existing(Route::Both, stamp) = followed {
-            self.backfill(viewer, author, stamp).await?;
-        }
-        let new = matches!(followed, Followed::Added(_));
-        if new {
-            self.mention(FeedEvent::Followed { viewer, author }).await;
-        }
-        self.circles_changed(&[viewer]).await?;
-        Ok(new)
+        self.connect(viewer, author, Some(settings)).await
     }
 
     /// Ends a follow, and says whether there was one. No page of the viewer's home feed shows the
@@ -64,24 +56,44 @@ impl Feed {
         Ok(ended)
     }
 
-    /// Hides what `other` posts from `viewer`, and what `viewer` posts from `other`, or ends that.
-    /// Follows stay, so that ending it shows everything again. Answers whether it changed anything.
+    /// Hides what `other` posts from `viewer`, and what `viewer` posts from `other`. Follows stay, so
+    /// that [`unblock`](Self::unblock) shows everything again. Answers whether that is new.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Oneself`], and [`ErrorKind::UnknownUser`] as for [`follow`](Self::follow), but that
-    /// it can be ended with whoever is gone; otherwise fails if an engine does, and retrying is safe.
-    pub async fn block(&self, viewer: UserId, other: UserId, on: bool) -> Result<bool> {
-        self.hide(viewer, other, Hide::Block, on, "block").await
+    /// [`ErrorKind::Oneself`], and [`ErrorKind::UnknownUser`] as for [`follow`](Self::follow);
+    /// otherwise fails if an engine does, and retrying is safe.
+    pub async fn block(&self, viewer: UserId, other: UserId) -> Result<bool> {
+        self.hide(viewer, other, Hide::Block, true, "block").await
     }
 
-    /// Hides what `other` posts from `viewer`, or ends that. Answers whether it changed anything.
+    /// Ends a block and says whether there was one. What `other` blocks stays blocked.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Oneself`]; otherwise fails if an engine does, and retrying is safe. A user whom
+    /// nobody knows any more can be unblocked.
+    pub async fn unblock(&self, viewer: UserId, other: UserId) -> Result<bool> {
+        self.hide(viewer, other, Hide::Block, false, "unblock")
+            .await
+    }
+
+    /// Hides what `other` posts from `viewer`, and says whether that is new.
     ///
     /// # Errors
     ///
     /// As for [`block`](Self::block).
-    pub async fn mute(&self, viewer: UserId, other: UserId, on: bool) -> Result<bool> {
-        self.hide(viewer, other, Hide::Mute, on, "mute").await
+    pub async fn mute(&self, viewer: UserId, other: UserId) -> Result<bool> {
+        self.hide(viewer, other, Hide::Mute, true, "mute").await
+    }
+
+    /// Ends a mute and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`unblock`](Self::unblock).
+    pub async fn unmute(&self, viewer: UserId, other: UserId) -> Result<bool> {
+        self.hide(viewer, other, Hide::Mute, false, "unmute").await
     }
 
     /// Replaces the members of a list; no members remove it.
@@ -105,6 +117,36 @@ impl Feed {
     pub async fn degree(&self, user: UserId) -> Result<Degree> {
         let degrees = self.parts.graph.degrees(&[user]).await?;
         Ok(degrees.first().copied().unwrap_or_default())
+    }
+
+    async fn connect(
+        &self,
+        viewer: UserId,
+        author: UserId,
+        settings: Option<FollowSettings>,
+    ) -> Result<bool> {
+        if viewer == author {
+            return Err(Error::bare(ErrorKind::Oneself, "follow"));
+        }
+        self.check_users(&[viewer, author], "follow").await?;
+        let circle = self.circle(viewer).await?;
+        if circle.blocks(author) {
+            return Err(Error::bare(ErrorKind::Blocked, "follow"));
+        }
+        let followees = self.degree(viewer).await?.followees;
+        if followees >= self.parts.options.max_followees && !circle.follows(author) {
+            return Err(Error::bare(ErrorKind::TooManyFollowees, "follow"));
+        }
+        let followed = self.parts.graph.follow(viewer, author, settings).await?;
+        if let Followed::Added(stamp) | Followed::Existing(Route::Both, stamp) = followed {
+            self.backfill(viewer, author, stamp).await?;
+        }
+        let new = matches!(followed, Followed::Added(_));
+        if new {
+            self.mention(FeedEvent::Followed { viewer, author }).await;
+        }
+        self.circles_changed(&[viewer]).await?;
+        Ok(new)
     }
 
     /// Moves an edge from `Both` to `Push`: copies the author's newest posts into the timeline, and

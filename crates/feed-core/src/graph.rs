@@ -20,6 +20,8 @@ pub trait Graph: fmt::Debug + Send + Sync {
     /// Makes `viewer` follow `author`, with [`Route::Both`] until [`reroute`](Self::reroute) says
     /// otherwise. If the edge exists, only its settings change.
     ///
+    /// Without `settings` an edge that exists keeps its own, and a new one has the default.
+    ///
     /// # Errors
     ///
     /// Fails if the engine does; retrying is safe.
@@ -27,7 +29,7 @@ pub trait Graph: fmt::Debug + Send + Sync {
         &self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: Option<FollowSettings>,
     ) -> Result<Followed>;
 
     /// Removes the edge and says whether there was one.
@@ -200,14 +202,14 @@ impl RouteStamp {
 /// A viewer's wishes for one author.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub struct EdgeSettings {
+pub struct FollowSettings {
     /// Show the author's own posts only.
     pub hide_reposts: bool,
     /// Tell the viewer about each of the author's posts.
     pub notify: bool,
 }
 
-impl EdgeSettings {
+impl FollowSettings {
     /// Whether to hide the author's reposts.
     #[must_use]
     pub const fn with_hide_reposts(mut self, hide: bool) -> Self {
@@ -229,7 +231,7 @@ impl EdgeSettings {
 pub enum Followed {
     /// The edge is new.
     Added(RouteStamp),
-    /// The edge was there; its settings are the new ones, its route is as before.
+    /// The edge was there; its settings are the new ones, if any were given, its route is as before.
     Existing(Route, RouteStamp),
 }
 
@@ -240,7 +242,7 @@ pub struct Follower {
     /// The viewer.
     pub viewer: UserId,
     /// Their wishes.
-    pub settings: EdgeSettings,
+    pub settings: FollowSettings,
     /// How the author's posts reach them.
     pub route: Route,
     /// Which setting of the route that is.
@@ -252,7 +254,7 @@ impl Follower {
     #[must_use]
     pub const fn new(
         viewer: UserId,
-        settings: EdgeSettings,
+        settings: FollowSettings,
         route: Route,
         stamp: RouteStamp,
     ) -> Self {
@@ -312,7 +314,7 @@ pub struct Circle {
     /// The viewer and everybody they follow, ascending.
     sources: Box<[UserId]>,
     /// The viewer's wishes for each of `sources` whom they follow.
-    settings: Box<[Option<EdgeSettings>]>,
+    settings: Box<[Option<FollowSettings>]>,
     /// First those all of whose posts must be pulled, then those who must be pulled the longest.
     pulled: Box<[UserId]>,
     /// Up to which post, for the last of `pulled`.
@@ -377,7 +379,7 @@ impl Circle {
 
     /// The viewer's wishes for `author`, if they follow them.
     #[must_use]
-    pub fn settings(&self, author: UserId) -> Option<EdgeSettings> {
+    pub fn settings(&self, author: UserId) -> Option<FollowSettings> {
         let place = self.sources.binary_search(&author).ok()?;
         self.settings[place]
     }
@@ -427,7 +429,7 @@ pub struct CircleEdge {
     /// Who is followed.
     pub author: UserId,
     /// The viewer's wishes.
-    pub settings: EdgeSettings,
+    pub settings: FollowSettings,
     /// The edge's own route.
     pub route: Route,
     /// The author's route for all followers.
@@ -441,7 +443,7 @@ mod tests {
     fn edge(author: u64, route: Route, author_route: Route) -> CircleEdge {
         CircleEdge {
             author: UserId::new(author),
-            settings: EdgeSettings::default().with_notify(author.is_multiple_of(2)),
+            settings: FollowSettings::default().with_notify(author.is_multiple_of(2)),
             route,
             author_route,
         }
@@ -480,7 +482,7 @@ mod tests {
             for author in 0..10 {
                 let settings = edges
                     .contains(&author)
-                    .then(|| EdgeSettings::default().with_notify(author.is_multiple_of(2)));
+                    .then(|| FollowSettings::default().with_notify(author.is_multiple_of(2)));
                 let author = UserId::new(author);
                 assert_eq!(circle.settings(author), settings);
                 assert_eq!(circle.follows(author), settings.is_some());

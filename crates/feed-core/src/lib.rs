@@ -5,10 +5,10 @@
 //! memory to begin with, on an engine when they must outlive the process.
 //!
 //! ```
-//! use feed_core::{EdgeSettings, Feed, NewPost, PageRequest, UserId};
+//! use feed_core::{Feed, NewPost, PageRequest, UserId};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> feed_core::Result<()> {
 //! let (feed, ann, bob) = (Feed::in_memory(), UserId::new(1), UserId::new(2));
-//! feed.follow(bob, ann, EdgeSettings::default()).await?;
+//! feed.follow(bob, ann).await?;
 //! feed.publish(ann, NewPost::new("hello")).await?;
 //! feed.work(16).await?; // or `feed.run(…)`, in the background
 //!
@@ -104,7 +104,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use events::{Audience, Change, FeedEvent, FeedEvents, Tee, Unobserved};
 pub use feed::{Feed, FeedParts};
 pub use graph::{
-    Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, Route,
+    Circle, CircleEdge, Degree, EdgeRoute, FollowSettings, Followed, Follower, Graph, Hide, Route,
     RouteStamp,
 };
 pub use group::{Group, group};

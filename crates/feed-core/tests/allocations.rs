@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use backplane::ManualClock;
 use backplane::Timestamp;
 use feed_core::{
-    BuildStart, EdgeSettings, Entry, Hydrator, HydratorParts, MemoryGraph, MemoryOutbox,
-    MemoryTimelines, PostId, Publication, Result, Seek, User, UserId, UserSource,
+    BuildStart, Entry, Hydrator, HydratorParts, MemoryGraph, MemoryOutbox, MemoryTimelines, PostId,
+    Publication, Result, Seek, User, UserId, UserSource,
 };
 use futures::FutureExt;
 
@@ -49,8 +49,7 @@ fn a_lookup_allocates_its_answer() {
 #[test]
 fn a_circle_that_is_kept_allocates_nothing() {
     let (graph, ann, bob) = (MemoryGraph::default(), UserId::new(1), UserId::new(2));
-    let settings = EdgeSettings::default();
-    graph.follow(ann, bob, settings).expect("there is room");
+    graph.follow(ann, bob, None).expect("there is room");
     drop(graph.circle(ann));
     let allocated = measure(|| assert!(graph.circle(ann).follows(bob)));
     assert_eq!(allocated.count_total, 0);

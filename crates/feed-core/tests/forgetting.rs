@@ -231,7 +231,7 @@ async fn a_post_answers_what_it_answered_when_it_was_published() {
     )
     .await
     .unwrap();
-    feed.block(ANN, BOB, true).await.unwrap();
+    feed.block(ANN, BOB).await.unwrap();
 
     for again in [
         keyed().in_reply_to(other),
@@ -245,7 +245,7 @@ async fn a_post_answers_what_it_answered_when_it_was_published() {
     }
     let refused = feed.publish(BOB, elsewhere().in_reply_to(other)).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::UnknownPost);
-    feed.block(ANN, BOB, false).await.unwrap();
+    feed.unblock(ANN, BOB).await.unwrap();
     feed.publish(BOB, elsewhere().in_reply_to(other))
         .await
         .unwrap();

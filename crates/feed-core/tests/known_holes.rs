@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use backplane::Clock;
 use feed_core::{
-    EdgeSettings, Entry, FeedOptions, MemoryTimelines, MemoryTimelinesOptions, NewPost,
+    Entry, FeedOptions, FollowSettings, MemoryTimelines, MemoryTimelinesOptions, NewPost,
     PageRequest, PageSize, PostId, Published, PullAll, PushAll, Seek, UserId,
 };
 
@@ -327,7 +327,7 @@ async fn pages_get_past_many_entries_that_are_hidden() {
     house.posts(ANN, 155).await;
     let newest = house.post(CAT).await;
     house.work().await;
-    house.feed.mute(BOB, ANN, true).await.unwrap();
+    house.feed.mute(BOB, ANN).await.unwrap();
     assert_eq!(house.walk(BOB, 5).await, [newest, oldest]);
 
     let mut request = PageRequest::newest();
@@ -383,8 +383,11 @@ async fn hiding_reposts_hides_those_that_are_there() {
     let repost = house.repost(BOB, post).await;
     house.work().await;
     assert_eq!(house.home(CAT, 20).await, [repost]);
-    let hide = EdgeSettings::default().with_hide_reposts(true);
-    assert!(!house.feed.follow(CAT, BOB, hide).await.unwrap());
+    let hide = FollowSettings::default().with_hide_reposts(true);
+    assert!(!house.feed.follow_with(CAT, BOB, hide).await.unwrap());
+    assert_eq!(house.home(CAT, 20).await, []);
+    // A follow that is repeated has nothing to say about settings.
+    assert!(!house.feed.follow(CAT, BOB).await.unwrap());
     assert_eq!(house.home(CAT, 20).await, []);
 }
 
@@ -403,7 +406,7 @@ async fn a_newer_page_leads_past_what_was_hidden_since() {
     let read = house.page(BOB, 5).await;
     let newest = house.post(CAT).await;
     house.work().await;
-    house.feed.mute(BOB, ANN, true).await.unwrap();
+    house.feed.mute(BOB, ANN).await.unwrap();
 
     let newer = PageRequest::at(read.prev.unwrap());
     let newer = house.feed.home(BOB, &newer).await.unwrap();
@@ -452,7 +455,7 @@ async fn a_newer_page_over_many_hidden_entries_asks_seldom() {
     house.posts(ANN, 1_000).await;
     house.work().await;
     let read = house.page(BOB, 5).await;
-    house.feed.mute(BOB, ANN, true).await.unwrap();
+    house.feed.mute(BOB, ANN).await.unwrap();
 
     faults.arm(20, Strike::Outage { store: None });
     let newer = PageRequest::at(read.prev.unwrap());

@@ -130,7 +130,7 @@ async fn an_erased_user_is_nowhere() {
     house.repost(CAT, posts[0]).await;
     house.repost(ANN, others).await;
     feed.like(ANN, others).await.unwrap();
-    feed.mute(CAT, ANN, true).await.unwrap();
+    feed.mute(CAT, ANN).await.unwrap();
     feed.mark_read(ANN, others).await.unwrap();
     feed.work(3).await.unwrap();
     feed.delete(ANN, posts[1]).await.unwrap();
@@ -143,7 +143,7 @@ async fn an_erased_user_is_nowhere() {
 /// That nothing tells of Ann any more, of whose `posts` and doings the others saw some.
 async fn assert_forgotten(house: &House, posts: &[PostId], others: PostId) {
     let feed = &house.feed;
-    feed.mute(CAT, ANN, false).await.unwrap();
+    feed.unmute(CAT, ANN).await.unwrap();
     for viewer in [ANN, BOB, CAT] {
         let timeline = feed
             .parts()
@@ -425,7 +425,7 @@ async fn lists_show_their_members_followed_or_not() {
             .collect::<Vec<_>>()
     };
     assert_eq!(read().await, [second, first]);
-    house.feed.mute(CAT, ANN, true).await.unwrap();
+    house.feed.mute(CAT, ANN).await.unwrap();
     assert_eq!(read().await, [second]);
     assert_eq!(house.home(CAT, 20).await, []);
 }

@@ -1,7 +1,7 @@
 //! `/v1/me/following`, `/v1/me/muted` and `/v1/me/blocked`.
 
 use axum::{Json as Answer, extract::State};
-use feed_core::{EdgeSettings, UserId};
+use feed_core::UserId;
 use serde::Serialize;
 
 use crate::{
@@ -43,8 +43,7 @@ pub(crate) async fn follow(
     Actor(viewer): Actor,
     PathUser(author): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    let settings = EdgeSettings::default();
-    api.feed().follow(viewer, author.id, settings).await?;
+    api.feed().follow(viewer, author.id).await?;
     api.profile(viewer, author).await.map(Answer)
 }
 
@@ -62,7 +61,7 @@ pub(crate) async fn mute(
     Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    api.feed().mute(viewer, other.id, true).await?;
+    api.feed().mute(viewer, other.id).await?;
     api.profile(viewer, other).await.map(Answer)
 }
 
@@ -71,7 +70,7 @@ pub(crate) async fn unmute(
     Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    api.feed().mute(viewer, other.id, false).await?;
+    api.feed().unmute(viewer, other.id).await?;
     api.profile(viewer, other).await.map(Answer)
 }
 
@@ -80,7 +79,7 @@ pub(crate) async fn block(
     Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    api.feed().block(viewer, other.id, true).await?;
+    api.feed().block(viewer, other.id).await?;
     api.profile(viewer, other).await.map(Answer)
 }
 
@@ -89,6 +88,6 @@ pub(crate) async fn unblock(
     Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    api.feed().block(viewer, other.id, false).await?;
+    api.feed().unblock(viewer, other.id).await?;
     api.profile(viewer, other).await.map(Answer)
 }

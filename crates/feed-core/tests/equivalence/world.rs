@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use backplane::{ManualClock, queue::Cause};
 use feed_core::{
-    EdgeSettings, ErrorKind, FanoutPolicy, Feed, FeedOptions, FeedParts, IdempotencyKey,
+    ErrorKind, FanoutPolicy, Feed, FeedOptions, FeedParts, FollowSettings, IdempotencyKey,
     MemoryTimelines, MemoryTimelinesOptions, NewPost, PageRequest, PageSize, PostId, Published,
     Result, Seek, UserId,
 };
@@ -205,7 +205,7 @@ impl World {
             Op::Edit(nth) => self.edit(nth, persistent),
             Op::Delete(nth) => self.delete(nth, persistent),
             Op::Follow(viewer, author, hide_reposts) => {
-                let settings = EdgeSettings::default().with_hide_reposts(hide_reposts);
+                let settings = FollowSettings::default().with_hide_reposts(hide_reposts);
                 self.follow(
                     UserId::new(viewer),
                     UserId::new(author),
@@ -343,11 +343,11 @@ impl World {
         &mut self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: FollowSettings,
         persistent: bool,
     ) -> bool {
         let feed = self.feed.clone();
-        let follow = || feed.follow(viewer, author, settings);
+        let follow = || feed.follow_with(viewer, author, settings);
         if self.model.blocked(viewer, author) {
             return true;
         }
@@ -383,19 +383,17 @@ impl World {
         }
         let feed = self.feed.clone();
         let (viewer, other) = (UserId::new(viewer), UserId::new(other));
-        let done = if block {
-            self.call(persistent, || feed.block(viewer, other, on))
-        } else {
-            self.call(persistent, || feed.mute(viewer, other, on))
+        let hide = async || match (block, on) {
+            (true, true) => feed.block(viewer, other).await,
+            (true, false) => feed.unblock(viewer, other).await,
+            (false, true) => feed.mute(viewer, other).await,
+            (false, false) => feed.unmute(viewer, other).await,
         };
+        let done = self.call(persistent, hide);
         // A relation's outcome cannot be read back, so a client that gave up tries once more.
         let done = done.or_else(|| {
             self.faults.disarm();
-            if block {
-                self.call(true, || feed.block(viewer, other, on))
-            } else {
-                self.call(true, || feed.mute(viewer, other, on))
-            }
+            self.call(true, hide)
         });
         let relations = if block {
             &mut self.model.blocks

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use backplane::{Clock, ManualClock, Timestamp};
 use feed_core::{
-    EdgeSettings, Feed, FeedParts, NewPost, Page, PageRequest, PageSize, PostId, Published, Seek,
-    UserId,
+    Feed, FeedParts, NewPost, Page, PageRequest, PageSize, PostId, Published, Seek, UserId,
 };
 
 pub(crate) const ANN: UserId = UserId::new(1);
@@ -34,8 +33,7 @@ impl House {
     }
 
     pub(crate) async fn follow(&self, viewer: UserId, author: UserId) {
-        let settings = EdgeSettings::default();
-        let followed = self.feed.follow(viewer, author, settings).await;
+        let followed = self.feed.follow(viewer, author).await;
         followed.expect("users can follow each other");
     }
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use backplane::{ManualClock, ring::HashRing};
 use feed_core::{
-    Audience, EdgeSettings, Feed, FeedEvent, FeedEvents, FeedParts, NewPost, PageRequest,
-    Placement, PostId, Published, Result, Seek, ShardedTimelines, UserId,
+    Audience, Feed, FeedEvent, FeedEvents, FeedParts, NewPost, PageRequest, Placement, PostId,
+    Published, Result, Seek, ShardedTimelines, UserId,
 };
 use parking_lot::Mutex;
 
@@ -89,7 +89,7 @@ impl Town {
         let mut followers: Vec<_> = self.users(false).skip(1).take(in_others).collect();
         followers.extend(self.users(true).skip(1).take(in_last));
         for &follower in &followers {
-            now(self.feed.follow(follower, author, EdgeSettings::default()));
+            now(self.feed.follow(follower, author));
             now(self.feed.home(follower, &PageRequest::newest()));
         }
         (author, followers)

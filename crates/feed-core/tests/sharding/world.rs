@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use backplane::ManualClock;
 use feed_core::{
-    EdgeSettings, Entry, Feed, FeedOptions, FeedParts, Hybrid, MemoryTimelines,
-    MemoryTimelinesOptions, NewPost, PageRequest, PageSize, PostId, Result, Seek, UserId,
+    Entry, Feed, FeedOptions, FeedParts, Hybrid, MemoryTimelines, MemoryTimelinesOptions, NewPost,
+    PageRequest, PageSize, PostId, Result, Seek, UserId,
 };
 use futures::FutureExt as _;
 
@@ -146,8 +146,7 @@ impl World {
                 attempt(feed.delete(entry.author, entry.post));
             }
             Op::Follow(viewer, author) => {
-                let settings = EdgeSettings::default();
-                attempt(feed.follow(user(viewer), user(author), settings));
+                attempt(feed.follow(user(viewer), user(author)));
             }
             Op::Unfollow(viewer, author) => attempt(feed.unfollow(user(viewer), user(author))),
             Op::Read(viewer) => attempt(feed.home(user(viewer), &PageRequest::newest())),

@@ -9,7 +9,7 @@ use anyhow::ensure;
 use backplane::{Clock, SystemClock};
 use bytes::Bytes;
 use feed_core::{
-    EdgeRoute, EdgeSettings, Entry, Feed, FeedParts, Followed, Habit, MemoryActivity, MemoryGraph,
+    EdgeRoute, Entry, Feed, FeedParts, Followed, Habit, MemoryActivity, MemoryGraph,
     MemoryGraphOptions, MemoryOutbox, MemoryOutboxOptions, MemoryTimelines, MemoryTimelinesOptions,
     PageRequest, Publication, Route, Seek,
 };
@@ -91,7 +91,7 @@ impl Stage {
         for viewer in 0..network.users() {
             for &author in network.followees(viewer) {
                 let (viewer, author) = (user(viewer), user(author));
-                let followed = self.graph.follow(viewer, author, EdgeSettings::default())?;
+                let followed = self.graph.follow(viewer, author, None)?;
                 if let Followed::Added(stamp) = followed {
                     let edge = EdgeRoute {
                         viewer,

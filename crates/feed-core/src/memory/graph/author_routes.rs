@@ -115,7 +115,7 @@ impl Table {
 mod tests {
     use std::convert::Infallible;
 
-    use crate::{CircleEdge, EdgeSettings};
+    use crate::{CircleEdge, FollowSettings};
 
     use super::*;
 
@@ -125,7 +125,7 @@ mod tests {
     fn following(author: UserId) -> Circle {
         let edge = CircleEdge {
             author,
-            settings: EdgeSettings::default(),
+            settings: FollowSettings::default(),
             route: Route::PUSH,
             author_route: Route::PUSH,
         };
