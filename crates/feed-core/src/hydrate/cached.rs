@@ -13,7 +13,7 @@ use backplane::Clock;
 
 use super::{
     answer::{Answer, Lack, Want},
-    far::{Far, Held},
+    far::{Far, Sought},
     flight::Flight,
     journey::Journey,
     kind::Kind,
@@ -170,23 +170,24 @@ impl<K: Kind> Cached<K> {
         };
         Flight::new(number, async move {
             let cached = Arc::clone(&aloft.cached);
-            let held = match &cached.far {
+            let sought = match &cached.far {
                 Some(far) => {
                     let counters = &cached.counters;
                     far.seek::<K>(&aloft.wants, number, counters).await
                 }
-                None => aloft.wants.iter().map(|_| Held::Barred).collect(),
+                None => aloft.wants.iter().map(|_| Sought::Barred).collect(),
             };
-            let answers = cached.fetch(&aloft.wants, &held).await;
+            let answers = cached.fetch(&aloft.wants, &sought).await;
             let fresh = aloft.land(&answers, now);
-            cached.fill(&aloft, &held, &answers, &fresh).await;
+            cached.fill(&aloft, &sought, &answers, &fresh).await;
             answers
         })
     }
 
     /// Asks the source for what the shared cache does not have, in one call.
-    async fn fetch(&self, wants: &[Want], held: &[Held<K::Value>]) -> Vec<Answer<K::Value>> {
-        let lacking = zip(wants, held).filter(|(_, held)| !matches!(held, Held::Content(_)));
+    async fn fetch(&self, wants: &[Want], sought: &[Sought<K::Value>]) -> Vec<Answer<K::Value>> {
+        let lacking =
+            zip(wants, sought).filter(|(_, sought)| !matches!(sought, Sought::Content(_)));
         let lacking: Vec<_> = lacking.map(|(want, _)| *want).collect();
         self.counters
             .shared_hits
@@ -197,15 +198,15 @@ impl<K: Kind> Cached<K> {
             self.ask(&lacking).await.map_err(Arc::new)
         };
         let mut fetched = fetched.map(Vec::into_iter);
-        let answer = |held: &Held<K::Value>| match (held, &mut fetched) {
-            (Held::Content(value), _) => Answer::Found(value.clone()),
+        let answer = |sought: &Sought<K::Value>| match (sought, &mut fetched) {
+            (Sought::Content(value), _) => Answer::Found(value.clone()),
             (_, Ok(values)) => values
                 .next()
                 .flatten()
                 .map_or(Answer::Absent, Answer::Found),
             (_, Err(error)) => Answer::Failed(Arc::clone(error)),
         };
-        held.iter().map(answer).collect()
+        sought.iter().map(answer).collect()
     }
 
     /// Asks the source, and refuses an answer that is not one to the question.
@@ -232,13 +233,13 @@ impl<K: Kind> Cached<K> {
     async fn fill(
         &self,
         aloft: &Aloft<K>,
-        held: &[Held<K::Value>],
+        sought: &[Sought<K::Value>],
         answers: &[Answer<K::Value>],
         fresh: &[bool],
     ) {
         let Some(far) = &self.far else { return };
         let places = 0..answers.len();
-        let claimed = places.filter(|&at| fresh[at] && matches!(held[at], Held::Claimed));
+        let claimed = places.filter(|&at| fresh[at] && matches!(sought[at], Sought::Claimed));
         let brought = claimed.filter_map(|at| match &answers[at] {
             Answer::Found(value) if K::version(value) >= aloft.wants[at].version => Some(value),
             _ => None,

@@ -25,8 +25,8 @@ use futures::{
 use super::{answer::Want, kind::Kind, options::HydratorOptions, stats::Counters};
 use crate::{CacheItem, Error, ErrorKind, Result, SharedCache};
 
-/// Written in place of what was forgotten, so that nobody claims it for a while.
-const HELD: u8 = 0;
+/// Stands in place of what was forgotten, so that nobody claims it for a while.
+const FORGOTTEN: u8 = 0;
 /// Before content, in the form that this version writes. What stands after another mark is of another
 /// version; 1 was before posts that name what they reply to.
 const CONTENT: u8 = 3;
@@ -48,8 +48,8 @@ pub(super) struct Far {
     name: u64,
 }
 
-/// What the shared cache has for a flight.
-pub(super) enum Held<V> {
+/// What a flight gets of the shared cache for a want.
+pub(super) enum Sought<V> {
     Content(V),
     /// Nothing of use, but the right to store it.
     Claimed,
@@ -91,11 +91,11 @@ impl Far {
         wants: &[Want],
         flight: u64,
         counters: &Counters,
-    ) -> Vec<Held<K::Value>> {
+    ) -> Vec<Sought<K::Value>> {
         let keys: Vec<_> = wants.iter().map(|want| key::<K>(want.id)).collect();
         let found = self.call(self.cache.get_many(&keys), counters).await;
         let (mut adds, mut swaps) = (Vec::new(), Vec::new());
-        let mut held: Vec<_> = wants.iter().map(|_| Held::Barred).collect();
+        let mut sought: Vec<_> = wants.iter().map(|_| Sought::Barred).collect();
         let claim = self.claim(flight);
         let claim = |key: &Bytes| {
             CacheItem::new(key.clone(), claim.clone(), self.fetch)
@@ -103,7 +103,7 @@ impl Far {
         };
         for (place, (want, found)) in zip(wants, found.unwrap_or_default()).enumerate() {
             match read::<K>(*want, found) {
-                Found::Content(value) => held[place] = Held::Content(value),
+                Found::Content(value) => sought[place] = Sought::Content(value),
                 Found::Stale(old) => swaps.push((place, (old, claim(&keys[place])))),
                 Found::Nothing => adds.push((place, claim(&keys[place]))),
                 Found::Barred => {}
@@ -111,9 +111,9 @@ impl Far {
         }
         let (added, swapped) = join!(self.add(adds, counters), self.replace(swaps, counters));
         for place in added.into_iter().chain(swapped) {
-            held[place] = Held::Claimed;
+            sought[place] = Sought::Claimed;
         }
-        held
+        sought
     }
 
     /// Stores what a flight has brought of what it had claimed, if it still has.
@@ -131,7 +131,7 @@ impl Far {
     }
 
     pub(super) async fn forget<K: Kind>(&self, ids: &[u64], counters: &Counters) -> Result<()> {
-        let hold = |&id| CacheItem::new(key::<K>(id), &[HELD][..], self.hold);
+        let hold = |&id| CacheItem::new(key::<K>(id), &[FORGOTTEN][..], self.hold);
         let holds = ids.iter().map(hold).collect::<Result<Vec<_>>>()?;
         self.call(self.cache.put_many(&holds), counters).await
     }
@@ -208,7 +208,7 @@ fn read<K: Kind>(want: Want, found: Option<Bytes>) -> Found<K::Value> {
         return Found::Nothing;
     };
     match found.split_first() {
-        Some((&HELD, _)) => Found::Barred,
+        Some((&FORGOTTEN, _)) => Found::Barred,
         Some((&CLAIM, _)) if found.len() == CLAIM_LEN => Found::Barred,
         Some((&CONTENT, content)) => match K::decode(want.id, content) {
             Some(value) if K::version(&value) >= want.version => Found::Content(value),
