@@ -88,7 +88,7 @@ impl World {
     }
 
     fn work(&self) {
-        while now(self.feed.work(1_000)) > 0 {}
+        now(self.feed.work_all());
     }
 
     /// Measures a page of one of so many viewers after the other, whose timelines are warm.
@@ -100,7 +100,7 @@ impl World {
         request: impl Fn(&Page) -> PageRequest,
     ) {
         let requests = self.viewers[..viewers].iter().map(|&viewer| {
-            let newest = || now(self.feed.home(viewer, &PageRequest::newest()));
+            let newest = || now(self.feed.home(viewer, PageRequest::newest()));
             newest();
             (viewer, request(&newest()))
         });
@@ -109,7 +109,7 @@ impl World {
         group.bench_function(id, |bencher| {
             bencher.iter(|| {
                 let (viewer, request) = requests.next()?;
-                let page = now(self.feed.home(*viewer, request));
+                let page = now(self.feed.home(*viewer, *request));
                 assert_eq!(page.source, PageSource::Timeline);
                 assert_eq!(page.entries.len(), 20);
                 Some(page)

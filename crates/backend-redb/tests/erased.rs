@@ -101,7 +101,7 @@ async fn live(feed: &Feed, clock: &ManualClock) -> Vec<PostId> {
     for (viewer, author) in [(BOB, ANN), (ANN, BOB), (CAT, ANN), (CAT, BOB)] {
         let followed = feed.follow(viewer, author).await;
         assert!(followed.unwrap());
-        feed.home(viewer, &PageRequest::newest()).await.unwrap();
+        feed.home(viewer, PageRequest::newest()).await.unwrap();
     }
     let list = ListId::new(1);
     feed.set_list(CAT, list, &[ANN, BOB]).await.unwrap();
@@ -133,7 +133,7 @@ async fn live(feed: &Feed, clock: &ManualClock) -> Vec<PostId> {
     let garbage = [&[0][..], &ANN.get().to_be_bytes()].concat();
     let garbage = NewTask::new(garbage).with_lane(Lane::new(ANN.get()));
     queue.enqueue(&[garbage]).await.unwrap();
-    while feed.work(16).await.unwrap() > 0 {}
+    feed.work_all().await.unwrap();
     assert_eq!(queue.stats().await.unwrap().dead, 1);
     posts.push(publish(feed, clock, ANN, NewPost::new("on its way")).await);
     posts
@@ -174,9 +174,9 @@ async fn an_erased_user_is_in_no_row_of_the_file() {
 
     let feed = open(&path, &clock).await;
     feed.erase_user(ANN).await.unwrap();
-    while feed.work(16).await.unwrap() > 0 {}
+    feed.work_all().await.unwrap();
     clock.advance(FeedOptions::default().orphan_after);
-    while feed.work(16).await.unwrap() > 0 {}
+    feed.work_all().await.unwrap();
     drop(feed);
     assert_eq!(tables_with(&path, ANN.get()), BTreeSet::new());
     for post in posts {

@@ -195,7 +195,7 @@ impl Twins {
             // What fanout has yet to do shows in a timeline, and not in one that was lost and built
             // anew. So pages are compared once all is done.
             Op::Home(viewer) => self.each(async |feed| {
-                feed.home(viewer, &PageRequest::newest()).await.unwrap();
+                feed.home(viewer, PageRequest::newest()).await.unwrap();
             }),
             Op::Work(most) => self.each(async |feed| {
                 feed.work(most).await.unwrap();
@@ -230,10 +230,10 @@ impl Twins {
     /// different times.
     fn settle(&self) {
         for _ in 0..2 {
-            self.each(async |feed| while feed.work(16).await.unwrap() > 0 {});
+            self.each(async |feed| drop(feed.work_all().await.unwrap()));
             self.clock.advance(options().orphan_after);
         }
-        self.each(async |feed| while feed.work(16).await.unwrap() > 0 {});
+        self.each(async |feed| drop(feed.work_all().await.unwrap()));
     }
 
     /// Compares everything that anybody can see, in pages of `size`.
@@ -262,9 +262,9 @@ async fn entries(feed: &Feed, viewer: UserId, source: u64, size: PageSize) -> Re
     let mut entries = Vec::new();
     loop {
         let page: Page = match source {
-            USERS => feed.home(viewer, &request).await?,
-            source if source > USERS => feed.list(viewer, LIST, &request).await?,
-            author => feed.author(viewer, UserId::new(author), &request).await?,
+            USERS => feed.home(viewer, request).await?,
+            source if source > USERS => feed.list(viewer, LIST, request).await?,
+            author => feed.author(viewer, UserId::new(author), request).await?,
         };
         entries.extend(page.entries);
         match page.next {

@@ -20,8 +20,8 @@ use crate::{
 /// let Published::Accepted(post) = feed.publish(ann, NewPost::new("hello")).await? else {
 ///     panic!("nothing limits the first post");
 /// };
-/// while feed.work(16).await? > 0 {}
-/// let page = feed.home(bob, &PageRequest::newest()).await?;
+/// feed.work_all().await?;
+/// let page = feed.home(bob, PageRequest::newest()).await?;
 /// assert_eq!(page.entries[0].post, post);
 /// # Ok(()) }
 /// ```

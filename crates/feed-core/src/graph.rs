@@ -169,8 +169,8 @@ impl Route {
     }
 
     /// Whether a reader of posts from `floor` on must pull.
-    #[must_use]
-    pub fn is_pulled_from(self, floor: PostId) -> bool {
+    #[cfg(any(test, feature = "conformance"))]
+    pub(crate) fn is_pulled_from(self, floor: PostId) -> bool {
         match self {
             Self::Push { pulled_until } => pulled_until.is_some_and(|until| until >= floor),
             Self::Both | Self::Pull => true,

@@ -9,11 +9,11 @@
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> feed_core::Result<()> {
 //! let (feed, ann, bob) = (Feed::in_memory(), UserId::new(1), UserId::new(2));
 //! feed.follow(bob, ann).await?;
-//! feed.publish(ann, NewPost::new("hello")).await?;
-//! feed.work(16).await?; // or `feed.run(…)`, in the background
+//! let post = feed.publish(ann, NewPost::new("hello")).await?.post();
+//! feed.work_all().await?; // in a server: `feed.run(…)`, in the background
 //!
-//! let page = feed.home(bob, &PageRequest::newest()).await?;
-//! assert_eq!(page.entries[0].author, ann);
+//! let page = feed.home(bob, PageRequest::newest()).await?;
+//! assert_eq!(page.entries.first().map(|entry| entry.post), post);
 //! # Ok(()) }
 //! ```
 //!
@@ -110,7 +110,7 @@ pub use graph::{
 pub use group::{Group, group};
 pub use hydrate::{
     CacheOptions, CacheStats, Hydrated, Hydrator, HydratorOptions, HydratorParts, Item, Lack,
-    OutboxPosts, Part, PostSource, Skipped, User, UserSource,
+    OutboxPosts, Part, PostSource, PostVersion, Skipped, User, UserSource,
 };
 pub use live::{LiveChange, LiveEvent, LiveFeed, LiveFeeds, LiveRequest};
 pub use memory::{

@@ -171,6 +171,7 @@ pub enum Appended {
 /// What became of a revision.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the states of a post")]
+#[must_use = "a post that is gone was not revised"]
 pub enum Revised {
     /// The new body is stored under this version.
     Stored(u32),

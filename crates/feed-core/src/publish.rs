@@ -79,6 +79,7 @@ impl NewPost {
 /// What became of a post or repost.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
+#[must_use = "a refused post was not stored"]
 pub enum Published {
     /// It is durable and in its author's feeds. Fanout to the followers goes on.
     Accepted(PostId),
@@ -99,6 +100,17 @@ pub enum Published {
         /// When to try again.
         retry_after: Duration,
     },
+}
+
+impl Published {
+    /// The post, if it is stored: by this call, or by an earlier one.
+    #[must_use]
+    pub const fn post(self) -> Option<PostId> {
+        match self {
+            Self::Accepted(post) | Self::Duplicate(post) => Some(post),
+            Self::RateLimited { .. } | Self::Busy { .. } => None,
+        }
+    }
 }
 
 impl Feed {

@@ -53,7 +53,7 @@ impl Feed {
         &self,
         viewer: UserId,
         ranker: &dyn Ranker,
-        request: &PageRequest,
+        request: PageRequest,
     ) -> Result<Page> {
         let place = match request.cursor {
             Some(cursor) => cursor.place_in(FeedName::Ranked, viewer)?,

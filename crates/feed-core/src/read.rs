@@ -23,7 +23,7 @@ impl Feed {
     ///
     /// Dropping the future may leave a timeline that is being built to whoever reads it after
     /// [`FeedOptions::build_timeout`](crate::FeedOptions::build_timeout).
-    pub async fn home(&self, viewer: UserId, request: &PageRequest) -> Result<Page> {
+    pub async fn home(&self, viewer: UserId, request: PageRequest) -> Result<Page> {
         let place = request.seek_in(FeedName::Home, viewer)?;
         let circle = match place {
             Seek::Newest | Seek::After(_) => self.visit(viewer).await?,
@@ -44,7 +44,7 @@ impl Feed {
         &self,
         viewer: UserId,
         author: UserId,
-        request: &PageRequest,
+        request: PageRequest,
     ) -> Result<Page> {
         let name = FeedName::Author(author);
         let place = request.seek_in(name, viewer)?;
@@ -59,7 +59,7 @@ impl Feed {
     /// # Errors
     ///
     /// As for [`home`](Self::home).
-    pub async fn list(&self, viewer: UserId, list: ListId, request: &PageRequest) -> Result<Page> {
+    pub async fn list(&self, viewer: UserId, list: ListId, request: PageRequest) -> Result<Page> {
         let name = FeedName::List(list);
         let place = request.seek_in(name, viewer)?;
         let circle = self.circle(viewer).await?;

@@ -53,6 +53,26 @@ impl Feed {
         Ok(leases.len())
     }
 
+    /// Does every piece of fanout that is due, and says how many there were. For tests and examples: a
+    /// server [runs](Self::run) its workers.
+    ///
+    /// # Errors
+    ///
+    /// As for [`work`](Self::work).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`work`](Self::work).
+    pub async fn work_all(&self) -> Result<usize> {
+        let mut pieces = 0;
+        loop {
+            match self.work(BATCH).await? {
+                0 => return Ok(pieces),
+                some => pieces += some,
+            }
+        }
+    }
+
     /// Works until `stop` completes; what is being done then is finished first. While the queue is
     /// unavailable, it waits and tries again.
     ///

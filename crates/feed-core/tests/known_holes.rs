@@ -331,16 +331,16 @@ async fn pages_get_past_many_entries_that_are_hidden() {
     assert_eq!(house.walk(BOB, 5).await, [newest, oldest]);
 
     let mut request = PageRequest::newest();
-    let mut last = house.feed.home(BOB, &request).await.unwrap();
+    let mut last = house.feed.home(BOB, request).await.unwrap();
     while let Some(next) = last.next {
         request = PageRequest::at(next);
-        last = house.feed.home(BOB, &request).await.unwrap();
+        last = house.feed.home(BOB, request).await.unwrap();
     }
     let mut up = Vec::new();
     let mut cursor = last.prev;
     for _ in 0..20 {
         let Some(at) = cursor else { break };
-        let page = house.feed.home(BOB, &PageRequest::at(at)).await.unwrap();
+        let page = house.feed.home(BOB, PageRequest::at(at)).await.unwrap();
         up.extend(page.entries.iter().map(|entry| entry.post));
         cursor = page.prev;
     }
@@ -415,7 +415,7 @@ async fn a_newer_page_leads_past_what_was_hidden_since() {
     let mut next = newer.next;
     for _ in 0..10 {
         let Some(at) = next else { break };
-        let page = house.feed.home(BOB, &PageRequest::at(at)).await.unwrap();
+        let page = house.feed.home(BOB, PageRequest::at(at)).await.unwrap();
         down.extend(page.entries.iter().map(|entry| entry.post));
         next = page.next;
     }

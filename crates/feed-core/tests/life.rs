@@ -31,7 +31,7 @@ async fn the_authors_own_feeds_have_a_post_at_once() {
     assert_eq!(house.home(ANN, 20).await, [post]);
     let page = house
         .feed
-        .author(BOB, ANN, &PageRequest::newest())
+        .author(BOB, ANN, PageRequest::newest())
         .await
         .unwrap();
     assert_eq!(page.newest(), Some(post));
@@ -70,7 +70,7 @@ async fn options_without_a_bound_show_everything() {
     // However far down the original is, it hides the repost.
     house.repost(ANN, posts[0]).await;
     house.work().await;
-    let newer = house.feed.home(BOB, &PageRequest::at(prev)).await.unwrap();
+    let newer = house.feed.home(BOB, PageRequest::at(prev)).await.unwrap();
     assert!(newer.entries.is_empty());
     assert!(newer.next.is_some());
     posts.reverse();
@@ -260,7 +260,7 @@ async fn ranked_pages_keep_their_order_while_scores_and_posts_change() {
     house.feed.delete(ANN, posts[6]).await.unwrap();
     while let Some(next) = page.next {
         let request = PageRequest::at(next).with_size(two);
-        page = house.feed.ranked(BOB, &scores, &request).await.unwrap();
+        page = house.feed.ranked(BOB, &scores, request).await.unwrap();
         read.extend(page.entries.iter().map(|entry| entry.post));
     }
     let expected = [7, 5, 3, 8, 4, 2, 1, 0].map(|at| posts[at]);
@@ -303,7 +303,7 @@ async fn a_ranker_that_miscounts_is_refused() {
     house.posts(ANN, 2).await;
     let ranked = house
         .feed
-        .ranked(ANN, &Miscounting, &PageRequest::newest())
+        .ranked(ANN, &Miscounting, PageRequest::newest())
         .await;
     assert_eq!(ranked.unwrap_err().kind(), ErrorKind::Invalid);
 }
@@ -416,7 +416,7 @@ async fn lists_show_their_members_followed_or_not() {
     let read = || async {
         let page = house
             .feed
-            .list(CAT, list, &PageRequest::newest())
+            .list(CAT, list, PageRequest::newest())
             .await
             .unwrap();
         page.entries

@@ -227,14 +227,14 @@ async fn cursors_of_other_feeds_and_no_cursors_are_refused() {
         .next
         .unwrap();
     let foreign = [
-        house.feed.home(BOB, &PageRequest::at(home)).await,
-        house.feed.home(BOB, &PageRequest::at(author)).await,
-        house.feed.author(BOB, CAT, &PageRequest::at(author)).await,
+        house.feed.home(BOB, PageRequest::at(home)).await,
+        house.feed.home(BOB, PageRequest::at(author)).await,
+        house.feed.author(BOB, CAT, PageRequest::at(author)).await,
         house
             .feed
-            .list(ANN, ListId::new(1), &PageRequest::at(home))
+            .list(ANN, ListId::new(1), PageRequest::at(home))
             .await,
-        house.feed.ranked(ANN, &ById, &PageRequest::at(home)).await,
+        house.feed.ranked(ANN, &ById, PageRequest::at(home)).await,
     ];
     for read in foreign {
         assert_eq!(read.unwrap_err().kind(), ErrorKind::ForeignCursor);

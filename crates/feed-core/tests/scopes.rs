@@ -35,9 +35,9 @@ impl Viewer {
     async fn sees(&self) -> [(bool, bool); 3] {
         let (feed, request) = (&self.house.feed, PageRequest::newest());
         let pages = [
-            feed.home(BOB, &request).await,
-            feed.list(BOB, LIST, &request).await,
-            feed.author(BOB, ANN, &request).await,
+            feed.home(BOB, request).await,
+            feed.list(BOB, LIST, request).await,
+            feed.author(BOB, ANN, request).await,
         ];
         pages.map(|page| {
             let page = page.unwrap();

@@ -27,11 +27,7 @@ impl Api {
     #[must_use]
     pub fn new(store: &Store, stop: Stop) -> Self {
         let parts = store.parts.clone();
-        let hydrator = HydratorParts::new(
-            Arc::clone(&parts.outbox),
-            Arc::new(store.accounts.clone()),
-            Arc::clone(&parts.clock),
-        );
+        let hydrator = HydratorParts::of(&parts, Arc::new(store.accounts.clone()));
         Self {
             feed: Feed::new(parts),
             live: store.live.clone(),

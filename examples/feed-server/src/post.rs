@@ -118,7 +118,8 @@ impl Api {
                 return Err(Problem::new(Reason::ReusedKey));
             }
             let again = NewPost::new(post.body).with_key(key.clone());
-            self.feed().publish(viewer, again).await?;
+            let published = self.feed().publish(viewer, again).await?;
+            return self.receipt(viewer, published).await;
         }
         self.receipt(viewer, Published::Duplicate(first)).await
     }

@@ -47,7 +47,7 @@ impl Other {
             Op::Unfollow(viewer, author) => {
                 drop(feed.unfollow(user(viewer), user(author)).await);
             }
-            Op::Read(viewer, size) => drop(feed.home(user(viewer), &page_request(size)).await),
+            Op::Read(viewer, size) => drop(feed.home(user(viewer), page_request(size)).await),
             Op::Work(pieces) => drop(feed.work(pieces).await),
             Op::LoseTimeline(viewer) => {
                 drop(self.sound.timelines.drop_many(&[user(viewer)]).await);

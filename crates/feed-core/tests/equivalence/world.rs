@@ -495,7 +495,7 @@ impl World {
         let mut request = page_request(size);
         let mut shown = Vec::new();
         loop {
-            let page = self.feed.home(viewer, &request).now_or_never()?.ok()?;
+            let page = self.feed.home(viewer, request).now_or_never()?.ok()?;
             shown.extend(page.entries.iter().map(|entry| entry.post));
             match page.next {
                 Some(next) => {
@@ -511,15 +511,15 @@ impl World {
     pub(crate) fn walk_up(&self, viewer: UserId, size: usize) -> Vec<PostId> {
         let size = page_size(size);
         let at = |cursor| PageRequest::at(cursor).with_size(size);
-        let mut page = now(self.feed.home(viewer, &page_request(1)));
+        let mut page = now(self.feed.home(viewer, page_request(1)));
         for _ in 0..10_000 {
             let Some(next) = page.next else { break };
-            page = now(self.feed.home(viewer, &at(next).with_size(page_size(1))));
+            page = now(self.feed.home(viewer, at(next).with_size(page_size(1))));
         }
         assert_eq!(page.next, None, "the walk down does not end");
         let mut up: Vec<_> = page.entries.iter().map(|entry| entry.post).collect();
         while let Some(prev) = page.prev {
-            page = now(self.feed.home(viewer, &at(prev)));
+            page = now(self.feed.home(viewer, at(prev)));
             if page.entries.is_empty() {
                 break;
             }
@@ -533,7 +533,7 @@ impl World {
         self.faults.disarm();
         self.land();
         for _ in 0..1_000 {
-            while now(self.feed.work(16)) > 0 {}
+            now(self.feed.work_all());
             if !self.is_work_left() {
                 return self.assert_all_delivered();
             }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use feed_core::{
     Entry, ErrorKind, Hydrated, Hydrator, HydratorOptions, HydratorParts, Lack, Part, PostId,
-    UserId,
+    PostVersion, UserId,
 };
 
 use crate::world::{ANN, BOB, World};
@@ -166,7 +166,11 @@ async fn the_same_post_is_asked_for_once_and_answered_as_often_as_wanted() {
     let node = world.lone_node();
     let entry = world.publish(ANN, 1, "body");
     world.edit(entry, 2, "body");
-    let wanted = [(entry.post, 1), (entry.post, 2), (entry.post, 1)];
+    let wanted = [
+        PostVersion::new(entry.post, 1),
+        PostVersion::new(entry.post, 2),
+        PostVersion::new(entry.post, 1),
+    ];
     let found = node.posts(&wanted).await;
     assert!(
         found
@@ -209,7 +213,7 @@ async fn a_cache_holds_what_its_bound_allows() {
     let node = world.lone_node();
     let body = "x".repeat(1_000);
     let wanted: Vec<_> = (1..=2_000)
-        .map(|post| (world.publish(ANN, post, &body).post, 1))
+        .map(|post| PostVersion::new(world.publish(ANN, post, &body).post, 1))
         .collect();
     for post in wanted.chunks(50) {
         assert!(node.posts(post).await.iter().all(Result::is_ok));

@@ -231,7 +231,7 @@ async fn a_post_at_one_node_comes_up_at_another() {
     let parts = FeedParts::in_memory();
     let at = |live: &LiveFeeds| {
         let mut parts = parts.clone();
-        parts.events = Arc::new(live.clone());
+        live.attach(&mut parts);
         Feed::new(parts)
     };
     let (in_oslo, in_lima) = (at(&oslo), at(&lima));

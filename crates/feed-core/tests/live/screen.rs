@@ -41,7 +41,7 @@ impl House {
     fn build(hub: HubOptions, change: impl FnOnce(&mut FeedParts)) -> Self {
         let live = LiveFeeds::new(hub);
         let house = house::House::with(|parts| {
-            parts.events = Arc::new(live.clone());
+            live.attach(parts);
             change(parts);
         });
         Self { house, live }

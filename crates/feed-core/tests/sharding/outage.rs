@@ -90,7 +90,7 @@ impl Town {
         followers.extend(self.users(true).skip(1).take(in_last));
         for &follower in &followers {
             now(self.feed.follow(follower, author));
-            now(self.feed.home(follower, &PageRequest::newest()));
+            now(self.feed.home(follower, PageRequest::newest()));
         }
         (author, followers)
     }
@@ -116,7 +116,7 @@ impl Town {
     /// Does what is due, and then what is delayed, until there is nothing.
     fn settle(&self) {
         for _ in 0..1_000 {
-            while now(self.feed.work(16)) > 0 {}
+            now(self.feed.work_all());
             if self.queued() == 0 {
                 return;
             }
@@ -131,7 +131,7 @@ impl Town {
     }
 
     fn shows(&self, viewer: UserId, post: PostId) -> bool {
-        let page = now(self.feed.home(viewer, &PageRequest::newest()));
+        let page = now(self.feed.home(viewer, PageRequest::newest()));
         page.entries.iter().any(|entry| entry.post == post)
     }
 
@@ -153,7 +153,7 @@ fn a_store_that_is_down_holds_up_no_other_and_leaves_no_task() {
         let (author, followers) = town.author(false, in_last, 2_000);
         town.outage();
         let posts: Vec<_> = (0..5).map(|_| town.publish(author)).collect();
-        while now(town.feed.work(16)) > 0 {}
+        now(town.feed.work_all());
         assert_eq!(town.queued(), 0, "all is done at once");
         assert_eq!(*town.told.watchers.lock(), posts);
         assert_eq!(*town.told.followers.lock(), posts.len() * followers.len());
@@ -168,10 +168,10 @@ fn a_store_that_is_down_holds_up_no_other_and_leaves_no_task() {
 fn an_author_whose_own_timeline_is_down_reaches_their_followers() {
     let town = Town::new();
     let (author, followers) = town.author(true, 100, 100);
-    now(town.feed.home(author, &PageRequest::newest()));
+    now(town.feed.home(author, PageRequest::newest()));
     town.outage();
     let posts: Vec<_> = (0..5).map(|_| town.publish(author)).collect();
-    while now(town.feed.work(16)) > 0 {}
+    now(town.feed.work_all());
     assert_eq!(
         town.queued(),
         posts.len(),
@@ -193,11 +193,11 @@ fn who_was_away_pulls_where_their_timeline_cannot_be_dropped() {
     town.clock.advance(Duration::from_secs(30 * 24 * 60 * 60));
     let here = &followers[..10];
     for &follower in here {
-        now(town.feed.home(follower, &PageRequest::newest()));
+        now(town.feed.home(follower, PageRequest::newest()));
     }
     town.outage();
     let post = town.publish(author);
-    while now(town.feed.work(16)) > 0 {}
+    now(town.feed.work_all());
     assert_eq!(town.queued(), 0);
     assert!(town.all_hold(here, &[post]));
     town.last.disarm();
@@ -208,14 +208,14 @@ fn who_was_away_pulls_where_their_timeline_cannot_be_dropped() {
 fn a_post_is_left_to_readers_where_no_timeline_can_be_written() {
     let town = Town::new();
     let (author, followers) = town.author(true, 100, 0);
-    now(town.feed.home(author, &PageRequest::newest()));
+    now(town.feed.home(author, PageRequest::newest()));
     town.outage();
     let post = town.publish(author);
     assert_eq!(now(town.feed.work(16)), 1);
     assert_eq!(town.queued(), 1, "it is tried again");
     for _ in 0..20 {
         town.clock.advance(Duration::from_secs(61));
-        while now(town.feed.work(16)) > 0 {}
+        now(town.feed.work_all());
     }
     assert_eq!(
         town.queued(),

@@ -149,7 +149,7 @@ impl World {
                 attempt(feed.follow(user(viewer), user(author)));
             }
             Op::Unfollow(viewer, author) => attempt(feed.unfollow(user(viewer), user(author))),
-            Op::Read(viewer) => attempt(feed.home(user(viewer), &PageRequest::newest())),
+            Op::Read(viewer) => attempt(feed.home(user(viewer), PageRequest::newest())),
             Op::Work(pieces) => attempt(feed.work(pieces)),
             Op::LoseTimeline(viewer) => {
                 for (_, store) in &fleet.sound {
@@ -192,7 +192,7 @@ impl World {
             ..
         } = &*self.0;
         for round in 0..1_000 {
-            while now(feeds[round % 2].work(16)) > 0 {}
+            now(feeds[round % 2].work_all());
             let stats = now(pulling.parts().queue.stats());
             if stats.ready + stats.delayed + stats.leased == 0 {
                 return;
@@ -209,7 +209,7 @@ fn walk(feed: &Feed, viewer: UserId) -> Vec<PostId> {
     let mut request = PageRequest::newest().with_size(size);
     let mut shown = Vec::new();
     loop {
-        let page = now(feed.home(viewer, &request));
+        let page = now(feed.home(viewer, request));
         shown.extend(page.entries.iter().map(|entry| entry.post));
         let Some(next) = page.next else { return shown };
         request = PageRequest::at(next).with_size(size);

@@ -144,7 +144,7 @@ impl Stage {
     pub(super) async fn build(&self, around: &[u32], progress: &Progress) -> anyhow::Result<()> {
         progress.begin("building timelines", around.len() as u64);
         for (place, &viewer) in around.iter().enumerate() {
-            self.feed.home(user(viewer), &PageRequest::newest()).await?;
+            self.feed.home(user(viewer), PageRequest::newest()).await?;
             progress.done(place as u64);
         }
         Ok(())
@@ -199,7 +199,7 @@ impl Stage {
         let mut seen = Vec::new();
         let mut request = PageRequest::newest();
         for _ in 0..PAGES {
-            let page = self.feed.home(user(viewer), &request).await?;
+            let page = self.feed.home(user(viewer), request).await?;
             seen.extend(page.entries);
             match page.next {
                 Some(next) => request = PageRequest::at(next),
