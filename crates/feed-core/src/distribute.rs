@@ -1,15 +1,9 @@
 //! From a publication to its author's outbox and a task of fanout.
 
-use std::time::Duration;
-
-use backplane::{
-    id::IdError,
-    queue::{Enqueued, NewTask},
-    rate::Decision,
-};
+use backplane::queue::{Enqueued, NewTask};
 
 use crate::{
-    Appended, Error, ErrorKind, Feed, Habit, PostId, Publication, Published, Result, UserId,
+    Appended, Error, ErrorKind, Feed, Habit, Publication, Published, Result, UserId,
     task::{Errand, FanoutTask},
     telemetry,
 };
@@ -19,9 +13,9 @@ impl Feed {
     ///
     /// In this order nothing is lost between the two: a task whose post never arrives ends by itself,
     /// while a post without its task would be missing in every timeline.
-    pub(crate) async fn distribute(&self, item: Publication, elsewhere: bool) -> Result<Published> {
+    pub(crate) async fn distribute(&self, item: Publication) -> Result<Published> {
         let parts = &self.parts;
-        let entry = item.entry;
+        let (entry, elsewhere) = (item.entry, item.is_elsewhere());
         let task = FanoutTask::new(Errand::Deliver { elsewhere }, entry);
         let enqueued_at = parts.clock.monotonic();
         if let Enqueued::Full { retry_after } = parts.queue.enqueue(&[task.queued()]).await? {
@@ -71,42 +65,6 @@ impl Feed {
         }
     }
 
-    /// Why the author may not post now, if so. Publishing an id `again` costs nothing.
-    pub(crate) async fn admit(
-        &self,
-        author: UserId,
-        again: Option<PostId>,
-    ) -> Result<Option<Published>> {
-        let Some(quota) = self.parts.options.post_quota else {
-            return Ok(None);
-        };
-        if let Some(post) = again {
-            let live = self.state(post).await?.live();
-            if live.is_some_and(|live| live.author == author) {
-                return Ok(None);
-            }
-        }
-        let key = [&b"feed:post:"[..], &author.get().to_be_bytes()].concat();
-        match self.parts.limiter.check(&key, quota, 1).await? {
-            Decision::Allowed { .. } => Ok(None),
-            Decision::Limited { retry_after } => Ok(Some(Published::RateLimited { retry_after })),
-            _ => Err(Error::bare(ErrorKind::Invalid, "publish")),
-        }
-    }
-
-    /// The next id, or how long to wait for one.
-    pub(crate) fn next_post(&self) -> Result<Result<PostId, Duration>> {
-        match self.parts.ids.next_id() {
-            Ok(id) => Ok(Ok(PostId::from(id))),
-            Err(error) => match (error.retry_after(), error) {
-                (Some(retry_after), _) => Ok(Err(retry_after)),
-                // Whoever keeps the node tries again by itself.
-                (_, IdError::AwaitingMark | IdError::LeaseExpired) => Ok(Err(KEEPER)),
-                _ => Err(Error::new(ErrorKind::Closed, "publish", error)),
-            },
-        }
-    }
-
     /// Notes that the author posts: what [`PairRate`](crate::PairRate) weighs.
     pub(crate) async fn note_post(&self, author: UserId, published: Published) {
         if matches!(published, Published::Accepted(_)) {
@@ -116,6 +74,3 @@ impl Feed {
         }
     }
 }
-
-/// What a keeper of ids may need to renew what it holds.
-const KEEPER: Duration = Duration::from_millis(250);

@@ -1,6 +1,6 @@
 use crate::{
-    Degree, EdgeRoute, Error, ErrorKind, Feed, FeedEvent, FollowSettings, Followed, Hide, ListId,
-    Result, Route, RouteStamp, Seek, TimelineState, UserId,
+    EdgeRoute, Error, ErrorKind, Feed, FeedEvent, FollowSettings, Followed, Hide, ListId, Result,
+    Route, RouteStamp, Seek, TimelineState, UserId,
 };
 
 impl Feed {
@@ -109,16 +109,6 @@ impl Feed {
         self.parts.graph.set_list(owner, list, members).await
     }
 
-    /// How many followers and followees a user has.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an engine does.
-    pub async fn degree(&self, user: UserId) -> Result<Degree> {
-        let degrees = self.parts.graph.degrees(&[user]).await?;
-        Ok(degrees.first().copied().unwrap_or_default())
-    }
-
     async fn connect(
         &self,
         viewer: UserId,
@@ -207,20 +197,5 @@ impl Feed {
         let told = self.parts.events.emit(&events).await;
         // The change itself is done.
         told.map_err(|error| Error::new(ErrorKind::Unavailable, "tell", error))
-    }
-
-    /// That the application knows the users.
-    pub(crate) async fn check_users(&self, users: &[UserId], op: &'static str) -> Result<()> {
-        let Some(source) = &self.parts.users else {
-            return Ok(());
-        };
-        let known = source.users(users).await?;
-        if known.len() != users.len() {
-            return Err(Error::bare(ErrorKind::Corrupt, op));
-        }
-        if known.contains(&None) {
-            return Err(Error::bare(ErrorKind::UnknownUser, op));
-        }
-        Ok(())
     }
 }

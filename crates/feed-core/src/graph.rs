@@ -403,6 +403,12 @@ impl Circle {
         &self.sources
     }
 
+    /// Whom the viewer follows, in ascending order.
+    pub fn followees(&self) -> impl Iterator<Item = UserId> + '_ {
+        let followed = self.sources.iter().zip(&self.settings);
+        followed.filter_map(|(&source, settings)| settings.is_some().then_some(source))
+    }
+
     /// The followees some of whose posts at or above `floor` may be missing in the timeline.
     #[must_use]
     pub fn pulled_from(&self, floor: PostId) -> &[UserId] {
@@ -486,6 +492,10 @@ mod tests {
                 let author = UserId::new(author);
                 assert_eq!(circle.settings(author), settings);
                 assert_eq!(circle.follows(author), settings.is_some());
+                assert_eq!(
+                    circle.followees().any(|followee| followee == author),
+                    settings.is_some()
+                );
             }
         }
     }

@@ -49,12 +49,31 @@
 //! - [`LiveFeeds`] carries changes to open screens; [`FeedEvents`] to whoever else wants them.
 //! - [`Ranker`] orders the newest entries by score, [`group`] puts together what belongs together.
 //!
+//! # Backends
+//!
+//! Every store has an implementation in memory here, `Memory…`. The crate `backend-redb` keeps the
+//! outbox, the graph, activity, actions, the queue and ids in one file; timelines, which can be built
+//! again, stay in memory. A store of your own implements one of the traits of [`FeedParts`], and passes
+//! its list of cases in [`conformance`](crate#features).
+//!
+//! # What it is not
+//!
+//! - Not a server: it opens no socket and starts no thread or task, but for the hub of [`LiveFeeds`].
+//!   Whoever embeds it runs the workers ([`Feed::run`]) and knows who is asking.
+//! - Not a search engine and no recommender: pages are of authors who are followed or named. Scores of a
+//!   [`Ranker`] are the application's.
+//! - Not a store of media or profiles: a body is bytes to it, and a user a number.
+//! - Not for audiences inside a post: what a viewer may see depends on who follows, blocks and mutes whom,
+//!   never on the body.
+//!
 //! # Features
 //!
 //! - `metrics`: counters through the facade of that name.
 //! - `conformance`: the cases that every implementation of a trait must pass. Outside semver.
 
 mod activity;
+mod admit;
+mod ask;
 mod audience;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -97,6 +116,8 @@ mod timeline;
 mod worker;
 
 pub use activity::{Activity, Habit, Rhythm};
+pub use admit::NextPostId;
+pub use ask::Reactions;
 pub use counters::{Action, ActionKind, Actions, Counters, Counts, Recorded};
 pub use cursor::Cursor;
 pub use entry::{Entry, ListId, PostId, Seek, UserId};

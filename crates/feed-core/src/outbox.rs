@@ -132,6 +132,12 @@ impl Publication {
         }
     }
 
+    /// Whether the application keeps the body, in a table of its own: an original with an empty one.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        !self.entry.is_repost() && self.body.is_empty()
+    }
+
     /// For stores: fails on behalf of `op` if one of `items` has an id that no post can have.
     ///
     /// # Errors
@@ -245,6 +251,12 @@ impl Post {
             body,
             reply_to: None,
         }
+    }
+
+    /// Whether the application keeps the body, in a table of its own: an original with an empty one.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        !self.entry.is_repost() && self.body.is_empty()
     }
 
     /// The same post as an answer to `original`.

@@ -3,8 +3,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Action, Entry, Error, ErrorKind, Feed, IdempotencyKey, PostId, Publication, Result, UserId,
-    telemetry,
+    Action, Entry, Error, ErrorKind, Feed, IdempotencyKey, NextPostId, PostId, Publication, Result,
+    UserId, telemetry,
 };
 
 /// A post to publish.
@@ -158,8 +158,7 @@ impl Feed {
 
     /// Records what a post answers. That was decided when it was stored, whatever a retry says.
     async fn count_reply(&self, author: UserId, id: PostId) -> Result<()> {
-        let posts = self.parts.outbox.posts(&[id]).await?;
-        let stored = posts.into_iter().next().flatten();
+        let stored = self.stored(id).await?;
         if let Some(parent) = stored.and_then(|post| post.reply_to)
             && let Some(original) = self.state(parent).await?.live()
         {
@@ -194,20 +193,30 @@ impl Feed {
         // An attempt for which there is no id costs the author nothing.
         let (id, body) = match &post.content {
             Content::Elsewhere(id) => (*id, Bytes::new()),
-            Content::Body(body) => match self.next_post()? {
-                Ok(id) => (id, body.clone()),
-                Err(retry_after) => return Ok(Published::Busy { retry_after }),
+            Content::Body(body) => match self.next_post_id()? {
+                NextPostId::Ready(id) => (id, body.clone()),
+                NextPostId::Busy { retry_after } => return Ok(Published::Busy { retry_after }),
             },
         };
-        let elsewhere = matches!(post.content, Content::Elsewhere(_));
-        if let Some(refusal) = self.admit(author, elsewhere.then_some(id)).await? {
-            return Ok(refusal);
-        }
         let mut item = Publication::new(Entry::original(id, author), body);
         item.key.clone_from(&post.key);
         item.reply_to = answered;
-        let published = self.distribute(item, elsewhere).await?;
+        if !self.is_repetition(&item).await?
+            && let Some(refusal) = self.refusal(author).await?
+        {
+            return Ok(refusal);
+        }
+        let published = self.distribute(item).await?;
         self.note_post(author, published).await;
         Ok(published)
+    }
+    /// Whether the author has published this id of the application's before, which counts against no
+    /// quota.
+    async fn is_repetition(&self, item: &Publication) -> Result<bool> {
+        if self.parts.options.post_quota.is_none() || !item.is_elsewhere() {
+            return Ok(false);
+        }
+        let live = self.state(item.entry.post).await?.live();
+        Ok(live.is_some_and(|live| live.author == item.entry.author))
     }
 }

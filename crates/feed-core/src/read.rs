@@ -150,12 +150,6 @@ impl Feed {
         Ok(committed)
     }
 
-    pub(crate) async fn circle(&self, viewer: UserId) -> Result<Arc<Circle>> {
-        let mut circles = self.parts.graph.circles(&[viewer]).await?;
-        let none = || Arc::new(Circle::new(viewer, [], [], []));
-        Ok(circles.pop().unwrap_or_else(none))
-    }
-
     /// Reads the home feed from outboxes alone, whatever is in timelines.
     pub(crate) fn outbox_reader<'a>(&'a self, circle: &'a Circle) -> Reader<'a> {
         self.reader(circle, FeedName::Home, Sources::Home(None))

@@ -3,7 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Action, ActionKind, Entry, Error, ErrorKind, Feed, FeedEvent, PostId, PostState, Publication,
+    Action, Entry, Error, ErrorKind, Feed, FeedEvent, NextPostId, PostId, PostState, Publication,
     Published, Recorded, Result, UserId, telemetry,
 };
 
@@ -32,17 +32,17 @@ impl Feed {
         {
             return Ok(published);
         }
-        let id = match self.next_post()? {
-            Ok(id) if id > origin => id,
+        let id = match self.next_post_id()? {
+            NextPostId::Ready(id) if id > origin => id,
             // Another node's clock is ahead, and a repost must be newer than what it shows.
-            Ok(_) => {
+            NextPostId::Ready(_) => {
                 return Ok(Published::Busy {
                     retry_after: CLOCK_SKEW,
                 });
             }
-            Err(retry_after) => return Ok(Published::Busy { retry_after }),
+            NextPostId::Busy { retry_after } => return Ok(Published::Busy { retry_after }),
         };
-        if let Some(refusal) = self.admit(actor, None).await? {
+        if let Some(refusal) = self.refusal(actor).await? {
             return Ok(refusal);
         }
         let action = Action::repost(actor, original, id);
@@ -110,20 +110,11 @@ impl Feed {
     async fn store_repost(&self, action: Action) -> Result<Published> {
         let entry = Entry::repost(action.item, action.actor, action.post);
         let item = Publication::new(entry, Bytes::new());
-        let published = self.distribute(item, false).await?;
+        let published = self.distribute(item).await?;
         if let Published::Accepted(_) = published {
             self.note_post(action.actor, published).await;
             self.mention(FeedEvent::Acted(action)).await;
         }
         Ok(published)
-    }
-
-    async fn reposted(&self, actor: UserId, origin: PostId) -> Result<Option<PostId>> {
-        let acted = self
-            .parts
-            .actions
-            .acted(actor, ActionKind::Repost, &[origin])
-            .await?;
-        Ok(acted.into_iter().next().flatten())
     }
 }

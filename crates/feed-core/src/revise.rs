@@ -18,7 +18,8 @@ impl Feed {
     /// engine does, and a retry stores the body once more.
     pub async fn edit(&self, author: UserId, post: PostId, body: Bytes) -> Result<u32> {
         self.check_body(&body, "edit")?;
-        if self.keeps_body(post).await? == Some(false) {
+        let stored = self.stored(post).await?;
+        if stored.is_some_and(|stored| stored.is_elsewhere()) {
             return Err(Error::bare(ErrorKind::Invalid, "edit"));
         }
         self.revise_post(author, post, body, "edit").await
@@ -31,7 +32,8 @@ impl Feed {
     /// As for [`edit`](Self::edit), but for those about the body; and [`ErrorKind::Invalid`] for a
     /// post whose body the feed keeps.
     pub async fn touch(&self, author: UserId, post: PostId) -> Result<u32> {
-        if self.keeps_body(post).await? == Some(true) {
+        let stored = self.stored(post).await?;
+        if stored.is_some_and(|stored| !stored.entry.is_repost() && !stored.is_elsewhere()) {
             return Err(Error::bare(ErrorKind::Invalid, "touch"));
         }
         self.revise_post(author, post, Bytes::new(), "touch").await
@@ -61,17 +63,6 @@ impl Feed {
         let withdrawn = self.withdraw_item(author, post).await;
         telemetry::tolerate(withdrawn, "deleted post still counted");
         Ok(true)
-    }
-
-    /// Whether the body of an original is the feed's, which never keeps an empty one, or the
-    /// application's; `None` if there is no such post.
-    async fn keeps_body(&self, post: PostId) -> Result<Option<bool>> {
-        let posts = self.parts.outbox.posts(&[post]).await?;
-        let originals = posts
-            .iter()
-            .flatten()
-            .filter(|post| !post.entry.is_repost());
-        Ok(originals.map(|post| !post.body.is_empty()).next())
     }
 
     pub(crate) async fn retract(&self, entry: Entry, op: &'static str) -> Result<()> {

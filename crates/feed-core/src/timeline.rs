@@ -144,8 +144,8 @@ pub struct PushReport {
     pub below_floor: usize,
     /// Cold timelines, to which nothing was written.
     pub cold: usize,
-    /// Owners whose timeline the engine could not write. Fanout gives up to eight of them up, each by
-    /// a task of its own; if there are more, it pushes to all owners again later.
+    /// Owners whose timeline the engine could not write. Fanout goes on without them: it notes on their
+    /// edges to the author that they pull the author's posts up to this one.
     pub failed: Vec<UserId>,
 }
 

@@ -223,14 +223,10 @@ async fn a_post_answers_what_it_answered_when_it_was_published() {
     let id = PostId::new(post.get() + (1 << 40));
     let elsewhere = || NewPost::elsewhere(id);
     for first in [keyed().in_reply_to(post), elsewhere().in_reply_to(post)] {
-        feed.publish(BOB, first).await.unwrap();
+        assert!(feed.publish(BOB, first).await.unwrap().post().is_some());
     }
-    feed.publish(
-        BOB,
-        NewPost::new("plain").with_key("plain".parse().unwrap()),
-    )
-    .await
-    .unwrap();
+    let plain = NewPost::new("plain").with_key("plain".parse().unwrap());
+    assert!(feed.publish(BOB, plain).await.unwrap().post().is_some());
     feed.block(ANN, BOB).await.unwrap();
 
     for again in [
@@ -246,9 +242,8 @@ async fn a_post_answers_what_it_answered_when_it_was_published() {
     let refused = feed.publish(BOB, elsewhere().in_reply_to(other)).await;
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::UnknownPost);
     feed.unblock(ANN, BOB).await.unwrap();
-    feed.publish(BOB, elsewhere().in_reply_to(other))
-        .await
-        .unwrap();
+    let again = feed.publish(BOB, elsewhere().in_reply_to(other)).await;
+    assert_eq!(again.unwrap(), Published::Duplicate(id));
 
     assert_eq!(counts(&house, post).await, [0, 2, 0]);
     assert_eq!(counts(&house, other).await, [0; 3]);
@@ -270,7 +265,7 @@ async fn a_retry_records_the_reply_that_was_cut_short() {
         .await
         .unwrap();
     assert_eq!(counts(&house, post).await, [0; 3]);
-    feed.publish(BOB, keyed()).await.unwrap();
+    assert!(feed.publish(BOB, keyed()).await.unwrap().post().is_some());
     assert_eq!(counts(&house, post).await, [0, 1, 0]);
 }
 

@@ -126,7 +126,7 @@ async fn a_page_goes_on_where_its_cursors_own_post_was_deleted() {
     house.feed.delete(ANN, posts[4]).await.unwrap();
     house.work().await;
     let next = PageRequest::at(newest.next.unwrap()).with_size(PageSize::new(2).unwrap());
-    let next = house.feed.home(BOB, &next).await.unwrap();
+    let next = house.feed.home(BOB, next).await.unwrap();
     let next: Vec<_> = next.entries.iter().map(|entry| entry.post).collect();
     assert_eq!(next, [posts[3], posts[2]]);
 }
@@ -241,7 +241,7 @@ async fn a_cursor_outlives_the_timeline() {
         .await
         .unwrap();
     let next = PageRequest::at(newest.next.unwrap());
-    let next = house.feed.home(BOB, &next).await.unwrap();
+    let next = house.feed.home(BOB, next).await.unwrap();
     assert_eq!(next.newest(), Some(posts[3]));
 }
 
@@ -304,9 +304,9 @@ async fn newer_pages_undo_older_ones() {
     let three = PageSize::new(3).unwrap();
     let first = house.page(BOB, 3).await;
     let second = PageRequest::at(first.next.unwrap()).with_size(three);
-    let second = house.feed.home(BOB, &second).await.unwrap();
+    let second = house.feed.home(BOB, second).await.unwrap();
     let back = PageRequest::at(second.prev.unwrap()).with_size(three);
-    let back = house.feed.home(BOB, &back).await.unwrap();
+    let back = house.feed.home(BOB, back).await.unwrap();
     assert_eq!(back.entries, first.entries);
     assert_eq!(back.next, first.next);
 }
@@ -409,7 +409,7 @@ async fn a_newer_page_leads_past_what_was_hidden_since() {
     house.feed.mute(BOB, ANN).await.unwrap();
 
     let newer = PageRequest::at(read.prev.unwrap());
-    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    let newer = house.feed.home(BOB, newer).await.unwrap();
     assert_eq!(newer.newest(), Some(newest));
     let mut down = Vec::new();
     let mut next = newer.next;
@@ -436,10 +436,10 @@ async fn a_newer_page_of_reposts_leads_on_where_none_hides_another() {
     house.work().await;
 
     let newer = PageRequest::at(read.prev.unwrap());
-    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    let newer = house.feed.home(BOB, newer).await.unwrap();
     assert_eq!(newer.newest(), Some(repost));
     let older = PageRequest::at(newer.next.unwrap());
-    let older = house.feed.home(BOB, &older).await.unwrap();
+    let older = house.feed.home(BOB, older).await.unwrap();
     assert_eq!((older.newest(), older.next), (Some(post), None));
 }
 
@@ -459,6 +459,6 @@ async fn a_newer_page_over_many_hidden_entries_asks_seldom() {
 
     faults.arm(20, Strike::Outage { store: None });
     let newer = PageRequest::at(read.prev.unwrap());
-    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    let newer = house.feed.home(BOB, newer).await.unwrap();
     assert_eq!((newer.newest(), newer.next), (None, None));
 }

@@ -5,7 +5,7 @@ use backplane::{
     Timestamp,
     rate::{Decision, Quota},
 };
-use feed_core::{Circle, Feed, Hydrator, HydratorParts, LiveFeeds, UserId};
+use feed_core::{Feed, Hydrator, HydratorParts, LiveFeeds, UserId};
 
 use crate::{Accounts, Problem, Reason, Stop, Store, live::Connections};
 
@@ -102,13 +102,6 @@ impl Api {
             }
             _ => Err(Problem::new(Reason::Internal)),
         }
-    }
-
-    /// Whom `viewer` follows, blocks and mutes.
-    pub(crate) async fn circle(&self, viewer: UserId) -> Result<Arc<Circle>, Problem> {
-        let mut circles = self.feed.parts().graph.circles(&[viewer]).await?;
-        let nobody = || Arc::new(Circle::new(viewer, [], [], []));
-        Ok(circles.pop().unwrap_or_else(nobody))
     }
 }
 

@@ -1,7 +1,6 @@
 //! `/v1/me/following`, `/v1/me/muted` and `/v1/me/blocked`.
 
 use axum::{Json as Answer, extract::State};
-use feed_core::UserId;
 use serde::Serialize;
 
 use crate::{
@@ -25,12 +24,9 @@ pub(crate) async fn list(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
 ) -> Result<Answer<Following>, Problem> {
-    let circle = api.circle(viewer).await?;
-    let others = |user: &UserId| *user != viewer;
-    let mut followees: Vec<_> = circle.sources().iter().copied().filter(others).collect();
-    followees.sort_unstable();
-    let total = followees.len();
-    followees.truncate(LISTED);
+    let circle = api.feed().circle(viewer).await?;
+    let total = circle.followees().count();
+    let followees: Vec<_> = circle.followees().take(LISTED).collect();
     let users = api.accounts().of(&followees)?.into_iter().flatten();
     Ok(Answer(Following {
         users: users.collect(),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use feed_core::{
     Entry, ErrorKind, Hydrated, Hydrator, HydratorOptions, HydratorParts, Lack, Part, PostId,
-    PostVersion, UserId,
+    PostVersion, Revised, UserId,
 };
 
 use crate::world::{ANN, BOB, World};
@@ -147,7 +147,8 @@ async fn bodies_may_stay_in_the_outbox() {
     let entry = world.publish(ANN, 1, "in the table");
     let body = |page: Hydrated| page.items[0].post.body.clone();
     assert_eq!(body(hydrate(&node, &[entry]).await), "");
-    world.outbox.revise(ANN, entry.post, b"in the outbox");
+    let revised = world.outbox.revise(ANN, entry.post, b"in the outbox");
+    assert_eq!(revised, Revised::Stored(2));
     assert_eq!(body(hydrate(&node, &[entry]).await), "in the outbox");
     assert_eq!(world.tables.post_calls(), Vec::<Vec<u64>>::new());
 }

@@ -141,7 +141,7 @@ proptest! {
             watcher.read(&house);
 
             let page = PageRequest::newest().with_size(PageSize::new(200).unwrap());
-            let read = house.feed.home(ANN, &page).await.unwrap();
+            let read = house.feed.home(ANN, page).await.unwrap();
             let read: BTreeSet<_> = read.entries.into_iter().collect();
             let missing: Vec<_> = read.difference(&watcher.screen.shown).collect();
             prop_assert!(missing.is_empty(), "not on the screen: {missing:?}");

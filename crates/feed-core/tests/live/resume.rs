@@ -151,7 +151,7 @@ async fn other_cursors_and_a_closed_hub_are_refused() {
     let foreign = watch(BOB, page.prev.unwrap()).await;
     assert_eq!(foreign.kind(), ErrorKind::ForeignCursor);
     let one = PageRequest::newest().with_size(PageSize::new(1).unwrap());
-    let older = house.feed.home(ANN, &one).await.unwrap().next.unwrap();
+    let older = house.feed.home(ANN, one).await.unwrap().next.unwrap();
     assert_eq!(watch(ANN, older).await.kind(), ErrorKind::InvalidCursor);
 
     let mut live = house.watch(ANN, None).await;

@@ -1,6 +1,6 @@
 //! A feed with those who watch it, and what they see.
 
-use std::{collections::BTreeSet, ops::Deref, sync::Arc};
+use std::{collections::BTreeSet, ops::Deref};
 
 use backplane::hub::{Hub, HubOptions};
 use feed_core::{

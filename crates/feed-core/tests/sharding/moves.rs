@@ -381,7 +381,11 @@ fn a_process_two_steps_behind_makes_others_miss_its_posts() {
     });
     now(ahead.follow(viewer, author));
     let publish_behind = || {
-        now(behind.publish(author, NewPost::new("a post")));
+        assert!(
+            now(behind.publish(author, NewPost::new("a post")))
+                .post()
+                .is_some()
+        );
         now(behind.work_all());
     };
     let seen_ahead = || now(ahead.home(viewer, PageRequest::newest())).entries.len();
