@@ -128,8 +128,9 @@ pub trait Bus: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish), and [`Corrupt`](crate::ErrorKind::Corrupt) if a page does not
-    /// decode: the others may be read without it, and so may the top of its topic.
+    /// As [`publish`](Self::publish), but that `Full` means a topic which has no stream yet; and
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if a page does not decode: the others may be read without
+    /// it, and so may the top of its topic.
     ///
     /// # Cancel safety
     ///

@@ -32,7 +32,8 @@ pub enum Decision {
     /// Not now; nothing has been taken.
     Limited {
         /// The shortest wait after which the same cost passes, if nobody else takes any of it
-        /// before. Enough for an HTTP `Retry-After`, rounded up to seconds.
+        /// before, rounded up to what the engine's clock tells apart. Enough for an HTTP
+        /// `Retry-After`, rounded up to seconds.
         retry_after: Duration,
     },
     /// Never: the cost is more than the quota's burst. Nothing has been taken.

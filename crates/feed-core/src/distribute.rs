@@ -14,21 +14,42 @@ impl Feed {
     /// In this order nothing is lost between the two: a task whose post never arrives ends by itself,
     /// while a post without its task would be missing in every timeline.
     pub(crate) async fn distribute(&self, item: Publication) -> Result<Published> {
+        let elsewhere = item.is_elsewhere();
+        let errand = Errand::Deliver {
+            elsewhere,
+            reply: item.reply_to.is_some(),
+        };
+        let task = FanoutTask::new(errand, item.entry);
+        let enqueued_at = self.parts.clock.monotonic();
+        if let Some(busy) = self.announce(&task).await? {
+            return Ok(busy);
+        }
+        let published = self.store(item).await?;
+        let took = self.parts.clock.monotonic().saturating_sub(enqueued_at);
+        let accepted = matches!(published, Published::Accepted(_));
+        if accepted && elsewhere && took > self.parts.options.orphan_after / 2 {
+            // The task may have given up on the post.
+            let sent = self.send(&[task], "publish").await;
+            sent.map_err(|error| Error::new(ErrorKind::Unavailable, "publish", error))?;
+        }
+        Ok(published)
+    }
+
+    /// Enqueues the fanout of a post that is stored next, or says why nothing is to be stored.
+    pub(crate) async fn announce(&self, task: &FanoutTask) -> Result<Option<Published>> {
+        Ok(match self.parts.queue.enqueue(&[task.queued()]).await? {
+            Enqueued::Full { retry_after } => Some(Published::Busy { retry_after }),
+            Enqueued::Accepted(_) => None,
+        })
+    }
+
+    /// Stores an item whose fanout is enqueued, and shows it to its author.
+    pub(crate) async fn store(&self, item: Publication) -> Result<Published> {
         let parts = &self.parts;
         let (entry, elsewhere) = (item.entry, item.is_elsewhere());
-        let task = FanoutTask::new(Errand::Deliver { elsewhere }, entry);
-        let enqueued_at = parts.clock.monotonic();
-        if let Enqueued::Full { retry_after } = parts.queue.enqueue(&[task.queued()]).await? {
-            return Ok(Published::Busy { retry_after });
-        }
         let appended = parts.outbox.append(&[item]).await?;
         match appended.first() {
             Some(Appended::Stored) => {
-                let took = parts.clock.monotonic().saturating_sub(enqueued_at);
-                if elsewhere && took > parts.options.orphan_after / 2 {
-                    // The task may have given up on the post.
-                    self.send(&[task], "publish").await?;
-                }
                 // Where that fails, the task sees to it.
                 let pushed = parts.timelines.push_many(&[entry.author], entry).await;
                 telemetry::tolerate(pushed, "own timeline not written");

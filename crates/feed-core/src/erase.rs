@@ -36,6 +36,8 @@ impl Feed {
         // After the posts: who likes one of them from here on finds it gone.
         while parts.actions.erase(user, CHUNK).await? > 0 {}
         parts.activity.erase(user).await?;
+        // Again: a worker that waited for a post which never came may have noted meanwhile that it cannot.
+        while parts.outbox.erase(user, CHUNK).await? > 0 {}
         // Last: the followers are how a call that comes again finds the timelines.
         while parts.graph.erase(user, CHUNK).await? > 0 {}
         self.mention(FeedEvent::Erased { user }).await;

@@ -33,6 +33,10 @@ impl Feed {
         if task.stage == Stage::Start {
             // Last, so that whoever waits for the others to be served does so once.
             self.push_own(entry).await?;
+            if let Errand::Deliver { reply: true, .. } = task.errand {
+                let counted = self.count_reply(entry.author, entry.post).await;
+                telemetry::tolerate(counted, "reply not counted");
+            }
         }
         Ok(settlement)
     }
@@ -54,8 +58,15 @@ impl Feed {
             return Ok(wait);
         }
         let Entry { post, author, .. } = task.entry;
-        if task.errand == (Errand::Deliver { elsewhere: false }) {
+        if let Errand::Deliver {
+            elsewhere: false, ..
+        } = task.errand
+        {
             self.parts.outbox.retract(author, post).await?;
+            if task.entry.is_repost() {
+                // It was recorded before it was to be stored.
+                self.parts.actions.withdraw_items(author, &[post]).await?;
+            }
         }
         Ok(Settlement::Ack)
     }

@@ -128,14 +128,19 @@ impl Feed {
             return Err(Error::bare(ErrorKind::TooManyFollowees, "follow"));
         }
         let followed = self.parts.graph.follow(viewer, author, settings).await?;
-        if let Followed::Added(stamp) | Followed::Existing(Route::Both, stamp) = followed {
-            self.backfill(viewer, author, stamp).await?;
-        }
+        let copied = match followed {
+            Followed::Added(stamp) | Followed::Existing(Route::Both, stamp) => {
+                self.backfill(viewer, author, stamp).await
+            }
+            Followed::Existing(..) => Ok(()),
+        };
         let new = matches!(followed, Followed::Added(_));
         if new {
             self.mention(FeedEvent::Followed { viewer, author }).await;
         }
         self.circles_changed(&[viewer]).await?;
+        // The edge is there, and its posts are shown: a retry would tell of neither.
+        copied.map_err(|error| Error::new(ErrorKind::Unavailable, "follow", error))?;
         Ok(new)
     }
 

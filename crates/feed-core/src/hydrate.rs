@@ -195,8 +195,9 @@ impl Hydrator {
     /// No call that starts afterwards is answered with what was read before, here or from the shared
     /// cache. Nothing that was read before, by whichever process, is stored in the shared cache
     /// afterwards. What is read during the [hold](HydratorOptions::hold) is not cached either, so that
-    /// a source that lags behind by less brings nothing back; on other processes that is so as long as
-    /// the shared cache does not lose the mark that says so. Other processes keep what they have until
+    /// a source that lags behind by less brings nothing back. On other processes all this is so as long as
+    /// the shared cache does not lose the mark that says so; one that loses it may answer with what was
+    /// forgotten until its [time](CacheOptions::shared_ttl) has passed. Other processes keep what they have until
     /// its time has passed; their pages leave erased posts out all the same.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ pub enum Published {
         retry_after: Duration,
     },
     /// The queue of fanout is full, ids have run out for the moment, or the clock was set back by
-    /// more than ids may run ahead of it. Nothing was stored.
+    /// more than ids may run ahead of it. This attempt stored nothing.
     ///
     /// An attempt that met a full queue counts against the quota. Only a quota that is taken before the
     /// work bounds what authors ask of a queue that is full, and what they post at the same time.
@@ -140,24 +140,26 @@ impl Feed {
             Content::Body(body) => self.check_body(body, "publish")?,
             Content::Elsewhere(id) => id.check("publish")?,
         }
-        let published = match self.published_before(author, &post).await? {
-            Some(earlier) => Published::Duplicate(earlier),
+        let published = match self.publish_again(author, &post).await? {
+            Some(published) => published,
             None => self.publish_new(author, &post).await?,
         };
-        match published {
-            Published::Accepted(id) if post.reply_to.is_some() => {
-                self.count_reply(author, id).await?;
-            }
-            // An earlier call may have come to its end before it.
-            Published::Duplicate(id) => self.count_reply(author, id).await?,
-            _ => {}
+        let stored = match published {
+            Published::Accepted(id) => post.reply_to.map(|_| id),
+            // An earlier call may have come to its end before it was counted.
+            Published::Duplicate(id) => Some(id),
+            _ => None,
+        };
+        if let Some(id) = stored {
+            let counted = self.count_reply(author, id).await;
+            telemetry::tolerate(counted, "reply not counted"); // the task sees to it
         }
         telemetry::published(&published);
         Ok(published)
     }
 
     /// Records what a post answers. That was decided when it was stored, whatever a retry says.
-    async fn count_reply(&self, author: UserId, id: PostId) -> Result<()> {
+    pub(crate) async fn count_reply(&self, author: UserId, id: PostId) -> Result<()> {
         let stored = self.stored(id).await?;
         if let Some(parent) = stored.and_then(|post| post.reply_to)
             && let Some(original) = self.state(parent).await?.live()
@@ -177,11 +179,23 @@ impl Feed {
         Ok(())
     }
 
-    async fn published_before(&self, author: UserId, post: &NewPost) -> Result<Option<PostId>> {
-        match &post.key {
-            Some(key) => self.parts.outbox.published(author, key).await,
-            None => Ok(None),
+    /// Publishes what the author has published before, which nothing that has changed since can
+    /// refuse; `None` if they have not.
+    async fn publish_again(&self, author: UserId, post: &NewPost) -> Result<Option<Published>> {
+        if let Some(key) = &post.key
+            && let Some(earlier) = self.parts.outbox.published(author, key).await?
+        {
+            return Ok(Some(Published::Duplicate(earlier)));
         }
+        let Content::Elsewhere(id) = post.content else {
+            return Ok(None);
+        };
+        let entry = Entry::original(id, author);
+        if self.state(id).await?.live() != Some(entry) {
+            return Ok(None);
+        }
+        let item = Publication::new(entry, Bytes::new());
+        self.distribute(item).await.map(Some)
     }
 
     async fn publish_new(&self, author: UserId, post: &NewPost) -> Result<Published> {
@@ -198,25 +212,14 @@ impl Feed {
                 NextPostId::Busy { retry_after } => return Ok(Published::Busy { retry_after }),
             },
         };
+        if let Some(refusal) = self.refusal(author).await? {
+            return Ok(refusal);
+        }
         let mut item = Publication::new(Entry::original(id, author), body);
         item.key.clone_from(&post.key);
         item.reply_to = answered;
-        if !self.is_repetition(&item).await?
-            && let Some(refusal) = self.refusal(author).await?
-        {
-            return Ok(refusal);
-        }
         let published = self.distribute(item).await?;
         self.note_post(author, published).await;
         Ok(published)
-    }
-    /// Whether the author has published this id of the application's before, which counts against no
-    /// quota.
-    async fn is_repetition(&self, item: &Publication) -> Result<bool> {
-        if self.parts.options.post_quota.is_none() || !item.is_elsewhere() {
-            return Ok(false);
-        }
-        let live = self.state(item.entry.post).await?.live();
-        Ok(live.is_some_and(|live| live.author == item.entry.author))
     }
 }

@@ -10,8 +10,8 @@ use crate::{
 impl Feed {
     /// A page of what `viewer` and the authors they follow have posted and reposted.
     ///
-    /// A viewer whose timeline is cold gets a page out of the outboxes, and the timeline is built
-    /// before this returns, unless another call is building it, an engine fails, or the policy
+    /// A viewer whose timeline is cold, or cannot be read, gets a page out of the outboxes. A cold one
+    /// is built before this returns, unless another call is building it, an engine fails, or the policy
     /// [never pushes](crate::FanoutPolicy::ever_pushes). What the page shows is the same.
     ///
     /// # Errors

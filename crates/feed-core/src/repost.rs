@@ -4,7 +4,9 @@ use bytes::Bytes;
 
 use crate::{
     Action, Entry, Error, ErrorKind, Feed, FeedEvent, NextPostId, PostId, PostState, Publication,
-    Published, Recorded, Result, UserId, telemetry,
+    Published, Recorded, Result, UserId,
+    task::{Errand, FanoutTask},
+    telemetry,
 };
 
 impl Feed {
@@ -46,20 +48,20 @@ impl Feed {
             return Ok(refusal);
         }
         let action = Action::repost(actor, original, id);
+        // Before it is recorded: should this call end before the repost is stored, the task takes
+        // the record back.
+        if let Some(busy) = self.announce(&task(action)).await? {
+            return Ok(busy);
+        }
         match self.record(action).await? {
-            Some(Recorded::New) => {}
+            Some(Recorded::New) => self.store_repost(action).await,
             Some(Recorded::Existing(earlier)) => {
                 // Recorded meanwhile, by a call that may have got no further.
                 let again = self.repost_again(actor, original, earlier).await?;
-                return again.ok_or_else(|| Error::bare(ErrorKind::Unavailable, "repost"));
+                again.ok_or_else(|| Error::bare(ErrorKind::Unavailable, "repost"))
             }
-            None => return Err(Error::bare(ErrorKind::UnknownPost, "repost")),
+            None => Err(Error::bare(ErrorKind::UnknownPost, "repost")),
         }
-        let published = self.store_repost(action).await?;
-        if let Published::Busy { .. } = published {
-            self.parts.actions.withdraw(&[action]).await?;
-        }
-        Ok(published)
     }
 
     /// Takes a repost of `post` back and says whether there was one. The reposts of a deleted post went
@@ -96,7 +98,10 @@ impl Feed {
             PostState::Live { .. } => Ok(Some(Published::Duplicate(earlier))),
             PostState::Absent => {
                 let action = Action::repost(actor, original, earlier);
-                self.store_repost(action).await.map(Some)
+                match self.announce(&task(action)).await? {
+                    Some(busy) => Ok(Some(busy)),
+                    None => self.store_repost(action).await.map(Some),
+                }
             }
             PostState::Retracted => {
                 let actions = &self.parts.actions;
@@ -106,15 +111,27 @@ impl Feed {
         }
     }
 
-    /// Stores a repost that is recorded. Of several calls that do, the one that comes first tells.
+    /// Stores a repost that is announced and recorded. Of several calls that do, the one that comes
+    /// first tells.
     async fn store_repost(&self, action: Action) -> Result<Published> {
-        let entry = Entry::repost(action.item, action.actor, action.post);
-        let item = Publication::new(entry, Bytes::new());
-        let published = self.distribute(item).await?;
+        let item = Publication::new(entry(action), Bytes::new());
+        let published = self.store(item).await?;
         if let Published::Accepted(_) = published {
             self.note_post(action.actor, published).await;
             self.mention(FeedEvent::Acted(action)).await;
         }
         Ok(published)
     }
+}
+
+fn entry(repost: Action) -> Entry {
+    Entry::repost(repost.item, repost.actor, repost.post)
+}
+
+fn task(repost: Action) -> FanoutTask {
+    let errand = Errand::Deliver {
+        elsewhere: false,
+        reply: false,
+    };
+    FanoutTask::new(errand, entry(repost))
 }

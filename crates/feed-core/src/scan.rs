@@ -3,6 +3,7 @@
 use crate::{
     Circle, Entry, Outbox, PageSource, PostId, Result, Seek, TimelineState, TimelineStore, UserId,
     filter::{Candidate, Filter, Scope},
+    telemetry,
 };
 
 /// What a scan reads.
@@ -107,7 +108,14 @@ impl<'a> Scan<'a> {
         limit: usize,
     ) -> Result<Vec<Candidate>> {
         let circle = self.circle;
-        let window = timelines.window(circle.viewer(), self.seek, limit).await?;
+        let window = match timelines.window(circle.viewer(), self.seek, limit).await {
+            Ok(window) => window,
+            // Losing a timeline loses time, also for a while.
+            Err(error) => {
+                telemetry::tolerate::<()>(Err(error), "timeline not read");
+                return self.pull(circle.sources(), limit).await;
+            }
+        };
         self.timeline = Some(window.state);
         match window.state {
             TimelineState::Warm { floor } if reaches(self.seek, floor) => {

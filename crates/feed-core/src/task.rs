@@ -20,8 +20,8 @@ pub(crate) struct FanoutTask {
 /// begins once it finds the write done.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Errand {
-    /// The post, whose body the feed keeps or the application does.
-    Deliver { elsewhere: bool },
+    /// The post, whose body the feed keeps or the application does, and which answers another or none.
+    Deliver { elsewhere: bool, reply: bool },
     /// Word of a body above this version.
     Revise { above: u32 },
     /// The post taken away.
@@ -85,11 +85,17 @@ impl FanoutTask {
 
     pub(crate) fn encode(&self) -> Bytes {
         let (errand, version) = match self.errand {
-            Errand::Deliver { elsewhere: false } => (0, 0),
+            Errand::Deliver {
+                elsewhere: false,
+                reply,
+            } => (0, u32::from(reply)),
             Errand::Revise { above } => (1, above),
             Errand::Retract => (2, 0),
             Errand::Drop => (3, 0),
-            Errand::Deliver { elsewhere: true } => (4, 0),
+            Errand::Deliver {
+                elsewhere: true,
+                reply,
+            } => (4, u32::from(reply)),
         };
         let (stage, follower) = match self.stage {
             Stage::Start => (0, 0),
@@ -120,11 +126,13 @@ impl FanoutTask {
         let long = |at: usize| bytes[at..at + 8].try_into().map(u64::from_be_bytes).ok();
         let version = bytes[2..6].try_into().map(u32::from_be_bytes).ok()?;
         let errand = match (bytes[0], bytes[1], version) {
-            (VERSION, 0, 0) => Errand::Deliver { elsewhere: false },
+            (VERSION, kind @ (0 | 4), reply @ 0..=1) => Errand::Deliver {
+                elsewhere: kind == 4,
+                reply: reply == 1,
+            },
             (VERSION, 1, above) => Errand::Revise { above },
             (VERSION, 2, 0) => Errand::Retract,
             (VERSION, 3, 0) => Errand::Drop,
-            (VERSION, 4, 0) => Errand::Deliver { elsewhere: true },
             _ => return None,
         };
         let stage = match (bytes[30], long(31)?) {
@@ -156,7 +164,8 @@ mod tests {
         #[test]
         fn bytes_and_back_is_exact(
             errand in prop_oneof![
-                any::<bool>().prop_map(|elsewhere| Errand::Deliver { elsewhere }),
+                any::<(bool, bool)>()
+                    .prop_map(|(elsewhere, reply)| Errand::Deliver { elsewhere, reply }),
                 any::<u32>().prop_map(|above| Errand::Revise { above }),
                 Just(Errand::Retract),
                 Just(Errand::Drop),

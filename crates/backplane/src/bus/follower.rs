@@ -103,9 +103,23 @@ impl Follower {
         !self.doubtful
     }
 
-    /// Takes the position that the stream has reached, and returns whether a recovery has begun.
-    pub(super) fn check(&mut self, top: Position, bounds: &RecoveryOptions) -> bool {
-        self.recovery.is_none() && self.missing(top, bounds)
+    /// Takes the `top` that the stream had reached after this one stood at `from`, and returns whether
+    /// a recovery has begun.
+    pub(super) fn check(
+        &mut self,
+        from: Position,
+        top: Position,
+        bounds: &RecoveryOptions,
+    ) -> bool {
+        if self.recovery.is_some() {
+            return false;
+        }
+        if top.epoch == from.epoch && top.offset < from.offset {
+            // The stream lost its end, and its epoch does not show it.
+            self.recover(bounds);
+            return true;
+        }
+        self.missing(top, bounds)
     }
 
     /// Takes a page of history. What it returns is to be passed on; then, if it is still
@@ -159,7 +173,7 @@ impl Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Epoch;
+    use crate::{Epoch, bus::GapReason};
 
     fn at(offset: u64) -> Position {
         Position::new(Epoch::new(1), offset)
@@ -215,8 +229,23 @@ mod tests {
             follower.message(message(2), &bounds),
             Followed::Next(_)
         ));
-        assert!(!follower.check(at(1), &bounds));
-        assert!(!follower.check(at(2), &bounds));
-        assert!(follower.check(at(3), &bounds));
+        assert!(!follower.check(at(1), at(1), &bounds));
+        assert!(!follower.check(at(1), at(2), &bounds));
+        assert!(follower.check(at(1), at(3), &bounds));
+    }
+
+    #[test]
+    fn a_stream_that_lost_its_end_is_a_gap_back_to_its_top() {
+        let bounds = RecoveryOptions::default();
+        let mut follower = Follower::new(at(7));
+        assert!(follower.check(at(7), at(5), &bounds));
+        let page = HistoryPage::new(vec![], at(5));
+        let gap = follower.page(page, &bounds).unwrap().gap.unwrap();
+        assert_eq!((gap.after, gap.until), (Some(at(7)), at(5)));
+        assert_eq!(gap.reason, GapReason::Ahead);
+        assert!(matches!(
+            follower.message(message(6), &bounds),
+            Followed::Next(_)
+        ));
     }
 }

@@ -321,7 +321,9 @@ impl LiveFeed {
         if !self.link.subscribe(&topic)? {
             return Ok(None);
         }
-        self.live.joined(&topic).await?;
+        if !self.joined(&topic).await? {
+            return Ok(None);
+        }
         let circle = self.feed.circle(self.viewer).await?;
         let sources = circle.sources();
         let gone = |author: &&UserId| sources.binary_search(author).is_err();
@@ -333,8 +335,17 @@ impl LiveFeed {
         if !self.link.subscribe(&topics)? {
             return Ok(None);
         }
-        self.live.joined(&topics).await?;
-        Ok(Some(circle))
+        let joined = self.joined(&topics).await?;
+        Ok(joined.then_some(circle))
+    }
+
+    /// Waits for what other nodes publish, and answers `false` if the link was closed meanwhile.
+    async fn joined(&self, topics: &[Topic]) -> Result<bool> {
+        let joined = self.live.joined(topics).await;
+        if self.link.connection.is_closed() {
+            return Ok(false); // and nobody wants the topics any more
+        }
+        joined.map(|()| true)
     }
 
     /// Brings the reader from what they have seen to what is there now.

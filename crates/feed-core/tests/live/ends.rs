@@ -1,9 +1,16 @@
 //! Connections that end, or lose something, while the feed is about to be shown anew.
 
-use std::time::Duration;
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use backplane::hub::HubOptions;
-use feed_core::{LiveChange, LiveEvent, LiveFeed, PostId, UserId};
+use backplane::{
+    Clock, ManualClock,
+    hub::HubOptions,
+    memory::{MemoryBus, MemoryBusOptions},
+};
+use feed_core::{
+    ErrorKind, Feed, FeedParts, LiveChange, LiveEvent, LiveFeed, LiveFeeds, LiveRequest, PostId,
+    UserId,
+};
 use futures::FutureExt as _;
 
 use crate::{
@@ -125,4 +132,21 @@ async fn a_gap_is_made_up_for_on_the_same_connection() {
         assert_eq!(shown(next(live)), [post]);
     }
     assert_eq!(house.hub().stats().connections, 2);
+}
+
+#[tokio::test]
+async fn a_hub_that_closes_while_a_reader_joins_ends_the_feed() {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+    let bus = MemoryBus::new(MemoryBusOptions::default(), Arc::clone(&clock));
+    let live = LiveFeeds::across(Arc::new(bus.node()), clock, HubOptions::inline());
+    let mut parts = FeedParts::in_memory();
+    parts.events = Arc::new(live.clone());
+    let feed = Feed::new(parts);
+    // Nobody runs the relay, so it waits for the bus.
+    let mut watch = pin!(live.watch(&feed, BOB, LiveRequest::default()));
+    assert!(watch.as_mut().now_or_never().is_none());
+    live.hub().close();
+    while live.hub().run_once() > 0 {}
+    let refused = watch.await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Closed);
 }

@@ -11,7 +11,6 @@ use fastrand::Rng;
 pub(super) use self::{changes::Control, reads::Reads};
 
 use self::{agenda::Agenda, held::Held, lane::Lane};
-use super::options::SHORTEST;
 use crate::{
     ErrorKind, Position, Topic,
     bus::{
@@ -19,6 +18,9 @@ use crate::{
         follower::{Followed, Follower},
     },
 };
+
+/// Many topics may be joined at once, and are then due for a check at about the same time.
+const CHECKS_PER_TICK: usize = 1_024;
 
 /// What a node has to do with each topic: the relay without its input and output.
 ///
@@ -66,6 +68,12 @@ struct Link {
     active: bool,
 }
 
+impl Link {
+    const fn is_leaving(&self) -> bool {
+        matches!(self.state, State::Leaving)
+    }
+}
+
 #[derive(Debug)]
 enum State {
     /// A subscription is queued or under way.
@@ -87,9 +95,8 @@ pub(super) enum Output {
 }
 
 impl Links {
-    pub(super) fn new(mut options: RelayOptions, limits: &BusLimits) -> Self {
+    pub(super) fn new(options: RelayOptions, limits: &BusLimits) -> Self {
         let batch = limits.batch.max(1);
-        options.check_every = options.check_every.max(SHORTEST);
         Self {
             page_bytes: options.recovery.max_bytes.max(limits.payload),
             to_subscribe: Lane::new(batch),
@@ -191,7 +198,10 @@ impl Links {
         while let Some(topic) = self.lingering.pop_due(now) {
             self.leave(topic);
         }
-        while let Some(topic) = self.unchecked.pop_due(now) {
+        for _ in 0..CHECKS_PER_TICK {
+            let Some(topic) = self.unchecked.pop_due(now) else {
+                break;
+            };
             self.check(topic, now);
         }
     }
@@ -244,7 +254,7 @@ impl Links {
 
     fn check_later(&mut self, topic: Topic, now: Duration) {
         if let Some(link) = self.by_topic.get_mut(&topic) {
-            let at = now.saturating_add(self.options.check_every);
+            let at = now.saturating_add(self.options.next_check(&mut self.jitter));
             link.check_at = Some(at);
             self.unchecked.insert(at, link.generation, topic);
         }

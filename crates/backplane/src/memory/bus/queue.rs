@@ -103,7 +103,11 @@ impl EventQueue {
     }
 
     pub(super) fn untrack(&self, topic: &Topic) {
-        self.state.lock().topics.remove(topic);
+        let mut state = self.state.lock();
+        state.topics.remove(topic);
+        if !self.is_closed() {
+            state.dropped.remove(topic);
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -186,5 +190,31 @@ impl Stream for QueuedEvents {
         }
         state.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+
+    use super::*;
+    use crate::Epoch;
+
+    #[test]
+    fn a_topic_that_is_left_is_told_of_no_more() {
+        let queue = Arc::new(EventQueue::new(1, 1_000));
+        let [a, b]: [Topic; 2] = ["a", "b"].map(|name| name.parse().unwrap());
+        for topic in [&a, &b] {
+            assert!(queue.track(topic));
+            for offset in 1..=2 {
+                let position = Position::new(Epoch::new(1), offset);
+                queue.push(topic, Message::new(position, "x".into()));
+            }
+        }
+        queue.untrack(&b);
+        let events = queue.events().take(2).collect::<Vec<_>>().now_or_never();
+        let topics: Vec<_> = events.unwrap().iter().map(|e| e.topic().clone()).collect();
+        assert_eq!(topics, [a.clone(), a], "a message and a gap");
+        assert!(queue.state.lock().dropped.is_empty());
     }
 }

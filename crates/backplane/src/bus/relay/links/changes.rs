@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Follower, Links, Output, State, lane::Lane};
+use super::{Follower, Link, Links, Output, State, lane::Lane};
 use crate::{ErrorKind, Position, Topic};
 
 /// A call to the bus that changes what is subscribed. One is made at a time.
@@ -161,6 +161,9 @@ impl Links {
             self.leave(topic.clone());
         }
         self.check_later(topic.clone(), now);
+        if self.by_topic.get(topic).is_some_and(Link::is_leaving) {
+            return; // who wants it again waits for the next subscription
+        }
         out.push(Output::Joined(topic.clone(), start));
         let State::Joining(held) = joined else {
             return;

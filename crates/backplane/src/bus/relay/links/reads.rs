@@ -2,7 +2,7 @@
 
 use super::{Follower, Links, Output, State};
 use crate::{
-    Topic,
+    Position, Topic,
     bus::{HistoryPage, HistoryRead, Recovered},
 };
 
@@ -17,7 +17,8 @@ pub(in crate::bus::relay) struct Reads {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Purpose {
     Recover,
-    Check,
+    /// Of a reader that stood here.
+    Check(Position),
 }
 
 impl Links {
@@ -39,7 +40,7 @@ impl Links {
             let purpose = if follower.is_recovering() {
                 Purpose::Recover
             } else {
-                Purpose::Check
+                Purpose::Check(follower.at())
             };
             let read = follower.read(topic);
             if read.limit > 0 {
@@ -64,7 +65,7 @@ impl Links {
                 continue;
             };
             let again = match purpose {
-                Purpose::Check => follower.check(page.top, &bounds),
+                Purpose::Check(from) => follower.check(from, page.top, &bounds),
                 Purpose::Recover => {
                     let recovered = follower.page(page, &bounds);
                     let again = follower.is_recovering();
@@ -86,7 +87,7 @@ impl Links {
         }
         self.to_read.failed(1);
         for (topic, generation, purpose) in reads.parts() {
-            if purpose == Purpose::Check {
+            if matches!(purpose, Purpose::Check(_)) {
                 continue; // the next check may tell
             }
             let Some(follower) = self.follower(&topic, generation) else {

@@ -168,8 +168,7 @@ fn one_call_to_the_history_asks_for_no_more_bytes_than_it_may() {
     let mut out = Vec::new();
     let starts = vec![at(3); topics.len()];
     links.subscribed(topics.clone(), starts, Duration::ZERO, &mut out);
-    let check = links.next_tick().unwrap();
-    links.tick(check);
+    links.tick(RelayOptions::default().check_every);
     let tops = links.next_reads().unwrap();
     assert_eq!(tops.reads.len(), 10, "they bring nothing");
     let pages = vec![HistoryPage::new(vec![], at(4)); topics.len()];
@@ -246,8 +245,7 @@ fn a_call_that_failed_is_made_again_in_smaller_parts() {
         assert_eq!(links.next_control(), Some(subscribe));
     }
     links.subscribed(topics, vec![at(3); 8], Duration::ZERO, &mut out);
-    let check = links.next_tick().unwrap();
-    links.tick(check);
+    links.tick(RelayOptions::default().check_every);
     let tops = links.next_reads().unwrap();
     assert_eq!(tops.reads.len(), 8);
     links.reread(tops);
@@ -328,4 +326,52 @@ fn a_topic_lingers_from_its_last_release_and_no_longer() {
     links.tick(due);
     let unsubscribe = Control::Unsubscribe(vec![a]);
     assert_eq!(links.next_control(), Some(unsubscribe));
+}
+
+#[test]
+fn a_topic_that_is_left_as_soon_as_it_is_joined_is_not_joined() {
+    let options = RelayOptions::default().with_linger(Duration::from_secs(1));
+    let mut links = Links::new(options, &BusLimits::new());
+    links.wish(&topic(), true, Duration::ZERO);
+    let subscribe = links.next_control().unwrap();
+    links.wish(&topic(), false, Duration::ZERO);
+    let late = Duration::from_secs(2);
+    let mut out = Vec::new();
+    links.subscribed(vec![topic()], vec![at(3)], late, &mut out);
+    assert_eq!(
+        out,
+        [],
+        "who wants it now must not take this for the answer"
+    );
+
+    links.wish(&topic(), true, late);
+    assert_eq!(links.outcome(&topic()), None);
+    let unsubscribe = Control::Unsubscribe(vec![topic()]);
+    assert_eq!(links.next_control(), Some(unsubscribe));
+    links.unsubscribed(vec![topic()]);
+    assert_eq!(links.next_control(), Some(subscribe));
+    links.subscribed(vec![topic()], vec![at(9)], late, &mut out);
+    assert_eq!(out, [Output::Joined(topic(), at(9))]);
+}
+
+#[test]
+fn topics_that_were_joined_together_are_checked_one_after_another() {
+    let topics: Vec<Topic> = (0..100)
+        .map(|i| format!("t:{i}").parse().unwrap())
+        .collect();
+    let every = Duration::from_secs(40);
+    let options = RelayOptions::default().with_check_every(every);
+    let mut links = Links::new(options.with_seed(7), &BusLimits::new());
+    for topic in &topics {
+        links.wish(topic, true, Duration::ZERO);
+    }
+    assert!(links.next_control().is_some());
+    let starts = vec![at(3); topics.len()];
+    links.subscribed(topics, starts, Duration::ZERO, &mut Vec::new());
+    links.tick(every * 7 / 8);
+    let early = links.next_reads().unwrap().reads.len();
+    assert!((20..80).contains(&early), "{early}");
+    links.tick(every);
+    let late = links.next_reads().unwrap().reads.len();
+    assert!(early + late >= 100, "each is checked in time");
 }
