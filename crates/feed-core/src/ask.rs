@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::try_join;
 
 use crate::{
-    ActionKind, Circle, Counts, Degree, Entry, Error, ErrorKind, Feed, Post, PostId, PostState,
-    Result, UserId,
+    ActionKind, AuthorStats, Circle, Counts, Degree, Entry, Error, ErrorKind, Feed, Habit, Post,
+    PostId, PostState, Result, UserId,
 };
 
 /// What was done to a post, as one viewer sees it.
@@ -118,6 +118,19 @@ impl Feed {
     pub(crate) async fn stored(&self, post: PostId) -> Result<Option<Post>> {
         let posts = self.parts.outbox.posts(&[post]).await?;
         Ok(posts.into_iter().next().flatten())
+    }
+
+    /// The author's newest post.
+    pub(crate) async fn head(&self, author: UserId) -> Result<Option<PostId>> {
+        let heads = self.parts.outbox.heads(&[author]).await?;
+        Ok(heads.into_iter().next().flatten())
+    }
+
+    pub(crate) async fn author_stats(&self, author: UserId) -> Result<AuthorStats> {
+        let degree = self.degree(author).await?;
+        let rhythms = self.parts.activity.rhythms(Habit::Post, &[author]).await?;
+        let posts = rhythms.into_iter().next().flatten();
+        Ok(AuthorStats::new(author, degree, posts))
     }
 
     /// The actor's repost of an original.

@@ -2,6 +2,7 @@
 
 use crate::{
     Audience, Change, Entry, Feed, FeedEvent, Follower, Result,
+    graph::viewers,
     task::{FanoutTask, Stage},
 };
 
@@ -54,7 +55,7 @@ impl Feed {
             if followers.is_empty() {
                 break;
             }
-            let viewers: Vec<_> = followers.iter().map(|follower| follower.viewer).collect();
+            let viewers = viewers(&followers);
             let hidden = self.parts.graph.hidden_from(author, &viewers).await?;
             let mut hidden = hidden.into_iter();
             followers.retain(|_| hidden.next() == Some(false));

@@ -6,6 +6,7 @@ use backplane::queue::{Lease, Settlement};
 
 use crate::{
     AuthorStats, Change, Entry, Feed, Follower, Habit, PostState, Result,
+    graph::viewers,
     task::{Errand, FanoutTask, Stage},
     telemetry,
 };
@@ -19,14 +20,14 @@ impl Feed {
             // Deleted since, or an id that was another author's before.
             PostState::Live { .. } | PostState::Retracted => return Ok(Settlement::Ack),
         }
-        let author = self.author_stats(entry.author).await?;
-        let route = self.route(&author, entry.author).await?;
+        let stats = self.author_stats(entry.author).await?;
+        let route = self.route(&stats).await?;
         // Those who watch read outboxes, and need not wait for the timelines of others.
         self.tell_author(task, Change::Published).await?;
         let settlement = if route.is_pushed() {
-            let page = self.followers(task).await?;
-            self.serve(&author, entry, &page).await?;
-            self.onward(task, &page)
+            let chunk = self.followers(task).await?;
+            self.serve(&stats, entry, &chunk).await?;
+            self.onward(task, &chunk)
         } else {
             Settlement::Ack
         };
@@ -42,8 +43,8 @@ impl Feed {
     }
 
     /// Writes a post into the timelines of a chunk of followers, and tells them.
-    async fn serve(&self, author: &AuthorStats, entry: Entry, page: &[Follower]) -> Result<()> {
-        let served = self.followers_to_serve(author, entry, page).await?;
+    async fn serve(&self, stats: &AuthorStats, entry: Entry, chunk: &[Follower]) -> Result<()> {
+        let served = self.followers_to_serve(stats, entry, chunk).await?;
         self.push(&served, entry).await?;
         self.tell_followers(entry, Change::Published, served).await
     }
@@ -101,14 +102,14 @@ impl Feed {
         if !route.is_pushed() {
             return Ok(Settlement::Ack);
         }
-        let page = self.followers(task).await?;
-        let settlement = self.onward(task, &page);
-        self.tell_followers(entry, change, page).await?;
+        let chunk = self.followers(task).await?;
+        let settlement = self.onward(task, &chunk);
+        self.tell_followers(entry, change, chunk).await?;
         Ok(settlement)
     }
 
     /// Whatever the author's route is now, the post may have been pushed before.
-    pub(crate) async fn withdraw_from_timelines(
+    pub(crate) async fn spread_retraction(
         &self,
         task: &FanoutTask,
         lease: &Lease,
@@ -124,12 +125,12 @@ impl Feed {
         if task.stage == Stage::Start {
             timelines.remove_many(&[entry.author], entry.post).await?;
         }
-        let page = self.followers(task).await?;
-        let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
+        let chunk = self.followers(task).await?;
+        let viewers = viewers(&chunk);
         timelines.remove_many(&viewers, entry.post).await?;
         self.tell_author(task, Change::Retracted).await?;
-        let settlement = self.onward(task, &page);
-        self.tell_followers(entry, Change::Retracted, page).await?;
+        let settlement = self.onward(task, &chunk);
+        self.tell_followers(entry, Change::Retracted, chunk).await?;
         Ok(match settlement {
             Settlement::Ack => Settlement::Continue {
                 payload: task.forgetting().encode(),
@@ -167,16 +168,14 @@ impl Feed {
             Stage::Start | Stage::Forget => None,
             Stage::After(follower) => Some(follower),
         };
-        let chunk = self.parts.options.chunk;
-        self.parts
-            .graph
-            .followers(task.entry.author, after, chunk)
-            .await
+        let limit = self.parts.options.chunk;
+        let graph = &self.parts.graph;
+        graph.followers(task.entry.author, after, limit).await
     }
 
-    fn onward(&self, task: &FanoutTask, page: &[Follower]) -> Settlement {
-        match page.last() {
-            Some(last) if page.len() == self.parts.options.chunk => Settlement::Continue {
+    fn onward(&self, task: &FanoutTask, chunk: &[Follower]) -> Settlement {
+        match chunk.last() {
+            Some(last) if chunk.len() == self.parts.options.chunk => Settlement::Continue {
                 payload: task.after(last.viewer).encode(),
                 delay: Duration::ZERO,
             },
@@ -189,7 +188,7 @@ impl Feed {
         if followers.is_empty() {
             return Ok(());
         }
-        let viewers: Vec<_> = followers.iter().map(|follower| follower.viewer).collect();
+        let viewers = viewers(followers);
         let report = self.parts.timelines.push_many(&viewers, entry).await?;
         telemetry::delivered(report.inserted);
         if report.failed.is_empty() {
@@ -217,15 +216,15 @@ impl Feed {
         &self,
         stats: &AuthorStats,
         entry: Entry,
-        page: &[Follower],
+        chunk: &[Follower],
     ) -> Result<Vec<Follower>> {
-        let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
+        let viewers = viewers(chunk);
         let visits = self.parts.activity.rhythms(Habit::Visit, &viewers).await?;
         let now = self.parts.clock.now();
         let since = now.saturating_sub(self.parts.options.active_for);
         let mut away = Vec::new();
-        let mut here = Vec::with_capacity(page.len());
-        for (follower, visits) in page.iter().zip(visits) {
+        let mut here = Vec::with_capacity(chunk.len());
+        for (follower, visits) in chunk.iter().zip(visits) {
             if visits.is_some_and(|visits| visits.last >= since) {
                 here.push((*follower, visits));
             } else {
@@ -233,7 +232,7 @@ impl Feed {
             }
         }
         self.drop_away(entry, &away).await?;
-        self.route_pairs(stats, entry.author, &mut here).await?;
+        self.route_pairs(stats, &mut here).await?;
         let here = here.into_iter().map(|(follower, _)| follower);
         Ok(here.filter(|follower| follower.route.is_pushed()).collect())
     }
@@ -242,7 +241,7 @@ impl Feed {
         if away.is_empty() {
             return Ok(());
         }
-        let viewers: Vec<_> = away.iter().map(|follower| follower.viewer).collect();
+        let viewers = viewers(away);
         match self.parts.timelines.drop_many(&viewers).await {
             Ok(()) => Ok(()),
             Err(_) => self.leave_to_followers(entry, away).await,

@@ -267,6 +267,11 @@ impl Follower {
     }
 }
 
+/// Who the followers are, in their order.
+pub(crate) fn viewers(followers: &[Follower]) -> Vec<UserId> {
+    followers.iter().map(|follower| follower.viewer).collect()
+}
+
 /// A route to set on one edge.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "an edge and its route")]

@@ -171,7 +171,7 @@ impl Feed {
         match task.errand {
             Errand::Deliver { .. } => self.deliver(task, lease).await,
             Errand::Revise { above } => self.spread_revision(task, above, lease).await,
-            Errand::Retract => self.withdraw_from_timelines(task, lease).await,
+            Errand::Retract => self.spread_retraction(task, lease).await,
             Errand::Drop => {
                 self.parts.timelines.drop_many(&[task.entry.author]).await?;
                 Ok(Settlement::Ack)
@@ -208,7 +208,7 @@ impl Feed {
             }
             Errand::Revise { .. } => "followers not told of a revision",
             Errand::Retract if task.stage == Stage::Forget => {
-                return self.withdraw_from_timelines(task, lease).await;
+                return self.spread_retraction(task, lease).await;
             }
             Errand::Retract => {
                 let delay = self.before_forgetting(task.entry);
