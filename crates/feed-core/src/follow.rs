@@ -1,6 +1,6 @@
 use crate::{
-    EdgeRoute, Error, ErrorKind, Feed, FeedEvent, FollowSettings, Followed, Hide, ListId, Result,
-    Route, RouteStamp, Seek, TimelineState, UserId,
+    Error, ErrorKind, Feed, FeedEvent, FollowSettings, Followed, Hide, ListId, Result, Route,
+    UserId,
 };
 
 impl Feed {
@@ -144,34 +144,6 @@ impl Feed {
         Ok(new)
     }
 
-    /// Moves an edge from `Both` to `Push`: copies the author's newest posts into the timeline, and
-    /// leaves what may be missing beyond them to be pulled.
-    async fn backfill(&self, viewer: UserId, author: UserId, stamp: RouteStamp) -> Result<()> {
-        let parts = &self.parts;
-        let wanted = parts.options.backfill;
-        // One more than is copied tells whether anything is left out.
-        let posts = parts
-            .outbox
-            .latest(&[author], Seek::Newest, wanted.saturating_add(1))
-            .await?;
-        let copied = &posts[..posts.len().min(wanted)];
-        let pulled_until = match parts.timelines.merge(viewer, copied).await? {
-            TimelineState::Warm { .. } => posts.get(wanted).map(|entry| entry.post),
-            // The build may have read the graph before the edge was there.
-            TimelineState::Building => posts.first().map(|entry| entry.post),
-            // Whoever builds it will find the edge.
-            TimelineState::Cold => None,
-        };
-        let edge = EdgeRoute {
-            viewer,
-            author,
-            stamp,
-            route: Route::Push { pulled_until },
-        };
-        parts.graph.reroute(&[edge]).await?;
-        Ok(())
-    }
-
     async fn hide(
         &self,
         viewer: UserId,
@@ -192,15 +164,5 @@ impl Feed {
             Hide::Mute => self.circles_changed(&[viewer]).await?,
         }
         Ok(changed)
-    }
-
-    /// Tells open screens, whether or not this call made the change: an earlier one may have, and have
-    /// been cut short.
-    async fn circles_changed(&self, viewers: &[UserId]) -> Result<()> {
-        let changed = |&viewer: &UserId| FeedEvent::CircleChanged { viewer };
-        let events: Vec<_> = viewers.iter().map(changed).collect();
-        let told = self.parts.events.emit(&events).await;
-        // The change itself is done.
-        told.map_err(|error| Error::new(ErrorKind::Unavailable, "tell", error))
     }
 }

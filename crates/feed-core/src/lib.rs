@@ -72,21 +72,17 @@
 //! - `conformance`: the cases that every implementation of a trait must pass. Outside semver.
 
 mod activity;
-mod admit;
 mod ask;
-mod audience;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod counters;
 mod cursor;
-mod distribute;
 mod entry;
 mod erase;
 mod error;
 mod events;
 mod fanout;
 mod feed;
-mod filter;
 mod follow;
 mod graph;
 mod group;
@@ -98,25 +94,16 @@ mod outbox;
 mod page;
 mod policy;
 mod publish;
-mod rank;
-mod reach;
 mod react;
 mod read;
-mod reader;
-mod repost;
-mod revise;
-mod routing;
-mod scan;
 mod sharded;
 mod shared_cache;
 mod shelf;
-mod task;
 mod telemetry;
+mod tell;
 mod timeline;
-mod worker;
 
 pub use activity::{Activity, Habit, Rhythm};
-pub use admit::NextPostId;
 pub use ask::Reactions;
 pub use counters::{Action, ActionKind, Actions, Counters, Counts, Recorded};
 pub use cursor::Cursor;
@@ -145,8 +132,8 @@ pub use outbox::{
 };
 pub use page::{Page, PageRequest, PageSize, PageSource};
 pub use policy::{AuthorStats, Delivery, FanoutPolicy, Hybrid, PairRate, PullAll, PushAll};
-pub use publish::{Content, NewPost, Published};
-pub use rank::Ranker;
+pub use publish::{Content, NewPost, NextPostId, Published};
+pub use read::Ranker;
 pub use sharded::{MoveStep, Placement, ShardedTimelines, TimelineShards};
 pub use shared_cache::{CacheItem, SharedCache};
 pub use timeline::{BuildStart, BuildTicket, PushReport, TimelineState, TimelineStore, Window};

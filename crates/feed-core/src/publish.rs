@@ -1,10 +1,19 @@
+//! From what an author wants to say to a post in their outbox, and a task of fanout.
+
+mod admit;
+mod delete;
+mod distribute;
+mod edit;
+mod repost;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::admit::NextPostId;
 use crate::{
-    Action, Entry, Error, ErrorKind, Feed, IdempotencyKey, NextPostId, PostId, Publication, Result,
-    UserId, telemetry,
+    Action, Entry, Error, ErrorKind, Feed, IdempotencyKey, PostId, Publication, Result, UserId,
+    telemetry,
 };
 
 /// A post to publish.

@@ -1,6 +1,5 @@
 use crate::{
     Action, ActionKind, Error, ErrorKind, Feed, FeedEvent, PostId, Recorded, Result, UserId,
-    telemetry,
 };
 
 impl Feed {
@@ -78,10 +77,5 @@ impl Feed {
             self.mention(FeedEvent::Withdrawn(action)).await;
         }
         Ok(!withdrawn.is_empty())
-    }
-
-    /// Tells of what has happened already and would not be told by a retry.
-    pub(crate) async fn mention(&self, event: FeedEvent) {
-        telemetry::tolerate(self.parts.events.emit(&[event]).await, "event not told");
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     Change, Circle, Cursor, Entry, Error, ErrorKind, Feed, Page, PageSize, PostId, Result, Seek,
     UserId,
     cursor::{FeedName, Place, Recent},
-    filter::{Candidate, Filter, Scope},
+    read::filter::{Candidate, Filter, Scope},
 };
 
 /// How a viewer opens their home feed.
@@ -288,9 +288,9 @@ impl LiveFeed {
             .keep(told.map(Candidate::kept).collect(), &mut visible)
             .await?;
         let mut shown = Vec::with_capacity(visible.len());
-        let reader = self.feed.outbox_reader(circle);
+        let pager = self.feed.outbox_pager(circle);
         for entry in visible {
-            if !entry.is_repost() || reader.shows(&entry).await? {
+            if !entry.is_repost() || pager.shows(&entry).await? {
                 shown.push(entry);
             }
         }
@@ -352,8 +352,8 @@ impl LiveFeed {
     ///
     /// It reads the outboxes alone: timelines may not have yet what a hint has told of before.
     async fn catch_up(&mut self, circle: &Circle, since: Option<(PostId, Recent)>) -> Result<()> {
-        let mut reader = self.feed.outbox_reader(circle);
-        let (entries, older) = reader.newest(CATCH_UP).await?;
+        let mut pager = self.feed.outbox_pager(circle);
+        let (entries, older) = pager.newest(CATCH_UP).await?;
         self.hints.clear();
         self.state = State::Open;
         if let Some((post, recent)) = since {
@@ -370,7 +370,7 @@ impl LiveFeed {
             }
         }
         self.known = Known::of(&entries, older.is_none());
-        let page = reader.cut(entries, older, self.size);
+        let page = pager.cut(entries, older, self.size);
         self.ready.push_back(self.event(LiveChange::Reset(page)));
         Ok(())
     }

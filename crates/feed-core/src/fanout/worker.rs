@@ -1,3 +1,5 @@
+//! Whoever does the fanout: leases, retries, and what becomes of a task in the queue.
+
 mod batch;
 
 use std::time::Duration;
@@ -9,11 +11,11 @@ use backplane::{
 use fastrand::Rng;
 use futures::future::{Either, select};
 
+use self::batch::Batch;
 use crate::{
-    Error, ErrorKind, Feed, PostState, Result,
-    task::{Errand, FanoutTask, Stage, Unreadable},
+    Error, ErrorKind, Feed, Result,
+    fanout::task::{FanoutTask, Unreadable},
     telemetry,
-    worker::batch::Batch,
 };
 
 impl Feed {
@@ -165,63 +167,9 @@ impl Feed {
             reason: error.to_string(),
         }
     }
-
-    /// Does one piece and says what becomes of its task.
-    async fn advance(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
-        match task.errand {
-            Errand::Deliver { .. } => self.deliver(task, lease).await,
-            Errand::Revise { above } => self.spread_revision(task, above, lease).await,
-            Errand::Retract => self.spread_retraction(task, lease).await,
-            Errand::Drop => {
-                self.parts.timelines.drop_many(&[task.entry.author]).await?;
-                Ok(Settlement::Ack)
-            }
-        }
-    }
-
-    /// What is done instead of a piece that has failed too often.
-    ///
-    /// Readers find a post that was not delivered by pulling it, and know of revisions and
-    /// retractions by themselves. A timeline that misses a post must not stay, nor what was done to a
-    /// post that is gone.
-    async fn give_up(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
-        let reason = match task.errand {
-            Errand::Deliver { .. } => {
-                match self.state(task.entry.post).await? {
-                    PostState::Absent => return self.await_post(task, lease).await,
-                    PostState::Retracted => {}
-                    PostState::Live { .. } => {
-                        self.leave_to_readers(task.entry).await?;
-                        telemetry::gave_up("left to readers");
-                        if task.stage == Stage::Start {
-                            // Authors do not pull from themselves, and theirs may not be written.
-                            let drop = FanoutTask::dropping(task.entry);
-                            self.send(&[drop], "fanout").await?;
-                        }
-                    }
-                }
-                return Ok(Settlement::Ack);
-            }
-            Errand::Drop => {
-                self.parts.timelines.drop_many(&[task.entry.author]).await?;
-                return Ok(Settlement::Ack);
-            }
-            Errand::Revise { .. } => "followers not told of a revision",
-            Errand::Retract if task.stage == Stage::Forget => {
-                return self.spread_retraction(task, lease).await;
-            }
-            Errand::Retract => {
-                let delay = self.before_forgetting(task.entry);
-                let forget = task.forgetting().queued().with_delay(delay);
-                self.enqueue(&[forget], "fanout").await?;
-                "timelines not rid of a post"
-            }
-        };
-        Ok(bury(reason))
-    }
 }
 
-fn bury(reason: &'static str) -> Settlement {
+pub(super) fn bury(reason: &'static str) -> Settlement {
     telemetry::gave_up(reason);
     Settlement::Bury {
         reason: String::from(reason),

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::{
     Action, Entry, Error, ErrorKind, Feed, FeedEvent, NextPostId, PostId, PostState, Publication,
     Published, Recorded, Result, UserId,
-    task::{Errand, FanoutTask},
+    fanout::task::{Errand, FanoutTask},
     telemetry,
 };
 

@@ -4,7 +4,7 @@ use backplane::queue::{Enqueued, NewTask};
 
 use crate::{
     Appended, Error, ErrorKind, Feed, Habit, Publication, Published, Result, UserId,
-    task::{Errand, FanoutTask},
+    fanout::task::{Errand, FanoutTask},
     telemetry,
 };
 

@@ -1,9 +1,10 @@
-//! Who is told of what fanout does.
+//! Who is told of what happens, and what becomes of it if they cannot be.
 
 use crate::{
-    Audience, Change, Entry, Feed, FeedEvent, Follower, Result,
+    Audience, Change, Entry, Error, ErrorKind, Feed, FeedEvent, Follower, Result, UserId,
+    fanout::task::{FanoutTask, Stage},
     graph::viewers,
-    task::{FanoutTask, Stage},
+    telemetry,
 };
 
 impl Feed {
@@ -37,6 +38,21 @@ impl Feed {
             audience: Audience::Followers(followers),
         };
         self.parts.events.emit(&[event]).await
+    }
+
+    /// Tells of what a call has done, which no retry would tell again: at most once.
+    pub(crate) async fn mention(&self, event: FeedEvent) {
+        telemetry::tolerate(self.parts.events.emit(&[event]).await, "event not told");
+    }
+
+    /// Tells open screens that what these viewers see has changed: at least once, so also where this call
+    /// changed nothing. An earlier one may have, and have been cut short.
+    pub(crate) async fn circles_changed(&self, viewers: &[UserId]) -> Result<()> {
+        let changed = |&viewer: &UserId| FeedEvent::CircleChanged { viewer };
+        let events: Vec<_> = viewers.iter().map(changed).collect();
+        let told = self.parts.events.emit(&events).await;
+        // The change itself is done.
+        told.map_err(|error| Error::new(ErrorKind::Unavailable, "tell", error))
     }
 
     /// Leaves out who hides the author or is hidden from them, and of a repost also whoever hides
