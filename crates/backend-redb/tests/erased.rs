@@ -175,7 +175,7 @@ async fn an_erased_user_is_in_no_row_of_the_file() {
     let feed = open(&path, &clock).await;
     feed.erase_user(ANN).await.unwrap();
     feed.work_all().await.unwrap();
-    clock.advance(FeedOptions::default().orphan_after);
+    clock.advance(FeedOptions::default().call_timeout);
     feed.work_all().await.unwrap();
     drop(feed);
     assert_eq!(tables_with(&path, ANN.get()), BTreeSet::new());

@@ -233,7 +233,7 @@ impl Twins {
             self.each(async |feed| {
                 feed.work_all().await.unwrap();
             });
-            self.clock.advance(options().orphan_after);
+            self.clock.advance(options().call_timeout);
         }
         self.each(async |feed| {
             feed.work_all().await.unwrap();
@@ -298,9 +298,9 @@ async fn open(path: &Path, clock: &ManualClock) -> Feed {
 fn options() -> FeedOptions {
     FeedOptions::default()
         .with_post_quota(None)
-        .with_chunk(2)
-        .with_backfill(2)
-        .with_build(5)
+        .with_followers_per_piece(2)
+        .with_backfill_posts(2)
+        .with_build_entries(5)
         .with_repost_span(3)
 }
 

@@ -78,7 +78,7 @@ impl Feed {
         let now = self.parts.clock.now();
         let waited = now.saturating_since(lease.enqueued_at);
         let delay = SHORTEST_PAUSE.max(waited / 4);
-        (waited < self.parts.options.orphan_after).then_some(Settlement::Release { delay })
+        (waited < self.parts.options.call_timeout).then_some(Settlement::Release { delay })
     }
 
     async fn followers(&self, task: &FanoutTask) -> Result<Vec<Follower>> {
@@ -86,17 +86,19 @@ impl Feed {
             Stage::Start | Stage::Forget => None,
             Stage::After(follower) => Some(follower),
         };
-        let limit = self.parts.options.chunk;
+        let limit = self.parts.options.followers_per_piece;
         let graph = &self.parts.graph;
         graph.followers(task.entry.author, after, limit).await
     }
 
     fn onward(&self, task: &FanoutTask, chunk: &[Follower]) -> Settlement {
         match chunk.last() {
-            Some(last) if chunk.len() == self.parts.options.chunk => Settlement::Continue {
-                payload: task.after(last.viewer).encode(),
-                delay: Duration::ZERO,
-            },
+            Some(last) if chunk.len() == self.parts.options.followers_per_piece => {
+                Settlement::Continue {
+                    payload: task.after(last.viewer).encode(),
+                    delay: Duration::ZERO,
+                }
+            }
             _ => Settlement::Ack,
         }
     }

@@ -37,7 +37,7 @@ pub struct Feed {
 /// use feed_core::{Feed, FeedOptions, FeedParts, PushAll};
 /// let mut parts = FeedParts::in_memory();
 /// parts.policy = Arc::new(PushAll);
-/// parts.options = FeedOptions::default().with_chunk(500);
+/// parts.options = FeedOptions::default().with_followers_per_piece(500);
 /// let feed = Feed::new(parts);
 /// ```
 #[derive(Clone, Debug)]

@@ -41,7 +41,7 @@ use crate::{Entry, FeedParts, Outbox, Post, PostId, PostState, Result, SharedCac
 /// it lacks, and none when all is here. Of either kind, what a page lacks takes one call of the shared
 /// cache, and up to three more for what that lacks too. Callers that lack the same content wait for
 /// one fetch of it; if that fails, each of them learns so, and the next call tries again. One that
-/// takes [too long](HydratorOptions::fetch) nobody else waits for; those who do wait as long as the
+/// takes [too long](HydratorOptions::fetch_timeout) nobody else waits for; those who do wait as long as the
 /// source lets them. What the source does not have is remembered too, for a shorter time.
 ///
 /// Bodies are never older than the page: a page states the version of each post, and what is cached

@@ -52,7 +52,7 @@ impl Feed {
     /// Whoever deletes a post forgets what was done to it before. What is recorded after that was begun
     /// before the post was deleted, so that it is gone for certain when this looks again. Should this
     /// process die between the two, the action is still forgotten if it was no later than
-    /// [`FeedOptions::orphan_after`](crate::FeedOptions::orphan_after).
+    /// [`FeedOptions::call_timeout`](crate::FeedOptions::call_timeout).
     pub(crate) async fn record(&self, action: Action) -> Result<Option<Recorded>> {
         let parts = &self.parts;
         let recorded = parts.actions.record(&[action]).await?;

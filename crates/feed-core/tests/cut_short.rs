@@ -41,7 +41,7 @@ const CALLS: u32 = 12;
 async fn settle(house: &House, faults: &Faults) {
     faults.disarm();
     house.work().await;
-    house.clock.advance(FeedOptions::default().orphan_after);
+    house.clock.advance(FeedOptions::default().call_timeout);
     house.work().await;
 }
 

@@ -31,7 +31,7 @@ async fn reply(house: &House, author: UserId, post: PostId) -> PostId {
 /// Lets pass what calls that began before have to end.
 async fn let_calls_end(house: &House) {
     house.work().await;
-    house.clock.advance(FeedOptions::default().orphan_after);
+    house.clock.advance(FeedOptions::default().call_timeout);
     house.work().await;
 }
 
@@ -78,14 +78,15 @@ async fn nobody_acts_on_a_deleted_post() {
 
 #[tokio::test]
 async fn a_post_with_many_likes_is_forgotten_piece_by_piece() {
-    let house = House::with(|parts| parts.options = FeedOptions::default().with_chunk(10));
+    let house =
+        House::with(|parts| parts.options = FeedOptions::default().with_followers_per_piece(10));
     let (feed, post) = (&house.feed, house.post(ANN).await);
     for actor in 100..135 {
         feed.like(UserId::new(actor), post).await.unwrap();
     }
     feed.delete(ANN, post).await.unwrap();
     house.work().await;
-    house.clock.advance(FeedOptions::default().orphan_after);
+    house.clock.advance(FeedOptions::default().call_timeout);
     let mut likes = vec![counts(&house, post).await[0]];
     while feed.work(1).await.unwrap() > 0 {
         likes.push(counts(&house, post).await[0]);

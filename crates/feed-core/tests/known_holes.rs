@@ -212,7 +212,7 @@ async fn a_full_timeline_gives_up_its_oldest_and_pages_go_on_below() {
     let house = House::with(|parts| {
         let small = MemoryTimelinesOptions::default().with_capacity(4);
         parts.timelines = Arc::new(MemoryTimelines::new(small));
-        parts.options = FeedOptions::default().with_build(4);
+        parts.options = FeedOptions::default().with_build_entries(4);
     });
     house.follow(BOB, ANN).await;
     house.home(BOB, 1).await;

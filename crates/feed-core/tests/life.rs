@@ -41,7 +41,7 @@ async fn the_authors_own_feeds_have_a_post_at_once() {
 async fn a_follow_shows_the_authors_posts_at_once_at_any_length() {
     let house = House::with(|parts| {
         parts.options = FeedOptions::default()
-            .with_backfill(3)
+            .with_backfill_posts(3)
             .with_post_quota(None);
     });
     let mut posts = house.posts(ANN, 10).await;
@@ -57,7 +57,7 @@ async fn a_follow_shows_the_authors_posts_at_once_at_any_length() {
 async fn options_without_a_bound_show_everything() {
     let house = House::with(|parts| {
         parts.options = FeedOptions::default()
-            .with_backfill(usize::MAX)
+            .with_backfill_posts(usize::MAX)
             .with_repost_span(usize::MAX)
             .with_scan_budget(0)
             .with_post_quota(None);
@@ -385,7 +385,7 @@ async fn many_first_readers_build_once() {
 async fn an_author_with_many_followers_delays_nobody() {
     let house = House::with(|parts| {
         parts.policy = Arc::new(PushAll);
-        parts.options = FeedOptions::default().with_chunk(10);
+        parts.options = FeedOptions::default().with_followers_per_piece(10);
     });
     let (famous, small) = (UserId::new(900), UserId::new(901));
     for follower in 1_000..1_500 {

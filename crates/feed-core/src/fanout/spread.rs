@@ -73,14 +73,14 @@ impl Feed {
         if entry.is_repost() {
             return Duration::ZERO;
         }
-        self.parts.options.orphan_after
+        self.parts.options.call_timeout
     }
 
     /// Forgets some of what was done to a deleted post, and what the post itself counted for.
     async fn forget_actions(&self, task: &FanoutTask) -> Result<Settlement> {
         let Entry { post, author, .. } = task.entry;
         self.withdraw_item(author, post).await?;
-        let some = self.parts.options.chunk;
+        let some = self.parts.options.followers_per_piece;
         Ok(match self.parts.actions.forget(&[post], some).await? {
             0 => Settlement::Ack,
             _ => Settlement::Continue {

@@ -37,7 +37,7 @@ impl Feed {
     /// As if the process had died.
     pub async fn work(&self, most: usize) -> Result<usize> {
         let parts = &self.parts;
-        let leases = parts.queue.lease(most, parts.options.lease).await?;
+        let leases = parts.queue.lease(most, parts.options.lease_ttl).await?;
         let mut batch = Batch::new(&*parts.queue, parts.clock.monotonic());
         let mut rest = leases.iter();
         while let Some(lease) = rest.next() {
@@ -49,7 +49,9 @@ impl Feed {
             if is_due || may_die || rest.len() == 0 {
                 batch.settle(now).await;
             }
-            batch.renew(rest.as_slice(), parts.options.lease, now).await;
+            batch
+                .renew(rest.as_slice(), parts.options.lease_ttl, now)
+                .await;
         }
         batch.end()?;
         Ok(leases.len())

@@ -34,7 +34,7 @@ pub(super) struct Cached<K: Kind> {
     clock: Arc<dyn Clock>,
     options: CacheOptions,
     hold: Duration,
-    fetch: Duration,
+    fetch_timeout: Duration,
     shards: Shards<Shard<K>>,
     flights: AtomicU64,
     counters: Counters,
@@ -55,7 +55,7 @@ impl<K: Kind> Cached<K> {
             clock,
             options: options.clone(),
             hold: shared.hold,
-            fetch: shared.fetch,
+            fetch_timeout: shared.fetch_timeout,
             shards: Shards::from_fn(|| Shard::new(share)),
             flights: AtomicU64::new(0),
             counters: Counters::default(),
@@ -153,7 +153,7 @@ impl<K: Kind> Cached<K> {
         }
         let flight = self.launch(led.clone(), now);
         for (place, &want) in led.iter().enumerate() {
-            let ticket = flight.ticket(want, place, now.saturating_add(self.fetch));
+            let ticket = flight.ticket(want, place, now.saturating_add(self.fetch_timeout));
             shards.of(want.id).issue(want.id, ticket, now);
         }
         journey.leads(flight, &led);

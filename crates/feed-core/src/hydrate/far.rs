@@ -41,7 +41,7 @@ pub(super) struct Far {
     patience: Duration,
     /// How long content is kept, and a claim to store it, and the mark of a forget.
     ttl: Duration,
-    fetch: Duration,
+    fetch_timeout: Duration,
     hold: Duration,
     /// Tells these claims from those of all other nodes. Random, and not from a seed in the options,
     /// which may be the same everywhere.
@@ -79,7 +79,7 @@ impl Far {
             clock,
             patience: options.patience,
             ttl,
-            fetch: options.fetch,
+            fetch_timeout: options.fetch_timeout,
             hold: options.hold,
             name: RandomState::new().hash_one(()),
         }
@@ -98,7 +98,7 @@ impl Far {
         let mut sought: Vec<_> = wants.iter().map(|_| Sought::Barred).collect();
         let claim = self.claim(flight);
         let claim = |key: &Bytes| {
-            CacheItem::new(key.clone(), claim.clone(), self.fetch)
+            CacheItem::new(key.clone(), claim.clone(), self.fetch_timeout)
                 .expect("keys and claims are short, and the options are workable")
         };
         for (place, (want, found)) in zip(wants, found.unwrap_or_default()).enumerate() {

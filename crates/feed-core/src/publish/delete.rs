@@ -9,7 +9,7 @@ impl Feed {
     /// whether it was there.
     ///
     /// A post that was answered or reposted by it counts it no more. Where that is cut short by a
-    /// failure, it is done with what follows: [`FeedOptions::orphan_after`](crate::FeedOptions::orphan_after)
+    /// failure, it is done with what follows: [`FeedOptions::call_timeout`](crate::FeedOptions::call_timeout)
     /// later a worker forgets who liked, answered and reposted the post. By then every call that may
     /// still have found it there has come to its end.
     ///

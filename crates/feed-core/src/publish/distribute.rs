@@ -27,7 +27,7 @@ impl Feed {
         let published = self.store(item).await?;
         let took = self.parts.clock.monotonic().saturating_sub(enqueued_at);
         let accepted = matches!(published, Published::Accepted(_));
-        if accepted && elsewhere && took > self.parts.options.orphan_after / 2 {
+        if accepted && elsewhere && took > self.parts.options.call_timeout / 2 {
             // The task may have given up on the post.
             let sent = self.send(&[task], "publish").await;
             sent.map_err(|error| Error::new(ErrorKind::Unavailable, "publish", error))?;

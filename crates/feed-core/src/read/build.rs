@@ -35,7 +35,7 @@ impl Feed {
         };
         // Read after the build has begun: an author followed from now on counts on pushes.
         let circle = self.circle(viewer).await?;
-        let wanted = parts.options.build;
+        let wanted = parts.options.build_entries;
         let entries = parts
             .outbox
             .latest(circle.sources(), Seek::Newest, wanted)
@@ -63,7 +63,7 @@ impl Feed {
         stamp: RouteStamp,
     ) -> Result<()> {
         let parts = &self.parts;
-        let wanted = parts.options.backfill;
+        let wanted = parts.options.backfill_posts;
         // One more than is copied tells whether anything is left out.
         let posts = parts
             .outbox

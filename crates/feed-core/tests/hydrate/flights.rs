@@ -129,9 +129,9 @@ async fn a_caller_who_wants_an_older_version_joins_and_one_who_wants_a_newer_doe
 
 #[tokio::test]
 async fn a_call_that_never_answers_holds_up_only_those_who_came_with_it() {
-    let world = World::default();
+    let fetch = Duration::from_secs(2);
+    let world = World::inhabited(HydratorOptions::default().with_fetch_timeout(fetch));
     let node = world.lone_node();
-    let fetch = HydratorOptions::default().fetch;
     let stuck = || Box::pin(node.users(&[ANN]));
     world.tables.close();
     // Each comes before the last has given up, so that somebody is always waiting.

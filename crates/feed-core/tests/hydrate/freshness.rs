@@ -171,7 +171,7 @@ async fn a_slow_node_does_not_put_an_old_profile_back() {
 
 #[tokio::test]
 async fn what_takes_longer_than_a_fetch_may_is_not_shared() {
-    let fetch = HydratorOptions::default().fetch;
+    let fetch = HydratorOptions::default().fetch_timeout;
     let just = fetch.saturating_sub(Duration::from_millis(1));
     for (delay, shared) in [(just, true), (fetch, false)] {
         let world = World::default();
@@ -266,13 +266,15 @@ async fn a_failing_shared_cache_counts_as_a_miss() {
 
 #[tokio::test]
 async fn a_shared_cache_that_hangs_costs_its_patience() {
-    let patience = HydratorOptions::default().patience;
-    let world = World::default();
+    let patience = Duration::from_secs(1);
+    let world = World::inhabited(HydratorOptions::default().with_patience(patience));
     let node = world.node();
     world.cache.set(Mood::Stuck);
     let mut asked = pin!(node.users(&[ANN]));
     assert!(poll!(asked.as_mut()).is_pending());
-    world.pass(patience);
+    world.pass(patience.saturating_sub(Duration::from_millis(1)));
+    assert!(poll!(asked.as_mut()).is_pending());
+    world.pass(Duration::from_millis(1));
     let user = asked.now_or_never().expect("the source answers at once");
     assert!(user[0].is_ok());
     assert_eq!(node.user_stats().shared_failures, 1);

@@ -252,6 +252,14 @@ impl World {
         }
     }
 
+    /// With users in its tables.
+    pub(crate) fn inhabited(options: HydratorOptions) -> Self {
+        let world = Self::new(options);
+        world.tables.set_user(ANN, "Ann");
+        world.tables.set_user(BOB, "Bob");
+        world
+    }
+
     /// A process without the shared cache.
     pub(crate) fn lone_node(&self) -> Hydrator {
         Hydrator::new(self.parts())
@@ -309,9 +317,6 @@ impl World {
 
 impl Default for World {
     fn default() -> Self {
-        let world = Self::new(HydratorOptions::default());
-        world.tables.set_user(ANN, "Ann");
-        world.tables.set_user(BOB, "Bob");
-        world
+        Self::inhabited(HydratorOptions::default())
     }
 }

@@ -75,13 +75,13 @@ impl World {
         sound.policy = Arc::new(Hybrid::new(push_below + 1).with_push_below(push_below));
         sound.options = FeedOptions::default()
             .with_post_quota(None)
-            .with_chunk(2)
-            .with_backfill(2)
-            .with_build(5)
+            .with_followers_per_piece(2)
+            .with_backfill_posts(2)
+            .with_build_entries(5)
             .with_repost_span(3)
             .with_scan_budget(10_000)
             .with_attempts(3)
-            .with_orphan_after(Duration::from_secs(10));
+            .with_call_timeout(Duration::from_secs(10));
         let faults = Arc::new(Faults::default());
         let fleet = Fleet::new(&faults);
         let feed = |process| {
