@@ -6,7 +6,7 @@ use backplane::Timestamp;
 use crate::{PostId, Result, UserId};
 
 /// When each user was last here and last posted, how often they do either, and how far they have
-/// read.
+/// read. Every call ends by itself, as those of a [`TimelineStore`](crate::TimelineStore) do.
 ///
 /// # Cancel safety
 ///

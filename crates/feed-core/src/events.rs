@@ -8,16 +8,20 @@ use crate::{Action, Entry, Follower, Result, UserId};
 ///
 /// Events about posts come from fanout, once what they tell of is readable. They are told again when
 /// [`emit`](Self::emit) fails or the process dies, until the part of the fanout that they belong to
-/// is [given up](crate::FeedOptions::attempts). The others come from the call that made the change:
-/// [`FeedEvent::CircleChanged`] at least once, since its failure fails the call, whose retry tells it
-/// again; all others at most once.
+/// has been tried [as often as it may be](crate::FeedOptions::attempts). The others come from the call
+/// that made the change: [`FeedEvent::CircleChanged`] at least once, since its failure fails the call,
+/// whose retry tells it again; all others at most once.
 #[async_trait]
 pub trait FeedEvents: fmt::Debug + Send + Sync {
     /// Takes the events, in order.
     ///
     /// # Errors
     ///
-    /// A failure makes fanout try the same events again later.
+    /// A failure makes fanout try the same events again later. It withholds no post from timelines.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for a failure. A worker drops a call that takes half of a [`lease_ttl`](crate::FeedOptions::lease_ttl).
     async fn emit(&self, events: &[FeedEvent]) -> Result<()>;
 }
 

@@ -66,7 +66,7 @@ impl Feed {
                 let delay = self.before_forgetting(task.entry);
                 let forget = task.forgetting().queued().with_delay(delay);
                 self.enqueue(&[forget], "fanout").await?;
-                "timelines not rid of a post"
+                "followers not told of a deletion"
             }
         };
         Ok(bury(reason))
@@ -79,6 +79,16 @@ impl Feed {
         let waited = now.saturating_since(lease.enqueued_at);
         let delay = SHORTEST_PAUSE.max(waited / 4);
         (waited < self.parts.options.call_timeout).then_some(Settlement::Release { delay })
+    }
+
+    /// What could not be told is told again with the piece that it belongs to, until that has been tried
+    /// as often as it may be. Then the piece goes on: all else of it is done.
+    fn heard(&self, told: Result<()>, lease: &Lease) -> Result<()> {
+        if lease.attempt < self.attempts() {
+            return told;
+        }
+        telemetry::tolerate(told, "not told of a post");
+        Ok(())
     }
 
     async fn followers(&self, task: &FanoutTask) -> Result<Vec<Follower>> {

@@ -10,7 +10,8 @@ use crate::{ListId, PostId, Result, UserId};
 /// An edge runs from a viewer to an author they follow. It carries the viewer's settings for that
 /// author and a [`Route`]; each author has a route for all followers besides. What a method has
 /// answered is durable, to the degree the implementation documents, and is seen by every call that
-/// starts afterwards.
+/// starts afterwards. Every call ends by itself, as those of a
+/// [`TimelineStore`](crate::TimelineStore) do.
 ///
 /// # Cancel safety
 ///
@@ -67,7 +68,8 @@ pub trait Graph: fmt::Debug + Send + Sync {
     /// Fails if the engine does.
     async fn author_route(&self, author: UserId) -> Result<(Route, RouteStamp)>;
 
-    /// Up to `limit` followers of `author` with a user id above `after`, in ascending order.
+    /// Up to `limit` followers of `author` with a user id above `after`, in ascending order. Fewer mean that
+    /// these are the last: fanout reads no further.
     ///
     /// A follower whose edge exists from before the first page of a walk until after its last
     /// appears exactly once, whatever happens to other edges meanwhile.

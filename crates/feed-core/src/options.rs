@@ -34,13 +34,15 @@ pub struct FeedOptions {
     pub rank_window: usize,
     /// For how long a ranked order is kept. 30 minutes by default.
     pub rank_ttl: Duration,
-    /// How long a worker holds a task before another may take it over. 60 seconds by default.
+    /// How long a worker holds a task before another may take it over. 60 seconds by default. A
+    /// piece that takes half as long has failed, and is tried again.
     pub lease_ttl: Duration,
     /// How long to wait before a failed piece is tried again. Doubling from 200 milliseconds to a
     /// minute by default. Its own limits on retries do not apply; [`attempts`](Self::attempts) does.
     pub backoff: BackoffOptions,
-    /// How often a piece is tried before the author's posts so far are left to readers to pull. 8 by
-    /// default; less where the queue itself allows fewer.
+    /// How often a piece is tried before the author's posts so far are left to readers to pull, or
+    /// the fanout goes on without those who could not be told. 8 by default; less where the queue itself
+    /// allows fewer.
     pub attempts: u32,
     /// How long a call may take, at most. 5 minutes by default.
     ///
@@ -149,7 +151,7 @@ impl FeedOptions {
         self
     }
 
-    /// Gives a worker `time` for a piece; less than a second counts as one.
+    /// Gives a worker half of `time` for a piece; less than a second counts as one.
     #[must_use]
     pub const fn with_lease_ttl(mut self, time: Duration) -> Self {
         self.lease_ttl = time;

@@ -18,7 +18,8 @@ use crate::{Entry, Error, ErrorKind, PostId, Result, Seek, UserId};
 /// author's newer posts were retracted already is refused.
 ///
 /// What a method has answered is durable, to the degree the implementation documents, and is seen by
-/// every call that starts afterwards.
+/// every call that starts afterwards. Every call ends by itself, as those of a
+/// [`TimelineStore`](crate::TimelineStore) do.
 ///
 /// # Cancel safety
 ///

@@ -44,6 +44,15 @@ pub(crate) fn unwritten(timelines: usize) {
     count!("feed_deliveries_pulled_total", timelines as u64);
 }
 
+/// So many of several timelines still hold a post that is gone.
+pub(crate) fn kept(timelines: usize) {
+    tracing::warn!(timelines, "{KEPT}");
+    count!("feed_tolerated_failures_total", 1, "what" => KEPT);
+}
+
+/// A failure to take a post out of timelines.
+pub(crate) const KEPT: &str = "timelines keep a post that is gone";
+
 /// A piece of fanout was done, so long after it was asked for.
 pub(crate) fn worked(waited: Duration) {
     count!("feed_fanout_pieces_total", 1, "outcome" => "done");

@@ -12,7 +12,8 @@ use crate::{Entry, PostId, Result, Seek, UserId};
 /// that was pushed or merged and whose post is at or above the *floor* is in it; below the floor it
 /// promises nothing, and readers go to the outboxes. Whatever makes a timeline forget an entry
 /// raises its floor above that entry or turns it [`Cold`](TimelineState::Cold). So losing all
-/// timelines loses nothing but time.
+/// timelines loses nothing but time. Nor need one be rid of a post that is gone: readers ask the outbox
+/// about every entry.
 ///
 /// A timeline is `Cold` until somebody reads it: pushes to it store nothing. A reader that finds it
 /// so starts a build ([`begin_build`](Self::begin_build)), reads the outboxes, and commits. Pushes
@@ -21,6 +22,10 @@ use crate::{Entry, PostId, Result, Seek, UserId};
 ///
 /// Operations on one timeline are atomic and take effect in one order for all callers; a batch over
 /// many timelines is not atomic as a whole. Clones of an `Arc` around a store share its timelines.
+///
+/// Every call ends by itself, in seconds: a store that cannot be reached, or does not answer, is
+/// [`Unavailable`](crate::ErrorKind::Unavailable). A worker gives its own calls half of a
+/// [`lease_ttl`](crate::FeedOptions::lease_ttl); readers wait for theirs.
 ///
 /// # Cancel safety
 ///
@@ -37,19 +42,20 @@ pub trait TimelineStore: fmt::Debug + Send + Sync {
     ///
     /// On [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) some timelines may hold the
     /// entry already, so retrying is safe. Where only some owners failed, they are listed in
-    /// [`PushReport::failed`] and the call succeeds.
+    /// [`PushReport::failed`] and the call succeeds; it fails where all have.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves each timeline with or without the entry, never torn.
     async fn push_many(&self, owners: &[UserId], entry: Entry) -> Result<PushReport>;
 
-    /// Takes `post` out of the timeline of every owner. Floors stay.
+    /// Takes `post` out of the timeline of every owner, and answers whose timeline the engine could not
+    /// write, in the order asked. Floors stay.
     ///
     /// # Errors
     ///
-    /// As for [`push_many`](Self::push_many); retrying is safe.
-    async fn remove_many(&self, owners: &[UserId], post: PostId) -> Result<()>;
+    /// Fails if the engine does for all owners; retrying is safe.
+    async fn remove_many(&self, owners: &[UserId], post: PostId) -> Result<Vec<UserId>>;
 
     /// Adds older entries to one timeline, as after a follow, and answers the state it was found in.
     ///
@@ -66,8 +72,7 @@ pub trait TimelineStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As for [`push_many`](Self::push_many), but that it fails if it does for some of the owners;
-    /// retrying is safe.
+    /// Fails if the engine does, also for some of the owners alone; retrying is safe.
     async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<usize>;
 
     /// Up to `limit` entries from `seek` on, at or above the floor, with the timeline's state at the
@@ -107,13 +112,14 @@ pub trait TimelineStore: fmt::Debug + Send + Sync {
         floor: PostId,
     ) -> Result<bool>;
 
-    /// Turns the timelines cold and frees their memory. Builds under way cannot commit any more.
+    /// Turns the timelines cold and frees their memory, and answers those that the engine could not, by
+    /// owner, in the order asked. Builds under way cannot commit any more.
     ///
     /// # Errors
     ///
-    /// On [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) some may be cold already, so
-    /// retrying is safe.
-    async fn drop_many(&self, owners: &[UserId]) -> Result<()>;
+    /// Fails if the engine does for all owners, so that a call about one alone never answers it. Some
+    /// may be cold already, so retrying is safe.
+    async fn drop_many(&self, owners: &[UserId]) -> Result<Vec<UserId>>;
 
     /// Turns every timeline cold whose owner `keep` refuses, as [`drop_many`](Self::drop_many) does,
     /// and says how many there were.
@@ -124,7 +130,7 @@ pub trait TimelineStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As for [`drop_many`](Self::drop_many); a retry starts over.
+    /// Fails if the engine does, with some timelines cold already; a retry starts over.
     ///
     /// # Cancel safety
     ///
@@ -144,8 +150,8 @@ pub struct PushReport {
     pub below_floor: usize,
     /// Cold timelines, to which nothing was written.
     pub cold: usize,
-    /// Owners whose timeline the engine could not write. Fanout goes on without them: it notes on their
-    /// edges to the author that they pull the author's posts up to this one.
+    /// Owners whose timeline the engine could not write, in the order asked. Fanout goes on without them:
+    /// it notes on their edges to the author that they pull the author's posts up to this one.
     pub failed: Vec<UserId>,
 }
 

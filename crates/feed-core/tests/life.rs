@@ -17,7 +17,7 @@ use backplane::{memory::MemoryQueue, queue::QueueOptions};
 use feed_core::{
     ActionKind, Entry, Error, ErrorKind, FeedEvent, FeedEvents, FeedOptions, Habit,
     MemoryTimelines, MemoryTimelinesOptions, NewPost, PageRequest, PageSize, PageSource, PostId,
-    PostState, PullAll, PushAll, Ranker, Result, TimelineState, UserId,
+    PostState, PullAll, PushAll, Ranker, Result, Route, TimelineState, UserId,
 };
 use parking_lot::Mutex;
 
@@ -500,6 +500,50 @@ async fn buries_no_post(attempts: u32) {
         .await
         .unwrap();
     assert_eq!(dead, []);
+}
+
+/// A sink that is away for hours keeps screens waiting, and no timeline.
+#[tokio::test]
+async fn events_that_cannot_be_told_hold_up_no_post() {
+    let events = Arc::new(Hoarse(AtomicU32::new(u32::MAX)));
+    let house = House::with(|parts| {
+        parts.events = Arc::clone(&events) as Arc<dyn FeedEvents>;
+        parts.options = parts.options.clone().with_followers_per_piece(1);
+    });
+    let graph = &house.feed.parts().graph;
+    for viewer in [BOB, CAT] {
+        // Past the feed, which would fail to tell of the follow.
+        graph.follow(viewer, ANN, None).await.unwrap();
+        house.home(viewer, 1).await;
+    }
+    let post = house.post(ANN).await;
+    house.work().await;
+    assert_eq!(house.timeline(BOB).await, [post], "at once");
+    work_off(&house).await;
+    assert_eq!(house.timeline(CAT).await, [post]);
+    let (route, _) = graph.author_route(ANN).await.unwrap();
+    assert_eq!(route, Route::PUSH, "nobody pulls for it");
+    assert_eq!(house.home(CAT, 1).await, [post]);
+
+    assert!(house.feed.delete(ANN, post).await.unwrap());
+    house.work().await;
+    assert_eq!(house.timeline(BOB).await, []);
+    work_off(&house).await;
+    assert_eq!(house.timeline(CAT).await, []);
+}
+
+/// Does all there is, with as much time as it takes, so that nothing of it is a dead letter.
+async fn work_off(house: &House) {
+    for _ in 0..100 {
+        house.work().await;
+        let stats = house.feed.parts().queue.stats().await.unwrap();
+        assert_eq!(stats.dead, 0);
+        if stats.ready + stats.delayed + stats.leased == 0 {
+            return;
+        }
+        house.clock.advance(Duration::from_secs(61));
+    }
+    panic!("work does not end");
 }
 
 /// Remembers how many entries it was to rank.

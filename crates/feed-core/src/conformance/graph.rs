@@ -34,6 +34,7 @@ macro_rules! graph_conformance {
             an_author_route_reaches_all_followers_and_nobody_else,
             a_stale_stamp_routes_no_author,
             followers_come_in_pages_ascending,
+            a_page_of_followers_is_short_only_at_the_end,
             a_walk_meets_every_lasting_follower_once,
             awkward_ids_are_exact,
             circles_answer_in_the_order_asked,
@@ -242,6 +243,28 @@ pub async fn followers_come_in_pages_ascending(fresh: &Fresh<dyn Graph>) {
     }
     assert_eq!(graph.followers(BOB, None, 0).await.unwrap(), []);
     assert_eq!(graph.followers(DAN, None, 9).await.unwrap(), []);
+}
+
+/// A page of fewer followers than were asked for is the last, wherever the walk begins and however many
+/// there are.
+pub async fn a_page_of_followers_is_short_only_at_the_end(fresh: &Fresh<dyn Graph>) {
+    let graph = &*fresh.store;
+    let ids: Vec<_> = (1..=300).map(|n| n * 3).collect();
+    for &id in &ids {
+        follow(graph, UserId::new(id), BOB).await;
+    }
+    // Edges that are gone fill no page.
+    let (gone, left): (Vec<u64>, Vec<u64>) = ids.into_iter().partition(|id| id % 7 == 0);
+    for id in gone {
+        graph.unfollow(UserId::new(id), BOB).await.unwrap();
+    }
+    for limit in [1, 10, 100, left.len(), left.len() + 1] {
+        for after in [0, 1, 7, 450, 890, 900] {
+            let page = graph.followers(BOB, Some(UserId::new(after)), limit);
+            let beyond = left.iter().filter(|&&id| id > after).count();
+            assert_eq!(page.await.unwrap().len(), beyond.min(limit));
+        }
+    }
 }
 
 /// Edges that come and go during a walk neither hide nor repeat one that stays.

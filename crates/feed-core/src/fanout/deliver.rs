@@ -6,7 +6,8 @@ use backplane::queue::{Lease, Settlement};
 
 use super::task::{Errand, FanoutTask, Stage};
 use crate::{
-    AuthorStats, Change, Entry, Feed, Follower, Habit, PostState, Result, graph::viewers, telemetry,
+    AuthorStats, Change, Entry, Feed, Follower, Habit, PostState, Result, UserId, graph::viewers,
+    telemetry,
 };
 
 impl Feed {
@@ -14,7 +15,7 @@ impl Feed {
     /// author's own timeline with the first.
     ///
     /// The order is that in which a failure costs the least. Who watches reads outboxes, and need not
-    /// wait for the timelines of others. The author's own timeline comes last: where it cannot be
+    /// wait for the timelines of others, nor these for them. The author's own timeline comes last: where it cannot be
     /// written, one task to drop it is enqueued, and not one more with every retry for the followers.
     pub(super) async fn deliver(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
         let entry = task.entry;
@@ -26,14 +27,16 @@ impl Feed {
         }
         let stats = self.author_stats(entry.author).await?;
         let route = self.route(&stats).await?;
-        self.tell_author(task, Change::Published).await?;
+        let mut told = self.tell_author(task, Change::Published).await;
         let settlement = if route.is_pushed() {
             let chunk = self.followers(task).await?;
-            self.serve(&stats, entry, &chunk).await?;
+            let served = self.serve(&stats, entry, &chunk).await?;
+            told = told.and(self.tell_followers(entry, Change::Published, served).await);
             self.onward(task, &chunk)
         } else {
             Settlement::Ack
         };
+        self.heard(told, lease)?;
         if task.stage == Stage::Start {
             self.push_own(entry).await?;
             if let Errand::Deliver { reply: true, .. } = task.errand {
@@ -44,11 +47,16 @@ impl Feed {
         Ok(settlement)
     }
 
-    /// Writes a post into the timelines of a chunk of followers, and tells them.
-    async fn serve(&self, stats: &AuthorStats, entry: Entry, chunk: &[Follower]) -> Result<()> {
+    /// Writes a post into the timelines of a chunk of followers, and answers whom to tell.
+    async fn serve(
+        &self,
+        stats: &AuthorStats,
+        entry: Entry,
+        chunk: &[Follower],
+    ) -> Result<Vec<Follower>> {
         let served = self.followers_to_serve(stats, entry, chunk).await?;
         self.push(&served, entry).await?;
-        self.tell_followers(entry, Change::Published, served).await
+        Ok(served)
     }
 
     /// The post has not arrived: its publication is under way, or has failed.
@@ -82,12 +90,7 @@ impl Feed {
         let viewers = viewers(followers);
         let report = self.parts.timelines.push_many(&viewers, entry).await?;
         telemetry::delivered(report.inserted);
-        if report.failed.is_empty() {
-            return Ok(());
-        }
-        let failed: HashSet<_> = report.failed.into_iter().collect();
-        let unserved = |follower: &&Follower| failed.contains(&follower.viewer);
-        let unserved: Vec<_> = followers.iter().filter(unserved).copied().collect();
+        let unserved = those(followers, report.failed);
         self.leave_to_followers(entry, &unserved).await
     }
 
@@ -133,9 +136,22 @@ impl Feed {
             return Ok(());
         }
         let viewers = viewers(away);
-        match self.parts.timelines.drop_many(&viewers).await {
-            Ok(()) => Ok(()),
-            Err(_) => self.leave_to_followers(entry, away).await,
-        }
+        let unserved = match self.parts.timelines.drop_many(&viewers).await {
+            Ok(failed) => those(away, failed),
+            Err(_) => away.to_vec(),
+        };
+        self.leave_to_followers(entry, &unserved).await
     }
+}
+
+/// Those of the followers whose timelines failed.
+fn those(followers: &[Follower], failed: Vec<UserId>) -> Vec<Follower> {
+    if failed.is_empty() {
+        return Vec::new();
+    }
+    let failed: HashSet<_> = failed.into_iter().collect();
+    let followers = followers.iter().copied();
+    followers
+        .filter(|follower| failed.contains(&follower.viewer))
+        .collect()
 }

@@ -128,23 +128,38 @@ impl Feed {
 
     /// Makes followers pull an author's posts up to `entry`, which their timelines miss, until those have
     /// gone on beyond it.
+    ///
+    /// Where an edge was found at `Both`, a follow or whoever else settles it may have read the outbox
+    /// before the post, and may have settled it since. So it is settled here, up to the newest post, since
+    /// fanout may have passed before there was an edge; if it was settled, this fails. Whoever moves an
+    /// edge on from `Pull` reads the outbox after the post.
     pub(crate) async fn leave_to_followers(
         &self,
         entry: Entry,
         followers: &[Follower],
     ) -> Result<()> {
-        let until = Some(entry.post);
-        let edge = |follower: &Follower| match follower.route {
-            Route::Push { pulled_until } if pulled_until < until => Some(EdgeRoute {
+        let post = Some(entry.post);
+        let is_halfway = followers
+            .iter()
+            .any(|follower| follower.route == Route::Both);
+        let newest = if is_halfway {
+            post.max(self.head(entry.author).await?)
+        } else {
+            post
+        };
+        let edge = |follower: &Follower| {
+            let pulled_until = match follower.route {
+                Route::Push { pulled_until } if pulled_until < post => post,
+                Route::Both => newest,
+                // They pull it as it is.
+                Route::Push { .. } | Route::Pull => return None,
+            };
+            Some(EdgeRoute {
                 viewer: follower.viewer,
                 author: entry.author,
                 stamp: follower.stamp,
-                route: Route::Push {
-                    pulled_until: until,
-                },
-            }),
-            // They pull it as it is.
-            Route::Push { .. } | Route::Both | Route::Pull => None,
+                route: Route::Push { pulled_until },
+            })
         };
         let edges: Vec<_> = followers.iter().filter_map(edge).collect();
         if edges.is_empty() {

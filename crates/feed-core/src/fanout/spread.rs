@@ -5,7 +5,7 @@ use std::time::Duration;
 use backplane::queue::{Lease, Settlement};
 
 use super::task::{FanoutTask, Stage};
-use crate::{Change, Entry, Feed, PostState, Result, graph::viewers};
+use crate::{Change, Entry, Feed, PostId, PostState, Result, UserId, graph::viewers, telemetry};
 
 impl Feed {
     /// Timelines hold no bodies: followers need word alone, and those who pull not even that.
@@ -48,16 +48,17 @@ impl Feed {
         if task.stage == Stage::Forget {
             return self.forget_actions(task).await;
         }
-        let timelines = &self.parts.timelines;
-        if task.stage == Stage::Start {
-            timelines.remove_many(&[entry.author], entry.post).await?;
-        }
+        // Those who watch are told first: no page shows the post, in a timeline or not.
+        let mut told = self.tell_author(task, Change::Retracted).await;
         let chunk = self.followers(task).await?;
-        let viewers = viewers(&chunk);
-        timelines.remove_many(&viewers, entry.post).await?;
-        self.tell_author(task, Change::Retracted).await?;
+        let mut owners = viewers(&chunk);
+        if task.stage == Stage::Start {
+            owners.push(entry.author);
+        }
         let settlement = self.onward(task, &chunk);
-        self.tell_followers(entry, Change::Retracted, chunk).await?;
+        told = told.and(self.tell_followers(entry, Change::Retracted, chunk).await);
+        self.take_out(&owners, entry.post).await;
+        self.heard(told, lease)?;
         Ok(match settlement {
             Settlement::Ack => Settlement::Continue {
                 payload: task.forgetting().encode(),
@@ -65,6 +66,16 @@ impl Feed {
             },
             onward => onward,
         })
+    }
+
+    /// Takes a post that is gone out of timelines. It would take room there and nothing else, since reads
+    /// ask the outbox, so a store that fails keeps it.
+    pub(crate) async fn take_out(&self, owners: &[UserId], post: PostId) {
+        match self.parts.timelines.remove_many(owners, post).await {
+            Ok(failed) if failed.is_empty() => {}
+            Ok(failed) => telemetry::kept(failed.len()),
+            Err(error) => telemetry::tolerate::<()>(Err(error), telemetry::KEPT),
+        }
     }
 
     /// How long to wait for calls that may have found the post there, and record what they do to it.

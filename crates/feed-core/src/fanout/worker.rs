@@ -2,7 +2,7 @@
 
 mod batch;
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use backplane::{
     Sleep,
@@ -24,9 +24,13 @@ impl Feed {
     ///
     /// A piece that fails is tried again after a delay. When it has been tried
     /// [`FeedOptions::attempts`](crate::FeedOptions::attempts) times, the author's posts so far are
-    /// left for readers to pull, so that none is missed. If that cannot be, because something stored
-    /// does not decode, the piece is a dead letter of the queue. A process that dies in the middle
-    /// leaves its pieces to whoever works next, once their leases have run out.
+    /// left for readers to pull, so that none is missed; where nothing failed but to tell of a post, the
+    /// rest of its followers are served instead. If neither can be, because something stored does not
+    /// decode, the piece is a dead letter of the queue. A process that dies in the middle leaves its pieces
+    /// to whoever works next, once their leases have run out.
+    ///
+    /// A piece that takes half of its [`lease_ttl`](crate::FeedOptions::lease_ttl) has failed: a store that never
+    /// answers holds up those that come next, and the end of [`run`](Self::run), by so much a piece.
     ///
     /// # Errors
     ///
@@ -86,7 +90,7 @@ impl Feed {
     ///
     /// Fails if the queue does for a reason that waiting cannot change.
     pub async fn run(&self, stop: impl Future<Output = ()> + Send) -> Result<()> {
-        let mut stop = std::pin::pin!(stop);
+        let mut stop = pin!(stop);
         let mut jitter = Rng::new();
         let mut failures = 0;
         loop {
@@ -128,12 +132,14 @@ impl Feed {
             Err(Unreadable::Garbage) => return bury("not a task of a feed"),
         };
         let spent = lease.attempt > self.attempts();
-        let advanced = if spent {
-            self.give_up(&task, lease).await
-        } else {
-            self.advance(&task, lease).await
+        let advanced = async {
+            if spent {
+                self.give_up(&task, lease).await
+            } else {
+                self.advance(&task, lease).await
+            }
         };
-        match advanced {
+        match self.in_time(advanced).await {
             Ok(settlement @ (Settlement::Ack | Settlement::Continue { .. })) if !spent => {
                 let now = self.parts.clock.now();
                 telemetry::worked(now.saturating_since(lease.enqueued_at));
@@ -144,9 +150,20 @@ impl Feed {
         }
     }
 
+    /// Fails what takes half of a lease, before those of the pieces that wait run out.
+    async fn in_time<T>(&self, piece: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let limit = (self.parts.options.lease_ttl / 2).min(Sleep::LONGEST);
+        // A piece that does not wait sets no timer.
+        let limit = async { self.parts.clock.sleep(limit).await };
+        match select(pin!(piece), pin!(limit)).await {
+            Either::Left((done, _)) => done,
+            Either::Right(_) => Err(Error::bare(ErrorKind::Unavailable, "fanout in time")),
+        }
+    }
+
     /// How often a piece is tried. What fails at the queue's own limit is buried, and nobody would pull
     /// it, so the last lease that the queue allows is for giving up.
-    fn attempts(&self) -> u32 {
+    pub(super) fn attempts(&self) -> u32 {
         let most = self.parts.queue.max_attempts().saturating_sub(1);
         self.parts.options.attempts.min(most).max(1)
     }

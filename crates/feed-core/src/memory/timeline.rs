@@ -176,9 +176,9 @@ impl TimelineStore for MemoryTimelines {
         Ok(Self::push_many(self, owners, entry))
     }
 
-    async fn remove_many(&self, owners: &[UserId], post: PostId) -> Result<()> {
+    async fn remove_many(&self, owners: &[UserId], post: PostId) -> Result<Vec<UserId>> {
         Self::remove_many(self, owners, post);
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn merge(&self, owner: UserId, entries: &[Entry]) -> Result<TimelineState> {
@@ -211,9 +211,9 @@ impl TimelineStore for MemoryTimelines {
         Ok(Self::commit_build(self, ticket, entries, floor))
     }
 
-    async fn drop_many(&self, owners: &[UserId]) -> Result<()> {
+    async fn drop_many(&self, owners: &[UserId]) -> Result<Vec<UserId>> {
         Self::drop_many(self, owners);
-        Ok(())
+        Ok(Vec::new())
     }
 
     async fn retain(&self, keep: &(dyn Fn(UserId) -> bool + Send + Sync)) -> Result<usize> {

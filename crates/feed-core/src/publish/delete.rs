@@ -16,7 +16,8 @@ impl Feed {
     /// # Errors
     ///
     /// [`ErrorKind::NotAuthor`] if the post is somebody else's, and [`ErrorKind::Full`] if the queue
-    /// is full: with these nothing changed. Otherwise fails if an engine does, and retrying is safe.
+    /// is full: with these nothing changed. Otherwise fails if an engine does, and retrying is safe. A
+    /// store of timelines that fails is no error: what it keeps of the post is on no page.
     pub async fn delete(&self, author: UserId, post: PostId) -> Result<bool> {
         // Retracting an id that was never published would block a post to come.
         let Some(entry) = self.state(post).await?.live() else {
@@ -39,6 +40,7 @@ impl Feed {
         if self.parts.outbox.retract(author, post).await? == Retracted::NotAuthor {
             return Err(Error::bare(ErrorKind::NotAuthor, op));
         }
-        self.parts.timelines.remove_many(&[author], post).await
+        self.take_out(&[author], post).await;
+        Ok(())
     }
 }

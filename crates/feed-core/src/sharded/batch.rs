@@ -5,7 +5,10 @@ use std::sync::Arc;
 use futures::future::join_all;
 use hashbrown::HashSet;
 
-use crate::{Entry, Placement, PostId, PushReport, Result, TimelineShards, TimelineStore, UserId};
+use crate::{
+    Entry, Error, ErrorKind, Placement, PostId, PushReport, Result, TimelineShards, TimelineStore,
+    UserId,
+};
 
 /// Which store gets which of the owners of a batch.
 pub(super) struct Batch<'a> {
@@ -48,43 +51,29 @@ impl<'a> Batch<'a> {
     pub(super) async fn push(&self, entry: Entry) -> Result<PushReport> {
         let calls = self.parts.iter();
         let calls = calls.map(|part| part.store.push_many(&part.owners, entry));
-        let answers = join_all(calls).await;
         let mut report = PushReport::default();
-        let mut failed = HashSet::new();
-        let mut error = None;
-        for (part, answer) in self.parts.iter().zip(answers) {
-            match answer {
-                Ok(answer) => {
-                    failed.extend(answer.failed.iter().copied());
-                    if part.leads {
-                        report.inserted += answer.inserted;
-                        report.duplicate += answer.duplicate;
-                        report.below_floor += answer.below_floor;
-                        report.cold += answer.cold;
-                    }
-                }
-                Err(failure) => {
-                    failed.extend(part.owners.iter().copied());
-                    error.get_or_insert(failure);
-                }
+        let mut failures = Failures::default();
+        for (part, answer) in self.parts.iter().zip(join_all(calls).await) {
+            let Some(answer) = failures.sift(part, answer) else {
+                continue;
+            };
+            failures.owners.extend(answer.failed.iter().copied());
+            if part.leads {
+                report.inserted += answer.inserted;
+                report.duplicate += answer.duplicate;
+                report.below_floor += answer.below_floor;
+                report.cold += answer.cold;
             }
         }
-        if failed.is_empty() {
-            return Ok(report);
-        }
-        let owners = self.owners.iter().copied();
-        report.failed = owners.filter(|owner| failed.contains(owner)).collect();
-        match error {
-            Some(error) if report.failed.len() == self.owners.len() => Err(error),
-            _ => Ok(report),
-        }
+        report.failed = failures.among(self.owners)?;
+        Ok(report)
     }
 
-    /// Removes from all stores at once, and fails if one of them does.
-    pub(super) async fn remove(&self, post: PostId) -> Result<()> {
+    /// Removes from all stores at once, and answers whose timelines failed, as [`push`](Self::push) does.
+    pub(super) async fn remove(&self, post: PostId) -> Result<Vec<UserId>> {
         let calls = self.parts.iter();
         let calls = calls.map(|part| part.store.remove_many(&part.owners, post));
-        join_all(calls).await.into_iter().collect()
+        self.failed(join_all(calls).await)
     }
 
     /// Purges all stores at once, and fails if one of them does. Counts what was in the timelines that
@@ -102,11 +91,58 @@ impl<'a> Batch<'a> {
         Ok(purged)
     }
 
-    /// Drops from all stores at once, and fails if one of them does.
-    pub(super) async fn drop(&self) -> Result<()> {
+    /// Drops from all stores at once, and answers whose timelines failed, as [`push`](Self::push) does.
+    pub(super) async fn drop(&self) -> Result<Vec<UserId>> {
         let calls = self.parts.iter();
         let calls = calls.map(|part| part.store.drop_many(&part.owners));
-        join_all(calls).await.into_iter().collect()
+        self.failed(join_all(calls).await)
+    }
+
+    /// Whose timelines failed, where that is what each store answers of its part.
+    fn failed(&self, answers: Vec<Result<Vec<UserId>>>) -> Result<Vec<UserId>> {
+        let mut failures = Failures::default();
+        for (part, answer) in self.parts.iter().zip(answers) {
+            let failed = failures.sift(part, answer);
+            failures.owners.extend(failed.into_iter().flatten());
+        }
+        failures.among(self.owners)
+    }
+}
+
+/// Whose timelines failed in one of the stores at least.
+#[derive(Default)]
+struct Failures {
+    owners: HashSet<UserId>,
+    /// The first of a store that failed altogether.
+    error: Option<Error>,
+}
+
+impl Failures {
+    /// What a store answered about its part, all of which has failed if there is no answer.
+    fn sift<T>(&mut self, part: &Part<'_>, answer: Result<T>) -> Option<T> {
+        match answer {
+            Ok(answer) => Some(answer),
+            Err(failure) => {
+                self.owners.extend(part.owners.iter().copied());
+                self.error.get_or_insert(failure);
+                None
+            }
+        }
+    }
+
+    /// Those of `owners` who failed, and an error if that is all of them.
+    fn among(self, owners: &[UserId]) -> Result<Vec<UserId>> {
+        if self.owners.is_empty() {
+            return Ok(Vec::new());
+        }
+        let among = owners.iter().copied();
+        let failed: Vec<_> = among.filter(|owner| self.owners.contains(owner)).collect();
+        if failed.len() < owners.len() {
+            return Ok(failed);
+        }
+        // While timelines move, one store may have failed some of them and another the rest.
+        let unavailable = || Error::bare(ErrorKind::Unavailable, "timelines");
+        Err(self.error.unwrap_or_else(unavailable))
     }
 }
 

@@ -27,8 +27,8 @@
 //! once more. When a move is finished, A drops what has moved away; that frees memory, and nothing
 //! depends on it.
 //!
-//! A write that fails at one of the two stores has failed, as with one store: it is repeated, or both
-//! copies are dropped.
+//! A write that fails at one of the two stores has failed, as with one store: a follower pulls the post
+//! that one of the copies may miss.
 
 use std::sync::Arc;
 

@@ -15,8 +15,9 @@ use crate::{
 /// [`HashRing`] of their names says.
 ///
 /// Batches are cut along the stores, which are called at the same time. A store that fails fails its
-/// own owners: [`push_many`](TimelineStore::push_many) lists them as failed, and fails itself only if
-/// they are all there are.
+/// own owners: [`push_many`](TimelineStore::push_many), [`remove_many`](TimelineStore::remove_many)
+/// and [`drop_many`](TimelineStore::drop_many) list them as failed, and fail themselves only if they
+/// are all there are.
 ///
 /// # Adding and removing stores
 ///
@@ -107,7 +108,7 @@ impl TimelineStore for ShardedTimelines {
         Batch::new(&placement, owners).push(entry).await
     }
 
-    async fn remove_many(&self, owners: &[UserId], post: PostId) -> Result<()> {
+    async fn remove_many(&self, owners: &[UserId], post: PostId) -> Result<Vec<UserId>> {
         let placement = self.placement();
         Batch::new(&placement, owners).remove(post).await
     }
@@ -167,7 +168,7 @@ impl TimelineStore for ShardedTimelines {
         shards.at(index).commit_build(ticket, entries, floor).await
     }
 
-    async fn drop_many(&self, owners: &[UserId]) -> Result<()> {
+    async fn drop_many(&self, owners: &[UserId]) -> Result<Vec<UserId>> {
         let placement = self.placement();
         Batch::new(&placement, owners).drop().await
     }

@@ -258,13 +258,13 @@ flaky!(
     Error::bare(ErrorKind::Unavailable, "timelines"),
     {
         fn push_many(owners: &[UserId], entry: Entry) -> Result<PushReport>;
-        fn remove_many(owners: &[UserId], post: PostId) -> Result<()>;
+        fn remove_many(owners: &[UserId], post: PostId) -> Result<Vec<UserId>>;
         fn merge(owner: UserId, entries: &[Entry]) -> Result<TimelineState>;
         fn purge_many(owners: &[UserId], author: UserId) -> Result<usize>;
         fn window(owner: UserId, seek: Seek, limit: usize) -> Result<Window>;
         fn begin_build(owner: UserId, now: Timestamp, stale: Timestamp) -> Result<BuildStart>;
         fn commit_build(ticket: BuildTicket, entries: &[Entry], floor: PostId) -> Result<bool>;
-        fn drop_many(owners: &[UserId]) -> Result<()>;
+        fn drop_many(owners: &[UserId]) -> Result<Vec<UserId>>;
         never late: fn retain(keep: &(dyn Fn(UserId) -> bool + Send + Sync)) -> Result<usize>;
     }
 );

@@ -547,12 +547,12 @@ impl World {
         stats.ready + stats.delayed + stats.leased > 0
     }
 
-    /// Word of a revision may be given up, and so may the removal of what no page shows any more.
+    /// Word of a revision may be given up, and so may that of a deletion: no page shows the post any more.
     fn assert_all_delivered(&self) {
         for dead in now(self.sound.queue.dead_letters(None, 1_000)) {
             let harmless = [
                 "followers not told of a revision",
-                "timelines not rid of a post",
+                "followers not told of a deletion",
             ];
             let Cause::Buried(reason) = &dead.cause else {
                 panic!("{:?}", dead.cause);

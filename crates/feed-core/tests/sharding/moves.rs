@@ -284,8 +284,21 @@ fn a_failing_store_fails_its_own_owners() {
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 
     // The others are reached all the same.
-    let dropped = timelines.drop_many(&owners).now_or_never();
-    assert!(dropped.expect("no call waits").is_err());
+    let expected: Vec<_> = owners.iter().copied().filter(is_lost).collect();
+    assert_eq!(
+        now(timelines.remove_many(&owners, PostId::new(1))),
+        expected
+    );
+    assert_eq!(now(timelines.drop_many(&owners)), expected);
+    for failed in [
+        timelines.remove_many(&lost, PostId::new(1)).now_or_never(),
+        timelines.drop_many(&lost).now_or_never(),
+    ] {
+        let error = failed
+            .expect("no call waits")
+            .expect_err("nobody was reached");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
     faults.disarm();
     for owner in owners {
         let expected = if is_lost(&owner) {

@@ -50,11 +50,13 @@ pub async fn a_large_batch_reaches_every_owner(fresh: &Fresh<dyn TimelineStore>)
     for &owner in owners.iter().step_by(2) {
         assert_eq!(all(timelines, owner).await, [7]);
     }
-    timelines.remove_many(&owners, post(7)).await.unwrap();
+    let failed = timelines.remove_many(&owners, post(7)).await.unwrap();
+    assert_eq!(failed, []);
     for &owner in owners.iter().step_by(2) {
         assert_eq!(all(timelines, owner).await, []);
     }
-    timelines.drop_many(&owners).await.unwrap();
+    let failed = timelines.drop_many(&owners).await.unwrap();
+    assert_eq!(failed, []);
     let report = timelines.push_many(&owners, entry(8)).await.unwrap();
     assert_eq!(report.cold, owners.len());
 }

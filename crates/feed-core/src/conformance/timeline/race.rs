@@ -18,7 +18,10 @@ pub async fn concurrent_changes_all_take_effect(fresh: &Fresh<dyn TimelineStore>
         assert!(committed.unwrap());
         let change = |timelines: Arc<dyn TimelineStore>, n| async move {
             match n {
-                0 => timelines.remove_many(&[owner], post(1)).await.unwrap(),
+                0 => {
+                    let failed = timelines.remove_many(&[owner], post(1)).await.unwrap();
+                    assert_eq!(failed, []);
+                }
                 1 => {
                     let purged = timelines.purge_many(&[owner], CAT).await.unwrap();
                     assert_eq!(purged, 1);
@@ -99,7 +102,7 @@ pub async fn a_drop_beats_whatever_happens_beside_it(fresh: &Fresh<dyn TimelineS
         let ticket = begin(timelines, owner).await;
         let change = move |timelines: Arc<dyn TimelineStore>, n| async move {
             match n {
-                0 => timelines.drop_many(&[owner]).await.unwrap(),
+                0 => assert_eq!(timelines.drop_many(&[owner]).await.unwrap(), []),
                 1 => drop(commit(&*timelines, ticket, [1, 2], 0).await),
                 n => drop(push(&*timelines, owner, n as u64 + 1).await),
             }

@@ -46,9 +46,10 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Extends the leases that wait, which must not run out where pieces before them take long.
+    /// Extends the leases that wait, which must not run out where pieces before them take long: the next
+    /// one may take half of a lease.
     pub(super) async fn renew(&mut self, waiting: &[Lease], ttl: Duration, now: Duration) {
-        if waiting.is_empty() || now.saturating_sub(self.renewed_at) <= ttl / 2 {
+        if waiting.is_empty() || now.saturating_sub(self.renewed_at) <= ttl / 4 {
             return;
         }
         let waiting: Vec<_> = waiting.iter().map(|lease| lease.key).collect();
