@@ -6,7 +6,6 @@ mod far;
 mod flight;
 mod holds;
 mod item;
-mod journey;
 mod kind;
 mod options;
 mod shard;
@@ -35,18 +34,20 @@ use crate::{Entry, FeedParts, Outbox, Post, PostId, PostState, Result, SharedCac
 
 /// Turns the entries of a page into posts and users, out of two levels of cache over their sources.
 ///
-/// The first level, for hot content, is in this process: bounded by bytes, and by time. The second is
-/// a [`SharedCache`], if there is one; its failures count as misses. What neither has is asked of the
-/// source: at most one call of the [`PostSource`] and one of the [`UserSource`] for a page, whatever
-/// it lacks, and none when all is here. Of either kind, what a page lacks takes one call of the shared
-/// cache, and up to three more for what that lacks too. Callers that lack the same content wait for
-/// one fetch of it; if that fails, each of them learns so, and the next call tries again. One that
-/// takes [too long](HydratorOptions::fetch_timeout) nobody else waits for; those who do wait as long as the
-/// source lets them. What the source does not have is remembered too, for a shorter time.
+/// The first level, for hot content, is in this process, and bounded by bytes and by time. The second is
+/// a [`SharedCache`], if there is one; its failures count as misses. What neither has comes from the
+/// source. A page costs at most one call of the [`PostSource`] and one of the [`UserSource`], and none if
+/// everything is cached. For either kind, missing content costs one call of the shared cache, and up to
+/// three more for what that lacks too.
 ///
-/// Bodies are never older than the page: a page states the version of each post, and what is cached
-/// in an older one is fetched anew. Users have no versions: what is cached of them lives for a time,
-/// and what one has edited is to be [forgotten](Self::forget_users).
+/// Concurrent callers share one fetch of the same content. If it fails, it fails for all of them, and the
+/// next call tries again. After [`fetch_timeout`](HydratorOptions::fetch_timeout) new callers start their
+/// own; those who have joined wait as long as the source takes. What the source does not have is
+/// remembered too, for a shorter time.
+///
+/// Bodies are never older than the page: the outbox states the version of each post, and a body that is
+/// cached in an older version is fetched anew. Users have no versions. A cached profile lives for a time;
+/// after an edit, [forget](Self::forget_users) it.
 ///
 /// Caches hold what is the same for every viewer, and nothing that changes when somebody likes or
 /// answers a post.

@@ -14,8 +14,7 @@ use backplane::Clock;
 use super::{
     answer::{Answer, Lack, Want},
     far::{Far, Sought},
-    flight::Flight,
-    journey::Journey,
+    flight::{Flight, Pending},
     kind::Kind,
     options::{CacheOptions, HydratorOptions},
     shard::{Look, Shard, Until},
@@ -27,6 +26,12 @@ use crate::{
 };
 
 /// Content of kind `K`: this process's cache, over the shared one, over the source.
+///
+/// What is missing here goes this way. Under the locks of its shards a call looks once more, joins the
+/// flights that others have started for the same wants, and starts one flight for all the rest, for
+/// which each shard gets a ticket. The flight asks the shared cache, then the source for what that
+/// lacks. When it lands, it takes its tickets back and leaves in the shards what it brought, unless the
+/// ticket is gone: then the content was forgotten meanwhile, and only those who wait get it.
 #[derive(Debug)]
 pub(super) struct Cached<K: Kind> {
     kind: K,
@@ -68,9 +73,9 @@ impl<K: Kind> Cached<K> {
         if !missing.is_empty() {
             let mut sorted: Vec<_> = missing.iter().map(|&at| wants[at]).collect();
             Want::sort(&mut sorted);
-            let fetched = self.board(&sorted).arrive().await;
+            let answers = self.join(&sorted).answers().await;
             for at in missing {
-                found[at] = fetched.answer(wants[at]);
+                found[at] = answers.to(wants[at]);
             }
         }
         found
@@ -133,53 +138,53 @@ impl<K: Kind> Cached<K> {
     /// Joins the flights that bring some of the wants, and starts one for the others.
     ///
     /// Looks once more, in the same step: what has landed since is here.
-    fn board(self: &Arc<Self>, wants: &[Want]) -> Journey<K> {
+    fn join(self: &Arc<Self>, wants: &[Want]) -> Pending<K> {
         let now = self.clock.monotonic();
-        let (mut journey, mut led) = (Journey::default(), Vec::new());
+        let (mut pending, mut lacking) = (Pending::default(), Vec::new());
         let mut shards = self.shards.write_many(wants.iter().map(|want| want.id));
         for &want in wants {
             let shard = shards.of(want.id);
             if let Look::Known(answer) = shard.look(want, now) {
-                journey.knows(want.id, answer);
+                pending.know(want.id, answer);
             } else if let Some((flight, place)) = shard.join(want, now) {
                 self.counters.joined.add(1);
-                journey.sits(flight, want.id, place);
+                pending.join(flight, want.id, place);
             } else {
-                led.push(want);
+                lacking.push(want);
             }
         }
-        if led.is_empty() {
-            return journey;
+        if lacking.is_empty() {
+            return pending;
         }
-        let flight = self.launch(led.clone(), now);
-        for (place, &want) in led.iter().enumerate() {
+        let flight = self.launch(lacking.clone(), now);
+        for (place, &want) in lacking.iter().enumerate() {
             let ticket = flight.ticket(want, place, now.saturating_add(self.fetch_timeout));
             shards.of(want.id).issue(want.id, ticket, now);
         }
-        journey.leads(flight, &led);
-        journey
+        pending.start(flight, &lacking);
+        pending
     }
 
     fn launch(self: &Arc<Self>, wants: Vec<Want>, now: Duration) -> Flight<K> {
         let number = self.flights.fetch_add(1, Ordering::Relaxed);
-        let mut aloft = Aloft {
+        let mut issued = Issued {
             cached: Arc::clone(self),
             number,
             wants,
             landed: false,
         };
         Flight::new(number, async move {
-            let cached = Arc::clone(&aloft.cached);
+            let cached = Arc::clone(&issued.cached);
             let sought = match &cached.far {
                 Some(far) => {
                     let counters = &cached.counters;
-                    far.seek::<K>(&aloft.wants, number, counters).await
+                    far.seek::<K>(&issued.wants, number, counters).await
                 }
-                None => aloft.wants.iter().map(|_| Sought::Barred).collect(),
+                None => issued.wants.iter().map(|_| Sought::Barred).collect(),
             };
-            let answers = cached.fetch(&aloft.wants, &sought).await;
-            let fresh = aloft.land(&answers, now);
-            cached.fill(&aloft, &sought, &answers, &fresh).await;
+            let answers = cached.fetch(&issued.wants, &sought).await;
+            let fresh = issued.land(&answers, now);
+            cached.fill(&issued, &sought, &answers, &fresh).await;
             answers
         })
     }
@@ -232,7 +237,7 @@ impl<K: Kind> Cached<K> {
     /// what was forgotten here.
     async fn fill(
         &self,
-        aloft: &Aloft<K>,
+        issued: &Issued<K>,
         sought: &[Sought<K::Value>],
         answers: &[Answer<K::Value>],
         fresh: &[bool],
@@ -241,10 +246,10 @@ impl<K: Kind> Cached<K> {
         let places = 0..answers.len();
         let claimed = places.filter(|&at| fresh[at] && matches!(sought[at], Sought::Claimed));
         let brought = claimed.filter_map(|at| match &answers[at] {
-            Answer::Found(value) if K::version(value) >= aloft.wants[at].version => Some(value),
+            Answer::Found(value) if K::version(value) >= issued.wants[at].version => Some(value),
             _ => None,
         });
-        far.fill::<K>(brought, aloft.number, &self.counters).await;
+        far.fill::<K>(brought, issued.number, &self.counters).await;
     }
 }
 
@@ -255,15 +260,16 @@ struct Glance<V> {
     missing: Vec<usize>,
 }
 
-/// Takes the tickets of a flight back when it lands, and also when its last passenger leaves it.
-struct Aloft<K: Kind> {
+/// The tickets that were issued for a flight. They are taken back when it lands, and also when its last
+/// passenger leaves it.
+struct Issued<K: Kind> {
     cached: Arc<Cached<K>>,
     number: u64,
     wants: Vec<Want>,
     landed: bool,
 }
 
-impl<K: Kind> Aloft<K> {
+impl<K: Kind> Issued<K> {
     /// Keeps what was brought, but for what was forgotten on the way. Answers which was not.
     fn land(&mut self, answers: &[Answer<K::Value>], begun: Duration) -> Vec<bool> {
         self.landed = true;
@@ -291,7 +297,7 @@ impl<K: Kind> Aloft<K> {
     }
 }
 
-impl<K: Kind> Drop for Aloft<K> {
+impl<K: Kind> Drop for Issued<K> {
     fn drop(&mut self) {
         if self.landed {
             return;
@@ -368,20 +374,11 @@ mod tests {
         let missing = cached.look(&wanted).missing;
         cached.get(&wanted[..1]).await;
         let late: Vec<_> = missing.iter().map(|&at| wanted[at]).collect();
-        let arrived = cached.board(&late).arrive().await;
-        assert!(wanted.iter().all(|&want| arrived.answer(want).is_ok()));
+        let answers = cached.join(&late).answers().await;
+        assert!(wanted.iter().all(|&want| answers.to(want).is_ok()));
         assert_eq!(cached.stats().source_calls, 2);
-        assert_eq!(
-            cached
-                .board(&late)
-                .arrive()
-                .await
-                .answer(late[0])
-                .unwrap()
-                .id
-                .get(),
-            1
-        );
+        let again = cached.join(&late).answers().await;
+        assert_eq!(again.to(late[0]).unwrap().id.get(), 1);
         assert_eq!(cached.stats().source_calls, 2);
     }
 }
