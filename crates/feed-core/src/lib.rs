@@ -20,7 +20,7 @@
 //! # How a post comes to its readers
 //!
 //! Publishing stores a post in its author's [`Outbox`], which is the truth, and leaves a task of
-//! fanout in the queue. Workers take the task through the author's followers, a chunk at a time, and
+//! fanout in the queue. Workers take the task through the author's followers, one piece at a time, and
 //! write the post's [`Entry`] into their timelines ([`TimelineStore`]), a cache. A [`FanoutPolicy`]
 //! decides for which authors that is done: the others are pulled, which means that reading merges
 //! their outboxes with the timeline. Below the end of a timeline, and where there is none, everything
@@ -38,8 +38,8 @@
 //! - **Completeness.** A post of an author who is pulled is on every follower's page when
 //!   [`publish`](Feed::publish) returns; one that is pushed when a worker has come to it. None is
 //!   missed and none is shown twice, whatever fails or dies in between.
-//! - **Events** about posts are told at least once, to the audience that [`Audience`] says, unless a
-//!   part of the fanout is [given up](FeedOptions::attempts).
+//! - **Events** about posts are delivered at least once, to the audience that [`Audience`] says, unless a
+//!   piece of the fanout is [given up](FeedOptions::attempts).
 //! - **Cancellation.** A future that is dropped leaves what a failure leaves: the operation is done or
 //!   not, and a retry finds out.
 //!

@@ -1,4 +1,4 @@
-//! Home feeds that tell of changes by themselves.
+//! Home feeds that deliver changes by themselves.
 //!
 //! What happens to an author's posts is published once, on the author's topic; a viewer who watches
 //! subscribes to the authors they follow, so that nothing is spent on those who do not. A message is
