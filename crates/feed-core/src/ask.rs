@@ -27,7 +27,7 @@ impl Feed {
     /// post itself or, of a repost, what was reposted. `None` for one that is not there, and where its
     /// author or who reposted it is across a block.
     ///
-    /// Mutes do not matter: who asks for a post by name sees it.
+    /// Mutes do not matter: a post that is asked for by its id is seen.
     ///
     /// # Errors
     ///
@@ -54,7 +54,8 @@ impl Feed {
         Ok(shown)
     }
 
-    /// The original that a post shows, if both are there, whoever may see it.
+    /// The original that a post shows, if both are there. It asks nobody's leave: see
+    /// [`visible`](Self::visible).
     ///
     /// # Errors
     ///
@@ -66,8 +67,8 @@ impl Feed {
         }
     }
 
-    /// What was done to these posts, in the order asked, and what of it by `viewer`. Name originals:
-    /// whoever likes, answers or reposts a repost does so to what it shows.
+    /// What was done to these posts, in the order asked, and what of it by `viewer`. Name originals: what
+    /// is done to a repost is done to the post that it shows.
     ///
     /// # Errors
     ///
@@ -88,7 +89,7 @@ impl Feed {
         Ok(reactions.collect())
     }
 
-    /// Whom a viewer [follows](Circle::followees), blocks and mutes, and who blocks them.
+    /// The users whom a viewer [follows](Circle::followees), blocks and mutes, and those who block them.
     ///
     /// # Errors
     ///

@@ -1,5 +1,4 @@
-//! What a worker does with a task: the walk from a post along its author's followers, a chunk of them
-//! at a time.
+//! What a worker does with a task: a walk along the author's followers, one chunk of them a piece.
 
 mod deliver;
 mod routing;
@@ -81,8 +80,8 @@ impl Feed {
         (waited < self.parts.options.call_timeout).then_some(Settlement::Release { delay })
     }
 
-    /// What could not be told is told again with the piece that it belongs to, until that has been tried
-    /// as often as it may be. Then the piece goes on: all else of it is done.
+    /// Events that failed are delivered again with their piece, until it has been tried as often as it may
+    /// be. Then the piece goes on without them: all else of it is done.
     fn heard(&self, told: Result<()>, lease: &Lease) -> Result<()> {
         if lease.attempt < self.attempts() {
             return told;

@@ -66,11 +66,11 @@ pub struct FeedParts {
     pub limiter: Arc<dyn RateLimiter>,
     /// Keeps ranked pages in their order, from one page to the next.
     pub snapshots: Arc<dyn SharedCache>,
-    /// Says which users there are. Without it, everybody who is named is taken to exist.
+    /// Says which users there are. Without it, every user id is taken to exist.
     pub users: Option<Arc<dyn UserSource>>,
     /// Decides whose posts are pushed.
     pub policy: Arc<dyn FanoutPolicy>,
-    /// Hears what happens.
+    /// Gets what happens.
     pub events: Arc<dyn FeedEvents>,
     /// The time.
     pub clock: Arc<dyn Clock>,

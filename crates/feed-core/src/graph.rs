@@ -207,7 +207,7 @@ impl RouteStamp {
 pub struct FollowSettings {
     /// Show the author's own posts only.
     pub hide_reposts: bool,
-    /// Tell the viewer about each of the author's posts.
+    /// Notify the viewer of each of the author's posts.
     pub notify: bool,
 }
 
@@ -219,7 +219,7 @@ impl FollowSettings {
         self
     }
 
-    /// Whether to tell the viewer about each post.
+    /// Whether to notify the viewer of each post.
     #[must_use]
     pub const fn with_notify(mut self, notify: bool) -> Self {
         self.notify = notify;

@@ -46,7 +46,7 @@
 //! # Around it
 //!
 //! - [`Hydrator`] turns entries into posts and users out of two levels of cache.
-//! - [`LiveFeeds`] carries changes to open screens; [`FeedEvents`] to whoever else wants them.
+//! - [`LiveFeeds`] carries changes to open screens; [`FeedEvents`] to other listeners.
 //! - [`Ranker`] orders the newest entries by score, [`group`] puts together what belongs together.
 //!
 //! # Backends
@@ -59,7 +59,7 @@
 //! # What it is not
 //!
 //! - Not a server: it opens no socket and starts no thread or task, but for the hub of [`LiveFeeds`].
-//!   Whoever embeds it runs the workers ([`Feed::run`]) and knows who is asking.
+//!   The application runs the workers ([`Feed::run`]) and knows its user.
 //! - Not a search engine and no recommender: pages are of authors who are followed or named. Scores of a
 //!   [`Ranker`] are the application's.
 //! - Not a store of media or profiles: a body is bytes to it, and a user a number.

@@ -91,7 +91,7 @@ impl LiveFeeds {
         }
     }
 
-    /// Makes a feed of these parts tell this what happens, beside whoever listens already.
+    /// Adds this to the listeners of a feed to be made of these parts.
     ///
     /// To be called before [`Feed::new`], in every process that publishes or works.
     pub fn attach(&self, parts: &mut FeedParts) {

@@ -43,9 +43,9 @@ pub enum Content {
     /// [`FeedParts::ids`](crate::FeedParts::ids) and must be newer than what they show: take the ids
     /// of posts from there too, or give the feed a generator that goes on from yours.
     ///
-    /// Publishing the same id again is publishing it once, and counts against no quota. A publication
-    /// that was cut short is completed by the next, so publish again until there is an answer, but not
-    /// beyond: each call is a fanout, and [`FeedEvents`](crate::FeedEvents) are told again.
+    /// Publishing the same id again is publishing it once, and counts against no quota. It completes a
+    /// publication that was cut short, so publish again until there is an answer. Do not go on after
+    /// that: each call is a fanout, and delivers its [`FeedEvents`](crate::FeedEvents) again.
     Elsewhere(PostId),
 }
 

@@ -32,7 +32,7 @@ impl Feed {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future may leave a timeline that is being built to whoever reads it after
+    /// Dropping the future may leave a build unfinished, which a read takes up again after
     /// [`FeedOptions::build_timeout`](crate::FeedOptions::build_timeout).
     pub async fn home(&self, viewer: UserId, request: PageRequest) -> Result<Page> {
         let place = request.seek_in(FeedName::Home, viewer)?;

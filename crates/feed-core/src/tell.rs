@@ -1,4 +1,4 @@
-//! Who is told of what happens, and what becomes of it if they cannot be.
+//! Events: to whom each goes, and what a failure does.
 
 use crate::{
     Audience, Change, Entry, Error, ErrorKind, Feed, FeedEvent, Follower, Result, UserId,
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Feed {
-    /// Tells those who watch the author, once a task.
+    /// To those who watch the author, once a task.
     pub(crate) async fn tell_author(&self, task: &FanoutTask, change: Change) -> Result<()> {
         if task.stage != Stage::Start {
             return Ok(());
@@ -21,7 +21,7 @@ impl Feed {
         self.parts.events.emit(&[event]).await
     }
 
-    /// Tells those of the followers who may see the post.
+    /// To those of the followers who may see the post.
     pub(crate) async fn tell_followers(
         &self,
         entry: Entry,
@@ -40,13 +40,13 @@ impl Feed {
         self.parts.events.emit(&[event]).await
     }
 
-    /// Tells of what a call has done, which no retry would tell again: at most once.
+    /// What a call has done, which no retry would emit again: delivered at most once.
     pub(crate) async fn mention(&self, event: FeedEvent) {
         telemetry::tolerate(self.parts.events.emit(&[event]).await, "event not told");
     }
 
-    /// Tells open screens that what these viewers see has changed: at least once, so also where this call
-    /// changed nothing. An earlier one may have, and have been cut short.
+    /// To open screens: what these viewers see has changed. Delivered at least once, so also where this
+    /// call changed nothing: an earlier one may have, and have been cut short.
     pub(crate) async fn circles_changed(&self, viewers: &[UserId]) -> Result<()> {
         let changed = |&viewer: &UserId| FeedEvent::CircleChanged { viewer };
         let events: Vec<_> = viewers.iter().map(changed).collect();
@@ -55,7 +55,7 @@ impl Feed {
         told.map_err(|error| Error::new(ErrorKind::Unavailable, "tell", error))
     }
 
-    /// Leaves out who hides the author or is hidden from them, and of a repost also whoever hides
+    /// Leaves out followers who hide the author or are hidden from them; for a repost, also those who hide
     /// reposts or may not see what it shows.
     ///
     /// The graph is asked once for all of them, and once more for a repost: none of their circles is

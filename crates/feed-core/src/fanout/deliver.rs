@@ -47,7 +47,7 @@ impl Feed {
         Ok(settlement)
     }
 
-    /// Writes a post into the timelines of a chunk of followers, and answers whom to tell.
+    /// Writes a post into the timelines of a chunk of followers, and answers who gets the event.
     async fn serve(
         &self,
         stats: &AuthorStats,
@@ -104,8 +104,8 @@ impl Feed {
         self.send(&[FanoutTask::dropping(entry)], "fanout").await
     }
 
-    /// The followers of a chunk who get the post written. Who was away for long has their timeline
-    /// dropped instead, or pulls the post where that fails; whoever pulls needs nothing.
+    /// The followers of a chunk who get the post written. Those who were away for long have their timelines
+    /// dropped instead, or pull the post where that fails. Those who pull need nothing.
     async fn followers_to_serve(
         &self,
         stats: &AuthorStats,

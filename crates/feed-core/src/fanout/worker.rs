@@ -1,4 +1,4 @@
-//! Whoever does the fanout: leases, retries, and what becomes of a task in the queue.
+//! The worker: leases, retries, and what becomes of a task in the queue.
 
 mod batch;
 
@@ -24,13 +24,13 @@ impl Feed {
     ///
     /// A piece that fails is tried again after a delay. When it has been tried
     /// [`FeedOptions::attempts`](crate::FeedOptions::attempts) times, the author's posts so far are
-    /// left for readers to pull, so that none is missed; where nothing failed but to tell of a post, the
-    /// rest of its followers are served instead. If neither can be, because something stored does not
-    /// decode, the piece is a dead letter of the queue. A process that dies in the middle leaves its pieces
-    /// to whoever works next, once their leases have run out.
+    /// left for readers to pull, so that none is missed. If only events could not be delivered, the
+    /// fanout goes on without them instead. If neither is possible, because something stored does not
+    /// decode, the piece becomes a dead letter of the queue. When a process dies in the middle, another
+    /// worker takes over its pieces once their leases have run out.
     ///
-    /// A piece that takes half of its [`lease_ttl`](crate::FeedOptions::lease_ttl) has failed: a store that never
-    /// answers holds up those that come next, and the end of [`run`](Self::run), by so much a piece.
+    /// A piece that takes half of its [`lease_ttl`](crate::FeedOptions::lease_ttl) has failed. So a store
+    /// that never answers delays the next pieces, and the end of [`run`](Self::run), by that much a piece.
     ///
     /// # Errors
     ///

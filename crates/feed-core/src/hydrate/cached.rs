@@ -18,7 +18,7 @@ use super::{
     kind::Kind,
     options::{CacheOptions, HydratorOptions},
     shard::{Look, Shard, Until},
-    stats::{CacheStats, Counters},
+    stats::{CacheStats, Tally},
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -42,7 +42,7 @@ pub(super) struct Cached<K: Kind> {
     fetch_timeout: Duration,
     shards: Shards<Shard<K>>,
     flights: AtomicU64,
-    counters: Counters,
+    tally: Tally,
 }
 
 impl<K: Kind> Cached<K> {
@@ -63,7 +63,7 @@ impl<K: Kind> Cached<K> {
             fetch_timeout: shared.fetch_timeout,
             shards: Shards::from_fn(|| Shard::new(share)),
             flights: AtomicU64::new(0),
-            counters: Counters::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -86,7 +86,7 @@ impl<K: Kind> Cached<K> {
     /// The shared cache comes first: what is read from it from now on is not older.
     pub(super) async fn forget(&self, ids: &[u64]) -> Result<()> {
         let shared = match &self.far {
-            Some(far) => far.forget::<K>(ids, &self.counters).await,
+            Some(far) => far.forget::<K>(ids, &self.tally).await,
             None => Ok(()),
         };
         let now = self.clock.monotonic();
@@ -107,7 +107,7 @@ impl<K: Kind> Cached<K> {
         CacheStats {
             entries,
             bytes,
-            ..self.counters.read()
+            ..self.tally.read()
         }
     }
 
@@ -128,10 +128,10 @@ impl<K: Kind> Cached<K> {
         };
         let found: Vec<_> = wants.iter().enumerate().map(look).collect();
         let (asked, misses) = (wants.len() as u64, missing.len() as u64);
-        self.counters.hits.add(asked - misses - absent);
-        self.counters.absences.add(absent);
-        self.counters.misses.add(misses);
-        self.counters.stale.add(stale);
+        self.tally.hits.add(asked - misses - absent);
+        self.tally.absences.add(absent);
+        self.tally.misses.add(misses);
+        self.tally.stale.add(stale);
         Glance { found, missing }
     }
 
@@ -147,7 +147,7 @@ impl<K: Kind> Cached<K> {
             if let Look::Known(answer) = shard.look(want, now) {
                 pending.know(want.id, answer);
             } else if let Some((flight, place)) = shard.join(want, now) {
-                self.counters.joined.add(1);
+                self.tally.joined.add(1);
                 pending.join(flight, want.id, place);
             } else {
                 lacking.push(want);
@@ -177,8 +177,8 @@ impl<K: Kind> Cached<K> {
             let cached = Arc::clone(&issued.cached);
             let sought = match &cached.far {
                 Some(far) => {
-                    let counters = &cached.counters;
-                    far.seek::<K>(&issued.wants, number, counters).await
+                    let tally = &cached.tally;
+                    far.seek::<K>(&issued.wants, number, tally).await
                 }
                 None => issued.wants.iter().map(|_| Sought::Barred).collect(),
             };
@@ -194,7 +194,7 @@ impl<K: Kind> Cached<K> {
         let lacking =
             zip(wants, sought).filter(|(_, sought)| !matches!(sought, Sought::Content(_)));
         let lacking: Vec<_> = lacking.map(|(want, _)| *want).collect();
-        self.counters
+        self.tally
             .shared_hits
             .add((wants.len() - lacking.len()) as u64);
         let fetched = if lacking.is_empty() {
@@ -216,7 +216,7 @@ impl<K: Kind> Cached<K> {
 
     /// Asks the source, and refuses an answer that is not one to the question.
     async fn ask(&self, wants: &[Want]) -> Result<Vec<Option<K::Value>>> {
-        self.counters.source_calls.add(1);
+        self.tally.source_calls.add(1);
         let values = self.kind.fetch(wants).await.and_then(|values| {
             let mut pairs = zip(wants, &values);
             let wrong = |(want, value): (&Want, &Option<K::Value>)| {
@@ -227,9 +227,7 @@ impl<K: Kind> Cached<K> {
             }
             Err(Error::bare(ErrorKind::Corrupt, "hydrate"))
         });
-        self.counters
-            .source_failures
-            .add(u64::from(values.is_err()));
+        self.tally.source_failures.add(u64::from(values.is_err()));
         values
     }
 
@@ -249,7 +247,7 @@ impl<K: Kind> Cached<K> {
             Answer::Found(value) if K::version(value) >= issued.wants[at].version => Some(value),
             _ => None,
         });
-        far.fill::<K>(brought, issued.number, &self.counters).await;
+        far.fill::<K>(brought, issued.number, &self.tally).await;
     }
 }
 
@@ -292,7 +290,7 @@ impl<K: Kind> Issued<K> {
             fresh
         };
         let fresh = zip(&self.wants, answers).map(&mut land).collect();
-        cached.counters.evictions.add(evicted);
+        cached.tally.evictions.add(evicted);
         fresh
     }
 }

@@ -8,13 +8,13 @@ pub struct HydratorOptions {
     /// knows the newest version of each post, so age makes no body stale.
     pub posts: CacheOptions,
     /// For users. By default 32 MiB, for a minute here and 5 minutes in the shared cache. Together
-    /// this is how long an old profile may be shown after an edit that nobody told of; the first
-    /// alone, if one node was [told](crate::Hydrator::forget_users).
+    /// this is how long an old profile may be shown after an edit of which no node was
+    /// [notified](crate::Hydrator::forget_users); if one node was, the first alone.
     pub users: CacheOptions,
     /// For how long after [`forget_users`](crate::Hydrator::forget_users) and
     /// [`forget_posts`](crate::Hydrator::forget_posts) nothing that is read is cached. 5 seconds by
-    /// default. It should be longer than replicas of the source lag behind. About 8,000 are noted one
-    /// by one; who forgets more than that within the time has nothing new cached for as long.
+    /// default. Set it longer than replicas of the source lag behind. About 8,000 ids are noted one by
+    /// one; after more than that within the time, nothing new is cached for as long.
     pub hold: Duration,
     /// How long after its start a fetch is shared: callers that lack the same join it, and what it brings
     /// is stored for other nodes. 5 seconds by default. Later callers start a fetch of their own. Until

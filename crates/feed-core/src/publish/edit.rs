@@ -24,7 +24,8 @@ impl Feed {
         self.revise_post(author, post, body, "edit").await
     }
 
-    /// Tells that a post which the application keeps has a new body, and answers its new version.
+    /// Raises the version of a post whose body the application keeps and has changed. Answers the new
+    /// version.
     ///
     /// # Errors
     ///

@@ -111,8 +111,8 @@ impl Feed {
         }
     }
 
-    /// Stores a repost that is announced and recorded. Of several calls that do, the one that comes
-    /// first tells.
+    /// Stores a repost that is announced and recorded. Of several calls that do, the
+    /// first emits the event.
     async fn store_repost(&self, action: Action) -> Result<Published> {
         let item = Publication::new(entry(action), Bytes::new());
         let published = self.store(item).await?;

@@ -30,7 +30,7 @@ pub(super) struct Table {
     changed: VecDeque<UserId>,
 }
 
-/// How many changes are told apart. A circle that has seen none of the last so many is made anew.
+/// How many changes are distinguished. A circle that has seen none of the last so many is made anew.
 const REMEMBERED: usize = 256;
 
 impl AuthorRoutes {
