@@ -71,37 +71,42 @@
 //! - `metrics`: counters through the facade of that name.
 //! - `conformance`: the cases that every implementation of a trait must pass. Outside semver.
 
-mod activity;
+// The engine, and the ways through it.
 mod ask;
-#[cfg(any(test, feature = "conformance"))]
-pub mod conformance;
-mod counters;
-mod cursor;
-mod entry;
 mod erase;
-mod error;
-mod events;
 mod fanout;
 mod feed;
 mod follow;
+mod publish;
+mod react;
+mod read;
+mod tell;
+
+// What the ways end in: traits, and the values they exchange.
+mod activity;
+mod counters;
+mod cursor;
+mod entry;
+mod error;
+mod events;
 mod graph;
-mod group;
-mod hydrate;
-mod live;
-mod memory;
 mod options;
 mod outbox;
 mod page;
 mod policy;
-mod publish;
-mod react;
-mod read;
-mod sharded;
 mod shared_cache;
+mod timeline;
+
+// Around it.
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod group;
+mod hydrate;
+mod live;
+mod memory;
+mod sharded;
 mod shelf;
 mod telemetry;
-mod tell;
-mod timeline;
 
 pub use activity::{Activity, Habit, Rhythm};
 pub use ask::Reactions;
