@@ -11,12 +11,13 @@ use crate::{
 };
 
 impl Feed {
-    /// Delivers a post to one chunk of its author's followers; to those who watch the author and into the
-    /// author's own timeline with the first.
+    /// Delivers a post to one chunk of its author's followers. With the first chunk also to those who watch
+    /// the author, and into the author's own timeline.
     ///
-    /// The order is that in which a failure costs the least. Who watches reads outboxes, and need not
-    /// wait for the timelines of others, nor these for them. The author's own timeline comes last: where it cannot be
-    /// written, one task to drop it is enqueued, and not one more with every retry for the followers.
+    /// The order is that in which a failure costs the least. Watchers read outboxes, so they need not wait
+    /// for timelines; nor do timelines wait for events. The author's own timeline comes last: if it cannot
+    /// be written, one task to drop it is enqueued, instead of another one with every retry for the
+    /// followers.
     pub(super) async fn deliver(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
         let entry = task.entry;
         match self.state(entry.post).await? {

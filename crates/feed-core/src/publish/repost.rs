@@ -14,7 +14,7 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnknownPost`](crate::ErrorKind::UnknownPost) as for [`like`](Self::like);
+    /// [`ErrorKind::UnknownPost`] as for [`like`](Self::like);
     /// otherwise fails if an engine does, and retrying is safe.
     ///
     /// # Cancel safety

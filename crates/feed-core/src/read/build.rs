@@ -3,8 +3,7 @@
 //!
 //! A timeline is `Cold`, then `Building`, then `Warm` ([`TimelineState`]). A reader who finds it cold
 //! begins the build, so that pushes are kept from then on; reads the circle and the outboxes, in this
-//! order; and commits. An author followed meanwhile is either in that circle, or both
-//! pushed and pulled.
+//! order; and commits. An author followed meanwhile is in that circle, or both pushed and pulled.
 
 use crate::{
     BuildStart, EdgeRoute, Feed, PostId, Result, Route, RouteStamp, Seek, TimelineState, UserId,
