@@ -11,7 +11,7 @@ use bench::{Bars, CpuTime, Row};
 use bytes::Bytes;
 use criterion::{BatchSize, Bencher, BenchmarkGroup, Criterion, criterion_group};
 use feed_core::{
-    EdgeSettings, Entry, MemoryGraph, MemoryOutbox, PostId, Publication, Seek, UserId,
+    Entry, FollowSettings, MemoryGraph, MemoryOutbox, PostId, Publication, Seek, UserId,
 };
 
 /// The groups, and how many authors each has.
@@ -183,12 +183,14 @@ fn graph(criterion: &mut Criterion<CpuTime>) {
     group.bench_function("circle_kept", |bencher| {
         bencher.iter(|| assert!(graph.circle(viewer).follows(star)));
     });
-    let mut settings = EdgeSettings::default();
+    let mut settings = FollowSettings::default();
     group.bench_function("circle_made_of_200", |bencher| {
         bencher.iter_batched(
             || {
                 settings = settings.with_notify(!settings.notify);
-                graph.follow(viewer, star, settings).expect("there is room")
+                graph
+                    .follow(viewer, star, Some(settings))
+                    .expect("there is room")
             },
             |_| assert_eq!(graph.circle(viewer).sources().len(), 202),
             BatchSize::PerIteration,
@@ -209,10 +211,7 @@ fn publication(author: u64, post: u64) -> Publication {
 }
 
 fn follow(graph: &MemoryGraph, viewer: UserId, author: UserId) {
-    let settings = EdgeSettings::default();
-    graph
-        .follow(viewer, author, settings)
-        .expect("there is room");
+    graph.follow(viewer, author, None).expect("there is room");
 }
 
 criterion_group! {

@@ -22,9 +22,7 @@ use backplane::{Clock, SystemClock};
 use bench::{Bars, CpuTime, Row};
 use bytes::Bytes;
 use criterion::{BenchmarkGroup, Criterion, criterion_group};
-use feed_core::{
-    Activity, EdgeSettings, Entry, Graph, Habit, Outbox, PostId, Publication, Seek, UserId,
-};
+use feed_core::{Activity, Entry, Graph, Habit, Outbox, PostId, Publication, Seek, UserId};
 use futures::{executor::block_on, future::join_all};
 
 const AUTHORS: u64 = 2_000;
@@ -162,10 +160,9 @@ fn outbox(group: &mut BenchmarkGroup<'_, CpuTime>, file: &File, rng: &mut fastra
 
 fn viewer(group: &mut BenchmarkGroup<'_, CpuTime>, file: &File) {
     let viewer = UserId::new(7);
-    let follows = (100..300).map(UserId::new).map(|author| {
-        let settings = EdgeSettings::default();
-        file.graph.follow(viewer, author, settings)
-    });
+    let follows = (100..300)
+        .map(UserId::new)
+        .map(|author| file.graph.follow(viewer, author, None));
     for followed in block_on(join_all(follows)) {
         followed.expect("there is room");
     }

@@ -3,8 +3,7 @@ use std::sync::Arc;
 use bench::CpuTime;
 use criterion::{BenchmarkGroup, Criterion};
 use feed_core::{
-    EdgeSettings, Feed, FeedOptions, FeedParts, Hybrid, NewPost, Page, PageRequest, PageSource,
-    Published, UserId,
+    Feed, FeedOptions, FeedParts, Hybrid, NewPost, Page, PageRequest, PageSource, Published, UserId,
 };
 use futures::FutureExt as _;
 
@@ -71,7 +70,7 @@ impl World {
         let mut authors = authors.iter().cycle();
         for &viewer in &self.viewers {
             for &author in authors.by_ref().take(count) {
-                let followed = self.feed.follow(viewer, author, EdgeSettings::default());
+                let followed = self.feed.follow(viewer, author);
                 now(followed);
             }
         }
@@ -89,7 +88,7 @@ impl World {
     }
 
     fn work(&self) {
-        while now(self.feed.work(1_000)) > 0 {}
+        now(self.feed.work_all());
     }
 
     /// Measures a page of one of so many viewers after the other, whose timelines are warm.
@@ -101,7 +100,7 @@ impl World {
         request: impl Fn(&Page) -> PageRequest,
     ) {
         let requests = self.viewers[..viewers].iter().map(|&viewer| {
-            let newest = || now(self.feed.home(viewer, &PageRequest::newest()));
+            let newest = || now(self.feed.home(viewer, PageRequest::newest()));
             newest();
             (viewer, request(&newest()))
         });
@@ -110,7 +109,7 @@ impl World {
         group.bench_function(id, |bencher| {
             bencher.iter(|| {
                 let (viewer, request) = requests.next()?;
-                let page = now(self.feed.home(*viewer, request));
+                let page = now(self.feed.home(*viewer, *request));
                 assert_eq!(page.source, PageSource::Timeline);
                 assert_eq!(page.entries.len(), 20);
                 Some(page)

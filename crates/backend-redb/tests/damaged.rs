@@ -9,8 +9,8 @@ use backend_redb::{
 };
 use backplane::ManualClock;
 use feed_core::{
-    ActionKind, EdgeSettings, Feed, FeedOptions, Habit, NewPost, PageRequest, PostId, Published,
-    Result, Route, UserId,
+    ActionKind, Feed, FeedOptions, Habit, NewPost, PageRequest, PostId, Published, Result, Route,
+    UserId,
 };
 
 const ANN: UserId = UserId::new(1);
@@ -58,9 +58,9 @@ impl Town {
         let town = Self::found().await;
         let feed = &town.feed;
         for (viewer, author) in [(ANN, BOB), (BOB, ANN), (CAT, ANN), (CAT, BOB)] {
-            let followed = feed.follow(viewer, author, EdgeSettings::default()).await;
+            let followed = feed.follow(viewer, author).await;
             assert!(followed.unwrap());
-            feed.home(viewer, &PageRequest::newest()).await.unwrap();
+            feed.home(viewer, PageRequest::newest()).await.unwrap();
         }
         let mut posts = Vec::new();
         for author in USERS {
@@ -80,7 +80,7 @@ impl Town {
                 .unwrap();
         }
         feed.mark_read(ANN, posts[1]).await.unwrap();
-        while feed.work(16).await.unwrap() > 0 {}
+        feed.work_all().await.unwrap();
         for author in USERS {
             posts.push(
                 town.publish(author, NewPost::new("on its way"))
@@ -146,7 +146,7 @@ impl Town {
     /// Does all work, and answers whether it comes to an end.
     async fn work(&self) -> bool {
         for _ in 0..200 {
-            while self.feed.work(16).await.unwrap() > 0 {}
+            self.feed.work_all().await.unwrap();
             let stats = self.feed.parts().queue.stats().await.unwrap();
             if stats.ready + stats.delayed + stats.leased == 0 {
                 return true;
@@ -161,8 +161,8 @@ impl Town {
 async fn go_on(town: &Town, posts: &[PostId]) -> Result<()> {
     let feed = &town.feed;
     for viewer in USERS {
-        feed.home(viewer, &PageRequest::newest()).await?;
-        feed.author(viewer, BOB, &PageRequest::newest()).await?;
+        feed.home(viewer, PageRequest::newest()).await?;
+        feed.author(viewer, BOB, PageRequest::newest()).await?;
         town.publish(viewer, NewPost::new("still here")).await?;
     }
     let parts = feed.parts();
@@ -247,16 +247,16 @@ async fn a_page_shows_all_but_the_post_whose_row_does_not_decode() {
     let viewer = UserId::new(9);
     let mut posts = Vec::new();
     for author in USERS {
-        let followed = town.feed.follow(viewer, author, EdgeSettings::default());
+        let followed = town.feed.follow(viewer, author);
         assert!(followed.await.unwrap());
         posts.push(town.publish(author, NewPost::new("a post")).await.unwrap());
     }
     posts.remove(1);
     assert!(town.damage(POSTS, 1).await);
-    while town.feed.work(16).await.unwrap() > 0 {}
+    town.feed.work_all().await.unwrap();
     for _ in 0..2 {
         let newest = PageRequest::newest();
-        let page = town.feed.home(viewer, &newest).await.unwrap();
+        let page = town.feed.home(viewer, newest).await.unwrap();
         let ids: Vec<_> = page.entries.iter().rev().map(|entry| entry.post).collect();
         let bodies = town.feed.parts().outbox.posts(&ids).await.unwrap();
         let shown: Vec<_> = bodies

@@ -15,8 +15,7 @@ use backplane::{
     queue::{Lane, NewTask},
 };
 use feed_core::{
-    EdgeSettings, Feed, FeedOptions, IdempotencyKey, ListId, NewPost, PageRequest, PostId,
-    Published, UserId,
+    Feed, FeedOptions, IdempotencyKey, ListId, NewPost, PageRequest, PostId, Published, UserId,
 };
 
 /// Eight bytes that nothing else in the file is.
@@ -100,15 +99,15 @@ async fn publish(feed: &Feed, clock: &ManualClock, author: UserId, post: NewPost
 /// Everything that users of a feed do, by and to Ann. Answers her posts.
 async fn live(feed: &Feed, clock: &ManualClock) -> Vec<PostId> {
     for (viewer, author) in [(BOB, ANN), (ANN, BOB), (CAT, ANN), (CAT, BOB)] {
-        let followed = feed.follow(viewer, author, EdgeSettings::default()).await;
+        let followed = feed.follow(viewer, author).await;
         assert!(followed.unwrap());
-        feed.home(viewer, &PageRequest::newest()).await.unwrap();
+        feed.home(viewer, PageRequest::newest()).await.unwrap();
     }
     let list = ListId::new(1);
     feed.set_list(CAT, list, &[ANN, BOB]).await.unwrap();
     feed.set_list(ANN, list, &[BOB, CAT]).await.unwrap();
-    feed.mute(CAT, ANN, true).await.unwrap();
-    feed.block(ANN, UserId::new(9), true).await.unwrap();
+    feed.mute(CAT, ANN).await.unwrap();
+    feed.block(ANN, UserId::new(9)).await.unwrap();
 
     let others = publish(feed, clock, BOB, NewPost::new("bob's")).await;
     let mut posts = Vec::new();
@@ -120,12 +119,12 @@ async fn live(feed: &Feed, clock: &ManualClock) -> Vec<PostId> {
     }
     for &post in &posts {
         feed.like(BOB, post).await.unwrap();
-        feed.repost(CAT, post).await.unwrap();
+        assert!(feed.repost(CAT, post).await.unwrap().post().is_some());
         let reply = NewPost::new("well").in_reply_to(post);
         publish(feed, clock, BOB, reply).await;
     }
     feed.like(ANN, others).await.unwrap();
-    feed.repost(ANN, others).await.unwrap();
+    assert!(feed.repost(ANN, others).await.unwrap().post().is_some());
     feed.mark_read(ANN, others).await.unwrap();
     feed.edit(ANN, posts[0], "better".into()).await.unwrap();
     feed.delete(ANN, posts[1]).await.unwrap();
@@ -134,7 +133,7 @@ async fn live(feed: &Feed, clock: &ManualClock) -> Vec<PostId> {
     let garbage = [&[0][..], &ANN.get().to_be_bytes()].concat();
     let garbage = NewTask::new(garbage).with_lane(Lane::new(ANN.get()));
     queue.enqueue(&[garbage]).await.unwrap();
-    while feed.work(16).await.unwrap() > 0 {}
+    feed.work_all().await.unwrap();
     assert_eq!(queue.stats().await.unwrap().dead, 1);
     posts.push(publish(feed, clock, ANN, NewPost::new("on its way")).await);
     posts
@@ -175,9 +174,9 @@ async fn an_erased_user_is_in_no_row_of_the_file() {
 
     let feed = open(&path, &clock).await;
     feed.erase_user(ANN).await.unwrap();
-    while feed.work(16).await.unwrap() > 0 {}
-    clock.advance(FeedOptions::default().orphan_after);
-    while feed.work(16).await.unwrap() > 0 {}
+    feed.work_all().await.unwrap();
+    clock.advance(FeedOptions::default().call_timeout);
+    feed.work_all().await.unwrap();
     drop(feed);
     assert_eq!(tables_with(&path, ANN.get()), BTreeSet::new());
     for post in posts {

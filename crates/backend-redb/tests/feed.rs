@@ -7,7 +7,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use backend_redb::{RedbFeedOptions, Writer, WriterOptions, feed_parts, redb::Database};
 use backplane::{ManualClock, id::KeeperOptions};
 use feed_core::{
-    EdgeSettings, Entry, ErrorKind, Feed, FeedOptions, FeedParts, Hybrid, IdempotencyKey, ListId,
+    Entry, ErrorKind, Feed, FeedOptions, FeedParts, FollowSettings, Hybrid, IdempotencyKey, ListId,
     MemoryTimelines, MemoryTimelinesOptions, NewPost, Page, PageRequest, PageSize, PostId,
     Published, Result, UserId,
 };
@@ -145,7 +145,7 @@ impl Twins {
 
     /// Does what answers no new post; what is refused is refused by both.
     fn change(&self, op: &Op) {
-        let settings = |hide| EdgeSettings::default().with_hide_reposts(hide);
+        let settings = |hide| FollowSettings::default().with_hide_reposts(hide);
         match *op {
             Op::Edit(nth) => {
                 let (author, post) = self.own(nth);
@@ -165,17 +165,26 @@ impl Twins {
                 let _ = self.both(async |feed| feed.unlike(actor, self.post(nth)).await);
             }
             Op::Follow(viewer, author, hide) => {
-                let _ = self
-                    .both(async |feed| feed.follow(viewer, author, settings(hide)).await.map(drop));
+                let _ = self.both(async |feed| {
+                    feed.follow_with(viewer, author, settings(hide))
+                        .await
+                        .map(drop)
+                });
             }
             Op::Unfollow(viewer, author) => {
                 let _ = self.both(async |feed| feed.unfollow(viewer, author).await);
             }
-            Op::Block(viewer, other, on) => {
-                let _ = self.both(async |feed| feed.block(viewer, other, on).await);
+            Op::Block(viewer, other, true) => {
+                let _ = self.both(async |feed| feed.block(viewer, other).await);
             }
-            Op::Mute(viewer, other, on) => {
-                let _ = self.both(async |feed| feed.mute(viewer, other, on).await);
+            Op::Block(viewer, other, false) => {
+                let _ = self.both(async |feed| feed.unblock(viewer, other).await);
+            }
+            Op::Mute(viewer, other, true) => {
+                let _ = self.both(async |feed| feed.mute(viewer, other).await);
+            }
+            Op::Mute(viewer, other, false) => {
+                let _ = self.both(async |feed| feed.unmute(viewer, other).await);
             }
             Op::SetList(owner, ref members) => {
                 let _ = self.both(async |feed| feed.set_list(owner, LIST, members).await);
@@ -186,7 +195,7 @@ impl Twins {
             // What fanout has yet to do shows in a timeline, and not in one that was lost and built
             // anew. So pages are compared once all is done.
             Op::Home(viewer) => self.each(async |feed| {
-                feed.home(viewer, &PageRequest::newest()).await.unwrap();
+                feed.home(viewer, PageRequest::newest()).await.unwrap();
             }),
             Op::Work(most) => self.each(async |feed| {
                 feed.work(most).await.unwrap();
@@ -221,10 +230,14 @@ impl Twins {
     /// different times.
     fn settle(&self) {
         for _ in 0..2 {
-            self.each(async |feed| while feed.work(16).await.unwrap() > 0 {});
-            self.clock.advance(options().orphan_after);
+            self.each(async |feed| {
+                feed.work_all().await.unwrap();
+            });
+            self.clock.advance(options().call_timeout);
         }
-        self.each(async |feed| while feed.work(16).await.unwrap() > 0 {});
+        self.each(async |feed| {
+            feed.work_all().await.unwrap();
+        });
     }
 
     /// Compares everything that anybody can see, in pages of `size`.
@@ -253,9 +266,9 @@ async fn entries(feed: &Feed, viewer: UserId, source: u64, size: PageSize) -> Re
     let mut entries = Vec::new();
     loop {
         let page: Page = match source {
-            USERS => feed.home(viewer, &request).await?,
-            source if source > USERS => feed.list(viewer, LIST, &request).await?,
-            author => feed.author(viewer, UserId::new(author), &request).await?,
+            USERS => feed.home(viewer, request).await?,
+            source if source > USERS => feed.list(viewer, LIST, request).await?,
+            author => feed.author(viewer, UserId::new(author), request).await?,
         };
         entries.extend(page.entries);
         match page.next {
@@ -285,9 +298,9 @@ async fn open(path: &Path, clock: &ManualClock) -> Feed {
 fn options() -> FeedOptions {
     FeedOptions::default()
         .with_post_quota(None)
-        .with_chunk(2)
-        .with_backfill(2)
-        .with_build(5)
+        .with_followers_per_piece(2)
+        .with_backfill_posts(2)
+        .with_build_entries(5)
         .with_repost_span(3)
 }
 
@@ -328,7 +341,7 @@ fn a_small_history_outlives_the_process() {
     twins.reopen();
     twins.compare(2);
     let home = PageRequest::newest();
-    let entries = async |feed: &Feed| Ok(feed.home(cat, &home).await?.entries);
+    let entries = async |feed: &Feed| Ok(feed.home(cat, home).await?.entries);
     let seen = twins.both(entries).unwrap();
     assert_eq!(seen.len(), 1, "the repost went with its origin: {seen:?}");
 }

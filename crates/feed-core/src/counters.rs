@@ -8,8 +8,8 @@ use crate::{Entry, PostId, Result, UserId};
 /// below zero.
 ///
 /// A user likes or reposts a post at most once at a time, and may reply to it any number of times.
-/// An action is told from others by its kind, actor, post and item. The author is what it goes by when
-/// they are erased, and that of the first action on a post counts for all of them. Every call ends by
+/// Kind, actor, post and item identify an action. Its author is the key under which it is erased; the
+/// author of the first action on a post counts for all of them. Every call ends by
 /// itself, as those of a [`TimelineStore`](crate::TimelineStore) do.
 ///
 /// # Cancel safety

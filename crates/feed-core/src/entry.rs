@@ -1,6 +1,7 @@
 //! What timelines and outboxes hold: references, never bodies.
 
 use backplane::id_newtype;
+use bytes::{Buf, BufMut};
 
 use crate::{Error, ErrorKind, Result};
 
@@ -72,6 +73,24 @@ impl Entry {
     #[must_use]
     pub fn is_repost(&self) -> bool {
         self.post != self.origin
+    }
+
+    /// How many bytes [`put`](Self::put) writes.
+    pub(crate) const LEN: usize = 24;
+
+    pub(crate) fn put(self, into: &mut impl BufMut) {
+        for id in [self.post.get(), self.author.get(), self.origin.get()] {
+            into.put_u64(id);
+        }
+    }
+
+    /// What [`put`](Self::put) has written; `None` if there is less.
+    pub(crate) fn take(from: &mut impl Buf) -> Option<Self> {
+        Some(Self {
+            post: PostId::new(from.try_get_u64().ok()?),
+            author: UserId::new(from.try_get_u64().ok()?),
+            origin: PostId::new(from.try_get_u64().ok()?),
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 use backplane::queue::Lane;
 
-use crate::{Feed, FeedEvent, Result, UserId};
+use crate::{Feed, FeedEvent, Result, UserId, graph::viewers};
 
 impl Feed {
     /// Forgets a user: posts, reposts and their place in timelines, follows in both directions,
@@ -52,7 +52,7 @@ impl Feed {
                 return Ok(());
             };
             after = Some(last.viewer);
-            let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
+            let viewers = viewers(&page);
             self.parts.timelines.purge_many(&viewers, author).await?;
         }
     }

@@ -60,7 +60,7 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of `op`, the method that failed, caused by `source`.
+    /// An error of `op`, what failed, in words for a log, caused by `source`.
     pub fn new(
         kind: ErrorKind,
         op: &'static str,
@@ -89,7 +89,7 @@ impl Error {
         self.kind
     }
 
-    /// The method that failed.
+    /// What failed, in words for a log.
     #[must_use]
     pub fn operation(&self) -> &'static str {
         self.op

@@ -4,13 +4,15 @@ use async_trait::async_trait;
 
 use crate::{Action, Entry, Follower, Result, UserId};
 
-/// What happens in the feed, for whoever notifies people or updates their screens.
+/// Gets what happens in the feed, to notify people or update their screens.
 ///
-/// Events about posts come from fanout, once what they tell of is readable. They are told again when
-/// [`emit`](Self::emit) fails or the process dies, until the part of the fanout that they belong to
-/// has been tried [as often as it may be](crate::FeedOptions::attempts). The others come from the call
-/// that made the change: [`FeedEvent::CircleChanged`] at least once, since its failure fails the call,
-/// whose retry tells it again; all others at most once.
+/// Events about posts come from fanout, when the change can be read. They are delivered at least once:
+/// again when [`emit`](Self::emit) fails or the process dies, until their piece of the fanout has been
+/// tried [as often as it may be](crate::FeedOptions::attempts).
+///
+/// All other events come from the call that made the change. [`FeedEvent::CircleChanged`] is delivered at
+/// least once: its failure fails the call, and a retry of the call delivers it again. The others are
+/// delivered at most once.
 #[async_trait]
 pub trait FeedEvents: fmt::Debug + Send + Sync {
     /// Takes the events, in order.
@@ -21,7 +23,7 @@ pub trait FeedEvents: fmt::Debug + Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// As for a failure. A worker drops a call that takes half of a [`lease`](crate::FeedOptions::lease).
+    /// As for a failure. A worker drops a call that takes half of a [`lease_ttl`](crate::FeedOptions::lease_ttl).
     async fn emit(&self, events: &[FeedEvent]) -> Result<()>;
 }
 
@@ -45,8 +47,8 @@ pub enum FeedEvent {
         /// Who is followed.
         author: UserId,
     },
-    /// What a user sees may have changed as a whole: they follow, unfollow, block or mute somebody, or
-    /// are blocked.
+    /// What a user sees may have changed as a whole: they followed, unfollowed, blocked or muted somebody,
+    /// ended that, or were blocked.
     CircleChanged {
         /// Whose home feed it is.
         viewer: UserId,
@@ -86,16 +88,18 @@ pub enum Change {
 pub enum Audience {
     /// The author's own feeds, and those of everybody who pulls from them. Comes first.
     Author,
-    /// The home feeds of these followers, at most a chunk of them, with their settings for the
-    /// author. Nobody is among them who mutes the author or is across a block, at the time of telling;
-    /// of a repost, neither who hides the author's reposts, nor whom what it shows is hidden from. No
-    /// followers of an author who is pulled are told; of a new post neither are those who pull from
-    /// the author themselves, or were away for long.
+    /// The home feeds of these followers, with their settings for the author: at most those of one piece of
+    /// a fanout. Not among them are
+    ///
+    /// - those who mute the author or are across a block, when the event is delivered;
+    /// - of a repost, those who hide the author's reposts, or from whom the reposted post is hidden;
+    /// - all followers of an author who is pulled;
+    /// - of a new post, those who pull from the author themselves, or were away for long.
     Followers(Vec<Follower>),
 }
 
-/// Tells each of several, in order. If one fails the others are told all the same, and once more when
-/// the event is told again.
+/// Delivers to each of several listeners, in order. If one fails, the others get the events all the same,
+/// and get them once more when fanout tries again.
 #[derive(Clone, Debug, Default)]
 pub struct Tee(pub Vec<Arc<dyn FeedEvents>>);
 
@@ -110,7 +114,7 @@ impl FeedEvents for Tee {
     }
 }
 
-/// Tells nobody.
+/// Listens to nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 

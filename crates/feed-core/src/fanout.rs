@@ -1,91 +1,74 @@
-//! The walk from a post to the timelines of its author's followers, a chunk at a time.
+//! What a worker does with a task: a walk along the author's followers, one chunk of them a piece.
 
-use std::{collections::HashSet, time::Duration};
+mod deliver;
+mod routing;
+mod spread;
+pub(crate) mod task;
+mod worker;
+
+use std::time::Duration;
 
 use backplane::queue::{Lease, Settlement};
 
-use crate::{
-    AuthorStats, Change, Entry, Feed, Follower, Habit, PostId, PostState, Result, UserId,
+use self::{
     task::{Errand, FanoutTask, Stage},
-    telemetry,
+    worker::bury,
 };
+use crate::{Feed, Follower, PostState, Result, telemetry};
 
 impl Feed {
-    pub(crate) async fn deliver(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
-        let entry = task.entry;
-        match self.state(entry.post).await? {
-            PostState::Live { entry: live, .. } if live == entry => {}
-            PostState::Absent => return self.await_post(task, lease).await,
-            // Deleted since, or an id that was another author's before.
-            PostState::Live { .. } | PostState::Retracted => return Ok(Settlement::Ack),
-        }
-        let author = self.author_stats(entry.author).await?;
-        let route = self.route(&author, entry.author).await?;
-        // Those who watch read outboxes, and need not wait for the timelines of others, nor these for them.
-        let mut told = self.tell_author(task, Change::Published).await;
-        let settlement = if route.is_pushed() {
-            let page = self.followers(task).await?;
-            let served = self.serve(&author, entry, &page).await?;
-            told = told.and(self.tell_followers(entry, Change::Published, served).await);
-            self.onward(task, &page)
-        } else {
-            Settlement::Ack
-        };
-        self.heard(told, lease)?;
-        if task.stage == Stage::Start {
-            // Last, so that whoever waits for the others to be served does so once.
-            self.push_own(entry).await?;
-            if let Errand::Deliver { reply: true, .. } = task.errand {
-                let counted = self.count_reply(entry.author, entry.post).await;
-                telemetry::tolerate(counted, "reply not counted");
+    /// Does one piece and says what becomes of its task.
+    async fn advance(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
+        match task.errand {
+            Errand::Deliver { .. } => self.deliver(task, lease).await,
+            Errand::Revise { above } => self.spread_revision(task, above, lease).await,
+            Errand::Retract => self.spread_retraction(task, lease).await,
+            Errand::Drop => {
+                self.parts.timelines.drop_many(&[task.entry.author]).await?;
+                Ok(Settlement::Ack)
             }
         }
-        Ok(settlement)
     }
 
-    /// Writes a post into the timelines of a chunk of followers, and answers whom to tell.
-    async fn serve(
-        &self,
-        author: &AuthorStats,
-        entry: Entry,
-        page: &[Follower],
-    ) -> Result<Vec<Follower>> {
-        let served = self.followers_to_serve(author, entry, page).await?;
-        self.push(&served, entry).await?;
-        Ok(served)
-    }
-
-    /// What could not be told is told again with the piece that it belongs to, until that has been tried
-    /// as often as it may be. Then the piece goes on: all else of it is done.
-    fn heard(&self, told: Result<()>, lease: &Lease) -> Result<()> {
-        if lease.attempt < self.attempts() {
-            return told;
-        }
-        telemetry::tolerate(told, "not told of a post");
-        Ok(())
-    }
-
-    /// The post has not arrived: its publication is under way, or has failed.
+    /// What is done instead of a piece that has failed too often.
     ///
-    /// Giving up retracts an id that the feed chose, so that a publication that was only slow fails
-    /// instead of leaving a post that no timeline knows. The application's ids are its own, and a
-    /// publication of one that was slow enqueues another task.
-    pub(crate) async fn await_post(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
-        if let Some(wait) = self.await_write(lease) {
-            return Ok(wait);
-        }
-        let Entry { post, author, .. } = task.entry;
-        if let Errand::Deliver {
-            elsewhere: false, ..
-        } = task.errand
-        {
-            self.parts.outbox.retract(author, post).await?;
-            if task.entry.is_repost() {
-                // It was recorded before it was to be stored.
-                self.parts.actions.withdraw_items(author, &[post]).await?;
+    /// Readers find a post that was not delivered by pulling it, and know of revisions and
+    /// retractions by themselves. A timeline that misses a post must not stay, nor what was done to a
+    /// post that is gone.
+    async fn give_up(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
+        let reason = match task.errand {
+            Errand::Deliver { .. } => {
+                match self.state(task.entry.post).await? {
+                    PostState::Absent => return self.await_post(task, lease).await,
+                    PostState::Retracted => {}
+                    PostState::Live { .. } => {
+                        self.leave_to_readers(task.entry).await?;
+                        telemetry::gave_up("left to readers");
+                        if task.stage == Stage::Start {
+                            // Authors do not pull from themselves, and theirs may not be written.
+                            let drop = FanoutTask::dropping(task.entry);
+                            self.send(&[drop], "fanout").await?;
+                        }
+                    }
+                }
+                return Ok(Settlement::Ack);
             }
-        }
-        Ok(Settlement::Ack)
+            Errand::Drop => {
+                self.parts.timelines.drop_many(&[task.entry.author]).await?;
+                return Ok(Settlement::Ack);
+            }
+            Errand::Revise { .. } => "followers not told of a revision",
+            Errand::Retract if task.stage == Stage::Forget => {
+                return self.spread_retraction(task, lease).await;
+            }
+            Errand::Retract => {
+                let delay = self.before_forgetting(task.entry);
+                let forget = task.forgetting().queued().with_delay(delay);
+                self.enqueue(&[forget], "fanout").await?;
+                "followers not told of a deletion"
+            }
+        };
+        Ok(bury(reason))
     }
 
     /// What becomes of a task whose write has not been done yet; `None` once that cannot come any
@@ -94,100 +77,17 @@ impl Feed {
         let now = self.parts.clock.now();
         let waited = now.saturating_since(lease.enqueued_at);
         let delay = SHORTEST_PAUSE.max(waited / 4);
-        (waited < self.parts.options.orphan_after).then_some(Settlement::Release { delay })
+        (waited < self.parts.options.call_timeout).then_some(Settlement::Release { delay })
     }
 
-    /// Timelines hold no bodies: followers need word alone, and those who pull not even that.
-    pub(crate) async fn spread_revision(
-        &self,
-        task: &FanoutTask,
-        above: u32,
-        lease: &Lease,
-    ) -> Result<Settlement> {
-        let entry = task.entry;
-        let version = match self.state(entry.post).await? {
-            PostState::Live { version, .. } if version > above => version,
-            PostState::Live { .. } => {
-                return Ok(self.await_write(lease).unwrap_or(Settlement::Ack));
-            }
-            PostState::Absent | PostState::Retracted => return Ok(Settlement::Ack),
-        };
-        let change = Change::Revised { version };
-        self.tell_author(task, change).await?;
-        let (route, _) = self.parts.graph.author_route(entry.author).await?;
-        if !route.is_pushed() {
-            return Ok(Settlement::Ack);
+    /// Events that failed are delivered again with their piece, until it has been tried as often as it may
+    /// be. Then the piece goes on without them: all else of it is done.
+    fn heard(&self, told: Result<()>, lease: &Lease) -> Result<()> {
+        if lease.attempt < self.attempts() {
+            return told;
         }
-        let page = self.followers(task).await?;
-        let settlement = self.onward(task, &page);
-        self.tell_followers(entry, change, page).await?;
-        Ok(settlement)
-    }
-
-    /// Whatever the author's route is now, the post may have been pushed before.
-    pub(crate) async fn withdraw_from_timelines(
-        &self,
-        task: &FanoutTask,
-        lease: &Lease,
-    ) -> Result<Settlement> {
-        let entry = task.entry;
-        if self.state(entry.post).await?.live().is_some() {
-            return Ok(self.await_write(lease).unwrap_or(Settlement::Ack));
-        }
-        if task.stage == Stage::Forget {
-            return self.forget_actions(task).await;
-        }
-        // Those who watch are told first: no page shows the post, in a timeline or not.
-        let mut told = self.tell_author(task, Change::Retracted).await;
-        let page = self.followers(task).await?;
-        let mut owners: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
-        if task.stage == Stage::Start {
-            owners.push(entry.author);
-        }
-        let settlement = self.onward(task, &page);
-        told = told.and(self.tell_followers(entry, Change::Retracted, page).await);
-        self.take_out(&owners, entry.post).await;
-        self.heard(told, lease)?;
-        Ok(match settlement {
-            Settlement::Ack => Settlement::Continue {
-                payload: task.forgetting().encode(),
-                delay: self.before_forgetting(entry),
-            },
-            onward => onward,
-        })
-    }
-
-    /// Takes a post that is gone out of timelines. It would take room there and nothing else, since reads
-    /// ask the outbox, so a store that fails keeps it.
-    pub(crate) async fn take_out(&self, owners: &[UserId], post: PostId) {
-        match self.parts.timelines.remove_many(owners, post).await {
-            Ok(failed) if failed.is_empty() => {}
-            Ok(failed) => telemetry::kept(failed.len()),
-            Err(error) => telemetry::tolerate::<()>(Err(error), telemetry::KEPT),
-        }
-    }
-
-    /// How long to wait for calls that may have found the post there, and record what they do to it.
-    /// Nothing is done to reposts: all goes to what they show.
-    pub(crate) fn before_forgetting(&self, entry: Entry) -> Duration {
-        if entry.is_repost() {
-            return Duration::ZERO;
-        }
-        self.parts.options.orphan_after
-    }
-
-    /// Forgets some of what was done to a deleted post, and what the post itself counted for.
-    async fn forget_actions(&self, task: &FanoutTask) -> Result<Settlement> {
-        let Entry { post, author, .. } = task.entry;
-        self.withdraw_item(author, post).await?;
-        let some = self.parts.options.chunk;
-        Ok(match self.parts.actions.forget(&[post], some).await? {
-            0 => Settlement::Ack,
-            _ => Settlement::Continue {
-                payload: task.encode(),
-                delay: Duration::ZERO,
-            },
-        })
+        telemetry::tolerate(told, "not told of a post");
+        Ok(())
     }
 
     async fn followers(&self, task: &FanoutTask) -> Result<Vec<Follower>> {
@@ -195,95 +95,22 @@ impl Feed {
             Stage::Start | Stage::Forget => None,
             Stage::After(follower) => Some(follower),
         };
-        let chunk = self.parts.options.chunk;
-        self.parts
-            .graph
-            .followers(task.entry.author, after, chunk)
-            .await
+        let limit = self.parts.options.followers_per_piece;
+        let graph = &self.parts.graph;
+        graph.followers(task.entry.author, after, limit).await
     }
 
-    fn onward(&self, task: &FanoutTask, page: &[Follower]) -> Settlement {
-        match page.last() {
-            Some(last) if page.len() == self.parts.options.chunk => Settlement::Continue {
-                payload: task.after(last.viewer).encode(),
-                delay: Duration::ZERO,
-            },
+    fn onward(&self, task: &FanoutTask, chunk: &[Follower]) -> Settlement {
+        match chunk.last() {
+            Some(last) if chunk.len() == self.parts.options.followers_per_piece => {
+                Settlement::Continue {
+                    payload: task.after(last.viewer).encode(),
+                    delay: Duration::ZERO,
+                }
+            }
             _ => Settlement::Ack,
         }
     }
-
-    /// Writes into the timelines of followers. Those whose timeline cannot be written pull the post.
-    async fn push(&self, followers: &[Follower], entry: Entry) -> Result<()> {
-        if followers.is_empty() {
-            return Ok(());
-        }
-        let viewers: Vec<_> = followers.iter().map(|follower| follower.viewer).collect();
-        let report = self.parts.timelines.push_many(&viewers, entry).await?;
-        telemetry::delivered(report.inserted);
-        let unserved = those(followers, report.failed);
-        self.leave_to_followers(entry, &unserved).await
-    }
-
-    /// Writes into the author's own timeline. Authors do not pull from themselves, so one that cannot be
-    /// written is to be dropped.
-    async fn push_own(&self, entry: Entry) -> Result<()> {
-        let pushed = self.parts.timelines.push_many(&[entry.author], entry).await;
-        if pushed.is_ok_and(|report| report.failed.is_empty()) {
-            return Ok(());
-        }
-        self.send(&[FanoutTask::dropping(entry)], "fanout").await
-    }
-
-    /// The followers of a chunk who get the post written. Who was away for long has their timeline
-    /// dropped instead, or pulls the post where that fails; whoever pulls needs nothing.
-    async fn followers_to_serve(
-        &self,
-        stats: &AuthorStats,
-        entry: Entry,
-        page: &[Follower],
-    ) -> Result<Vec<Follower>> {
-        let viewers: Vec<_> = page.iter().map(|follower| follower.viewer).collect();
-        let visits = self.parts.activity.rhythms(Habit::Visit, &viewers).await?;
-        let now = self.parts.clock.now();
-        let since = now.saturating_sub(self.parts.options.active_for);
-        let mut away = Vec::new();
-        let mut here = Vec::with_capacity(page.len());
-        for (follower, visits) in page.iter().zip(visits) {
-            if visits.is_some_and(|visits| visits.last >= since) {
-                here.push((*follower, visits));
-            } else {
-                away.push(*follower);
-            }
-        }
-        self.drop_away(entry, &away).await?;
-        self.route_pairs(stats, entry.author, &mut here).await?;
-        let here = here.into_iter().map(|(follower, _)| follower);
-        Ok(here.filter(|follower| follower.route.is_pushed()).collect())
-    }
-
-    async fn drop_away(&self, entry: Entry, away: &[Follower]) -> Result<()> {
-        if away.is_empty() {
-            return Ok(());
-        }
-        let viewers: Vec<_> = away.iter().map(|follower| follower.viewer).collect();
-        let unserved = match self.parts.timelines.drop_many(&viewers).await {
-            Ok(failed) => those(away, failed),
-            Err(_) => away.to_vec(),
-        };
-        self.leave_to_followers(entry, &unserved).await
-    }
-}
-
-/// Those of the followers whose timelines failed.
-fn those(followers: &[Follower], failed: Vec<UserId>) -> Vec<Follower> {
-    if failed.is_empty() {
-        return Vec::new();
-    }
-    let failed: HashSet<_> = failed.into_iter().collect();
-    let followers = followers.iter().copied();
-    followers
-        .filter(|follower| failed.contains(&follower.viewer))
-        .collect()
 }
 
 /// How long a task waits for its post to arrive before it looks again, at first. An idle worker is

@@ -13,15 +13,15 @@ use crate::{
 /// with a worker ([`run`](Self::run)) or without.
 ///
 /// ```
-/// use feed_core::{EdgeSettings, Feed, NewPost, PageRequest, Published, UserId};
+/// use feed_core::{Feed, NewPost, PageRequest, Published, UserId};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> feed_core::Result<()> {
 /// let (feed, ann, bob) = (Feed::in_memory(), UserId::new(1), UserId::new(2));
-/// feed.follow(bob, ann, EdgeSettings::default()).await?;
+/// feed.follow(bob, ann).await?;
 /// let Published::Accepted(post) = feed.publish(ann, NewPost::new("hello")).await? else {
 ///     panic!("nothing limits the first post");
 /// };
-/// while feed.work(16).await? > 0 {}
-/// let page = feed.home(bob, &PageRequest::newest()).await?;
+/// feed.work_all().await?;
+/// let page = feed.home(bob, PageRequest::newest()).await?;
 /// assert_eq!(page.entries[0].post, post);
 /// # Ok(()) }
 /// ```
@@ -37,7 +37,7 @@ pub struct Feed {
 /// use feed_core::{Feed, FeedOptions, FeedParts, PushAll};
 /// let mut parts = FeedParts::in_memory();
 /// parts.policy = Arc::new(PushAll);
-/// parts.options = FeedOptions::default().with_chunk(500);
+/// parts.options = FeedOptions::default().with_followers_per_piece(500);
 /// let feed = Feed::new(parts);
 /// ```
 #[derive(Clone, Debug)]
@@ -66,11 +66,11 @@ pub struct FeedParts {
     pub limiter: Arc<dyn RateLimiter>,
     /// Keeps ranked pages in their order, from one page to the next.
     pub snapshots: Arc<dyn SharedCache>,
-    /// Says which users there are. Without it, everybody who is named is taken to exist.
+    /// Says which users there are. Without it, every user id is taken to exist.
     pub users: Option<Arc<dyn UserSource>>,
     /// Decides whose posts are pushed.
     pub policy: Arc<dyn FanoutPolicy>,
-    /// Hears what happens.
+    /// Gets what happens.
     pub events: Arc<dyn FeedEvents>,
     /// The time.
     pub clock: Arc<dyn Clock>,

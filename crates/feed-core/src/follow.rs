@@ -1,11 +1,11 @@
 use crate::{
-    Degree, EdgeRoute, EdgeSettings, Error, ErrorKind, Feed, FeedEvent, Followed, Hide, ListId,
-    Result, Route, RouteStamp, Seek, TimelineState, UserId,
+    Error, ErrorKind, Feed, FeedEvent, FollowSettings, Followed, Hide, ListId, Result, Route,
+    UserId,
 };
 
 impl Feed {
     /// Makes `viewer` follow `author`, whose posts are in the viewer's home feed when this returns.
-    /// Answers whether that is new; if it is not, only the settings change.
+    /// Answers whether that is new; if it is not, the viewer's settings for the author stay.
     ///
     /// # Errors
     ///
@@ -18,11 +18,102 @@ impl Feed {
     ///
     /// The viewer follows the author or not. If they do, the author's posts are shown, by pulling
     /// them until a retry has copied them.
-    pub async fn follow(
+    pub async fn follow(&self, viewer: UserId, author: UserId) -> Result<bool> {
+        self.connect(viewer, author, None).await
+    }
+
+    /// The same with settings for the author, which replace those of a follow that is not new.
+    ///
+    /// # Errors
+    ///
+    /// As for [`follow`](Self::follow).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`follow`](Self::follow).
+    pub async fn follow_with(
         &self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: FollowSettings,
+    ) -> Result<bool> {
+        self.connect(viewer, author, Some(settings)).await
+    }
+
+    /// Ends a follow, and says whether there was one. No page of the viewer's home feed shows the
+    /// author's posts once this returns, however far their fanout has come; what others have reposted
+    /// of them stays. The viewer's timeline is built again by their next visit.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an engine does; retrying is safe.
+    pub async fn unfollow(&self, viewer: UserId, author: UserId) -> Result<bool> {
+        let ended = self.parts.graph.unfollow(viewer, author).await?;
+        // Taking single entries out could hit those that a follow at the same time copies in, and
+        // leave a hole. Building again cannot.
+        self.parts.timelines.drop_many(&[viewer]).await?;
+        self.circles_changed(&[viewer]).await?;
+        Ok(ended)
+    }
+
+    /// Hides what `other` posts from `viewer`, and what `viewer` posts from `other`. Follows stay, so
+    /// that [`unblock`](Self::unblock) shows everything again. Answers whether that is new.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Oneself`], and [`ErrorKind::UnknownUser`] as for [`follow`](Self::follow);
+    /// otherwise fails if an engine does, and retrying is safe.
+    pub async fn block(&self, viewer: UserId, other: UserId) -> Result<bool> {
+        self.hide(viewer, other, Hide::Block, true, "block").await
+    }
+
+    /// Ends a block and says whether there was one. What `other` blocks stays blocked.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Oneself`]; otherwise fails if an engine does, and retrying is safe. A user whom
+    /// nobody knows any more can be unblocked.
+    pub async fn unblock(&self, viewer: UserId, other: UserId) -> Result<bool> {
+        self.hide(viewer, other, Hide::Block, false, "unblock")
+            .await
+    }
+
+    /// Hides what `other` posts from `viewer`, and says whether that is new.
+    ///
+    /// # Errors
+    ///
+    /// As for [`block`](Self::block).
+    pub async fn mute(&self, viewer: UserId, other: UserId) -> Result<bool> {
+        self.hide(viewer, other, Hide::Mute, true, "mute").await
+    }
+
+    /// Ends a mute and says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// As for [`unblock`](Self::unblock).
+    pub async fn unmute(&self, viewer: UserId, other: UserId) -> Result<bool> {
+        self.hide(viewer, other, Hide::Mute, false, "unmute").await
+    }
+
+    /// Replaces the members of a list; no members remove it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::TooManyFollowees`] for more members than a viewer may follow; otherwise fails if
+    /// an engine does, and retrying is safe.
+    pub async fn set_list(&self, owner: UserId, list: ListId, members: &[UserId]) -> Result<()> {
+        if members.len() as u64 > self.parts.options.max_followees {
+            return Err(Error::bare(ErrorKind::TooManyFollowees, "set list"));
+        }
+        self.parts.graph.set_list(owner, list, members).await
+    }
+
+    async fn connect(
+        &self,
+        viewer: UserId,
+        author: UserId,
+        settings: Option<FollowSettings>,
     ) -> Result<bool> {
         if viewer == author {
             return Err(Error::bare(ErrorKind::Oneself, "follow"));
@@ -53,93 +144,6 @@ impl Feed {
         Ok(new)
     }
 
-    /// Ends a follow, and says whether there was one. No page of the viewer's home feed shows the
-    /// author's posts once this returns, however far their fanout has come; what others have reposted
-    /// of them stays. The viewer's timeline is built again by their next visit.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an engine does; retrying is safe.
-    pub async fn unfollow(&self, viewer: UserId, author: UserId) -> Result<bool> {
-        let ended = self.parts.graph.unfollow(viewer, author).await?;
-        // Taking single entries out could hit those that a follow at the same time copies in, and
-        // leave a hole. Building again cannot.
-        self.parts.timelines.drop_many(&[viewer]).await?;
-        self.circles_changed(&[viewer]).await?;
-        Ok(ended)
-    }
-
-    /// Hides what `other` posts from `viewer`, and what `viewer` posts from `other`, or ends that.
-    /// Follows stay, so that ending it shows everything again. Answers whether it changed anything.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Oneself`], and [`ErrorKind::UnknownUser`] as for [`follow`](Self::follow), but that
-    /// it can be ended with whoever is gone; otherwise fails if an engine does, and retrying is safe.
-    pub async fn block(&self, viewer: UserId, other: UserId, on: bool) -> Result<bool> {
-        self.hide(viewer, other, Hide::Block, on, "block").await
-    }
-
-    /// Hides what `other` posts from `viewer`, or ends that. Answers whether it changed anything.
-    ///
-    /// # Errors
-    ///
-    /// As for [`block`](Self::block).
-    pub async fn mute(&self, viewer: UserId, other: UserId, on: bool) -> Result<bool> {
-        self.hide(viewer, other, Hide::Mute, on, "mute").await
-    }
-
-    /// Replaces the members of a list; no members remove it.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::TooManyFollowees`] for more members than a viewer may follow; otherwise fails if
-    /// an engine does, and retrying is safe.
-    pub async fn set_list(&self, owner: UserId, list: ListId, members: &[UserId]) -> Result<()> {
-        if members.len() as u64 > self.parts.options.max_followees {
-            return Err(Error::bare(ErrorKind::TooManyFollowees, "set list"));
-        }
-        self.parts.graph.set_list(owner, list, members).await
-    }
-
-    /// How many followers and followees a user has.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an engine does.
-    pub async fn degree(&self, user: UserId) -> Result<Degree> {
-        let degrees = self.parts.graph.degrees(&[user]).await?;
-        Ok(degrees.first().copied().unwrap_or_default())
-    }
-
-    /// Moves an edge from `Both` to `Push`: copies the author's newest posts into the timeline, and
-    /// leaves what may be missing beyond them to be pulled.
-    async fn backfill(&self, viewer: UserId, author: UserId, stamp: RouteStamp) -> Result<()> {
-        let parts = &self.parts;
-        let wanted = parts.options.backfill;
-        // One more than is copied tells whether anything is left out.
-        let posts = parts
-            .outbox
-            .latest(&[author], Seek::Newest, wanted.saturating_add(1))
-            .await?;
-        let copied = &posts[..posts.len().min(wanted)];
-        let pulled_until = match parts.timelines.merge(viewer, copied).await? {
-            TimelineState::Warm { .. } => posts.get(wanted).map(|entry| entry.post),
-            // The build may have read the graph before the edge was there.
-            TimelineState::Building => posts.first().map(|entry| entry.post),
-            // Whoever builds it will find the edge.
-            TimelineState::Cold => None,
-        };
-        let edge = EdgeRoute {
-            viewer,
-            author,
-            stamp,
-            route: Route::Push { pulled_until },
-        };
-        parts.graph.reroute(&[edge]).await?;
-        Ok(())
-    }
-
     async fn hide(
         &self,
         viewer: UserId,
@@ -160,30 +164,5 @@ impl Feed {
             Hide::Mute => self.circles_changed(&[viewer]).await?,
         }
         Ok(changed)
-    }
-
-    /// Tells open screens, whether or not this call made the change: an earlier one may have, and have
-    /// been cut short.
-    async fn circles_changed(&self, viewers: &[UserId]) -> Result<()> {
-        let changed = |&viewer: &UserId| FeedEvent::CircleChanged { viewer };
-        let events: Vec<_> = viewers.iter().map(changed).collect();
-        let told = self.parts.events.emit(&events).await;
-        // The change itself is done.
-        told.map_err(|error| Error::new(ErrorKind::Unavailable, "tell", error))
-    }
-
-    /// That the application knows the users.
-    pub(crate) async fn check_users(&self, users: &[UserId], op: &'static str) -> Result<()> {
-        let Some(source) = &self.parts.users else {
-            return Ok(());
-        };
-        let known = source.users(users).await?;
-        if known.len() != users.len() {
-            return Err(Error::bare(ErrorKind::Corrupt, op));
-        }
-        if known.contains(&None) {
-            return Err(Error::bare(ErrorKind::UnknownUser, op));
-        }
-        Ok(())
     }
 }

@@ -21,6 +21,8 @@ pub trait Graph: fmt::Debug + Send + Sync {
     /// Makes `viewer` follow `author`, with [`Route::Both`] until [`reroute`](Self::reroute) says
     /// otherwise. If the edge exists, only its settings change.
     ///
+    /// Without `settings` an edge that exists keeps its own, and a new one has the default.
+    ///
     /// # Errors
     ///
     /// Fails if the engine does; retrying is safe.
@@ -28,7 +30,7 @@ pub trait Graph: fmt::Debug + Send + Sync {
         &self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: Option<FollowSettings>,
     ) -> Result<Followed>;
 
     /// Removes the edge and says whether there was one.
@@ -169,8 +171,8 @@ impl Route {
     }
 
     /// Whether a reader of posts from `floor` on must pull.
-    #[must_use]
-    pub fn is_pulled_from(self, floor: PostId) -> bool {
+    #[cfg(any(test, feature = "conformance"))]
+    pub(crate) fn is_pulled_from(self, floor: PostId) -> bool {
         match self {
             Self::Push { pulled_until } => pulled_until.is_some_and(|until| until >= floor),
             Self::Both | Self::Pull => true,
@@ -202,14 +204,14 @@ impl RouteStamp {
 /// A viewer's wishes for one author.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub struct EdgeSettings {
+pub struct FollowSettings {
     /// Show the author's own posts only.
     pub hide_reposts: bool,
-    /// Tell the viewer about each of the author's posts.
+    /// Notify the viewer of each of the author's posts.
     pub notify: bool,
 }
 
-impl EdgeSettings {
+impl FollowSettings {
     /// Whether to hide the author's reposts.
     #[must_use]
     pub const fn with_hide_reposts(mut self, hide: bool) -> Self {
@@ -217,7 +219,7 @@ impl EdgeSettings {
         self
     }
 
-    /// Whether to tell the viewer about each post.
+    /// Whether to notify the viewer of each post.
     #[must_use]
     pub const fn with_notify(mut self, notify: bool) -> Self {
         self.notify = notify;
@@ -231,7 +233,7 @@ impl EdgeSettings {
 pub enum Followed {
     /// The edge is new.
     Added(RouteStamp),
-    /// The edge was there; its settings are the new ones, its route is as before.
+    /// The edge was there; its settings are the new ones, if any were given, its route is as before.
     Existing(Route, RouteStamp),
 }
 
@@ -242,7 +244,7 @@ pub struct Follower {
     /// The viewer.
     pub viewer: UserId,
     /// Their wishes.
-    pub settings: EdgeSettings,
+    pub settings: FollowSettings,
     /// How the author's posts reach them.
     pub route: Route,
     /// Which setting of the route that is.
@@ -254,7 +256,7 @@ impl Follower {
     #[must_use]
     pub const fn new(
         viewer: UserId,
-        settings: EdgeSettings,
+        settings: FollowSettings,
         route: Route,
         stamp: RouteStamp,
     ) -> Self {
@@ -265,6 +267,11 @@ impl Follower {
             stamp,
         }
     }
+}
+
+/// Who the followers are, in their order.
+pub(crate) fn viewers(followers: &[Follower]) -> Vec<UserId> {
+    followers.iter().map(|follower| follower.viewer).collect()
 }
 
 /// A route to set on one edge.
@@ -314,7 +321,7 @@ pub struct Circle {
     /// The viewer and everybody they follow, ascending.
     sources: Box<[UserId]>,
     /// The viewer's wishes for each of `sources` whom they follow.
-    settings: Box<[Option<EdgeSettings>]>,
+    settings: Box<[Option<FollowSettings>]>,
     /// First those all of whose posts must be pulled, then those who must be pulled the longest.
     pulled: Box<[UserId]>,
     /// Up to which post, for the last of `pulled`.
@@ -379,7 +386,7 @@ impl Circle {
 
     /// The viewer's wishes for `author`, if they follow them.
     #[must_use]
-    pub fn settings(&self, author: UserId) -> Option<EdgeSettings> {
+    pub fn settings(&self, author: UserId) -> Option<FollowSettings> {
         let place = self.sources.binary_search(&author).ok()?;
         self.settings[place]
     }
@@ -401,6 +408,12 @@ impl Circle {
     #[must_use]
     pub fn sources(&self) -> &[UserId] {
         &self.sources
+    }
+
+    /// Whom the viewer follows, in ascending order.
+    pub fn followees(&self) -> impl Iterator<Item = UserId> + '_ {
+        let followed = self.sources.iter().zip(&self.settings);
+        followed.filter_map(|(&source, settings)| settings.is_some().then_some(source))
     }
 
     /// The followees some of whose posts at or above `floor` may be missing in the timeline.
@@ -429,7 +442,7 @@ pub struct CircleEdge {
     /// Who is followed.
     pub author: UserId,
     /// The viewer's wishes.
-    pub settings: EdgeSettings,
+    pub settings: FollowSettings,
     /// The edge's own route.
     pub route: Route,
     /// The author's route for all followers.
@@ -443,7 +456,7 @@ mod tests {
     fn edge(author: u64, route: Route, author_route: Route) -> CircleEdge {
         CircleEdge {
             author: UserId::new(author),
-            settings: EdgeSettings::default().with_notify(author.is_multiple_of(2)),
+            settings: FollowSettings::default().with_notify(author.is_multiple_of(2)),
             route,
             author_route,
         }
@@ -482,10 +495,14 @@ mod tests {
             for author in 0..10 {
                 let settings = edges
                     .contains(&author)
-                    .then(|| EdgeSettings::default().with_notify(author.is_multiple_of(2)));
+                    .then(|| FollowSettings::default().with_notify(author.is_multiple_of(2)));
                 let author = UserId::new(author);
                 assert_eq!(circle.settings(author), settings);
                 assert_eq!(circle.follows(author), settings.is_some());
+                assert_eq!(
+                    circle.followees().any(|followee| followee == author),
+                    settings.is_some()
+                );
             }
         }
     }

@@ -69,7 +69,6 @@ mod tests {
     use crate::{PostId, UserId};
 
     proptest! {
-        /// P48.
         #[test]
         fn groups_partition_what_is_given(
             posts in prop::collection::btree_map(any::<u64>(), 0..4_u64, 0..50),

@@ -6,7 +6,6 @@ mod far;
 mod flight;
 mod holds;
 mod item;
-mod journey;
 mod kind;
 mod options;
 mod shard;
@@ -22,7 +21,7 @@ pub use self::{
     answer::Lack,
     item::{Hydrated, Item, Part, Skipped},
     options::{CacheOptions, HydratorOptions},
-    source::{OutboxPosts, PostSource, User, UserSource},
+    source::{OutboxPosts, PostSource, PostVersion, User, UserSource},
     stats::CacheStats,
 };
 use self::{
@@ -31,22 +30,24 @@ use self::{
     far::Far,
     kind::{Posts, Users},
 };
-use crate::{Entry, Outbox, Post, PostId, PostState, Result, SharedCache, UserId};
+use crate::{Entry, FeedParts, Outbox, Post, PostId, PostState, Result, SharedCache, UserId};
 
 /// Turns the entries of a page into posts and users, out of two levels of cache over their sources.
 ///
-/// The first level, for hot content, is in this process: bounded by bytes, and by time. The second is
-/// a [`SharedCache`], if there is one; its failures count as misses. What neither has is asked of the
-/// source: at most one call of the [`PostSource`] and one of the [`UserSource`] for a page, whatever
-/// it lacks, and none when all is here. Of either kind, what a page lacks takes one call of the shared
-/// cache, and up to three more for what that lacks too. Callers that lack the same content wait for
-/// one fetch of it; if that fails, each of them learns so, and the next call tries again. One that
-/// takes [too long](HydratorOptions::fetch) nobody else waits for; those who do wait as long as the
-/// source lets them. What the source does not have is remembered too, for a shorter time.
+/// The first level, for hot content, is in this process, and bounded by bytes and by time. The second is
+/// a [`SharedCache`], if there is one; its failures count as misses. What neither has comes from the
+/// source. A page costs at most one call of the [`PostSource`] and one of the [`UserSource`], and none if
+/// everything is cached. For either kind, missing content costs one call of the shared cache, and up to
+/// three more for what that lacks too.
 ///
-/// Bodies are never older than the page: a page states the version of each post, and what is cached
-/// in an older one is fetched anew. Users have no versions: what is cached of them lives for a time,
-/// and what one has edited is to be [forgotten](Self::forget_users).
+/// Concurrent callers share one fetch of the same content. If it fails, it fails for all of them, and the
+/// next call tries again. After [`fetch_timeout`](HydratorOptions::fetch_timeout) new callers start their
+/// own; those who have joined wait as long as the source takes. What the source does not have is
+/// remembered too, for a shorter time.
+///
+/// Bodies are never older than the page: the outbox states the version of each post, and a body that is
+/// cached in an older version is fetched anew. Users have no versions. A cached profile lives for a time;
+/// after an edit, [forget](Self::forget_users) it.
 ///
 /// Caches hold what is the same for every viewer, and nothing that changes when somebody likes or
 /// answers a post.
@@ -69,12 +70,11 @@ use crate::{Entry, Outbox, Post, PostId, PostState, Result, SharedCache, UserId}
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<()> {
 /// let (feed, ann) = (Feed::in_memory(), UserId::new(1));
-/// let outbox = Arc::clone(&feed.parts().outbox);
-/// let clock = Arc::clone(&feed.parts().clock);
-/// let hydrator = Hydrator::new(HydratorParts::new(outbox, Arc::new(Names), clock));
+/// let hydrator = Hydrator::new(HydratorParts::of(feed.parts(), Arc::new(Names)));
 ///
-/// feed.publish(ann, NewPost::new("hello")).await?;
-/// let page = feed.author(ann, ann, &PageRequest::newest()).await?;
+/// let published = feed.publish(ann, NewPost::new("hello")).await?;
+/// assert!(published.post().is_some());
+/// let page = feed.author(ann, ann, PageRequest::newest()).await?;
 /// let shown = hydrator.hydrate(&page.entries).await?;
 /// assert_eq!(shown.items[0].post.body, "hello");
 /// assert_eq!(shown.items[0].author.profile, "Ann");
@@ -87,7 +87,7 @@ pub struct Hydrator {
     users: Arc<Cached<Users>>,
 }
 
-/// What a [`Hydrator`] is made of. Start from [`HydratorParts::new`] and replace what you bring.
+/// What a [`Hydrator`] is made of. Start from [`HydratorParts::of`] and replace what you bring.
 #[derive(Clone, Debug)]
 #[expect(
     clippy::exhaustive_structs,
@@ -122,6 +122,12 @@ impl HydratorParts {
         }
     }
 
+    /// For a hydrator of the posts in a feed, otherwise as [`new`](Self::new).
+    #[must_use]
+    pub fn of(feed: &FeedParts, users: Arc<dyn UserSource>) -> Self {
+        Self::new(Arc::clone(&feed.outbox), users, Arc::clone(&feed.clock))
+    }
+
     fn cached<K: kind::Kind>(&self, kind: K, options: &CacheOptions) -> Arc<Cached<K>> {
         let far = self.shared.as_ref().map(|cache| {
             let (cache, clock) = (Arc::clone(cache), Arc::clone(&self.clock));
@@ -149,8 +155,8 @@ impl Hydrator {
     /// What there is to show of each entry: the post, or the original that was reposted, its author,
     /// and who reposted it.
     ///
-    /// Costs one lookup in the outbox, for the versions. A caller that has looked the entries up
-    /// already takes [`hydrate_seen`](Self::hydrate_seen).
+    /// Costs one lookup in the outbox, for the versions. A body is the newest as of that lookup, or
+    /// newer.
     ///
     /// # Errors
     ///
@@ -162,52 +168,7 @@ impl Hydrator {
     pub async fn hydrate(&self, entries: &[Entry]) -> Result<Hydrated> {
         let origins: Vec<_> = entries.iter().map(|entry| entry.origin).collect();
         let origins = self.outbox.lookup(&origins).await?;
-        Ok(self.hydrate_seen(entries, &origins).await)
-    }
-
-    /// The same for entries whose origins were just looked up: `origins` holds the state of each
-    /// entry's origin.
-    ///
-    /// A body is at least of the version that its state names, so it is the newest as of the lookup.
-    ///
-    /// # Panics
-    ///
-    /// If there are more or fewer states than entries.
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`hydrate`](Self::hydrate).
-    pub async fn hydrate_seen(&self, entries: &[Entry], origins: &[PostState]) -> Hydrated {
-        assert_eq!(entries.len(), origins.len(), "each entry has one origin");
-        let mut posts = Vec::with_capacity(entries.len());
-        let mut users = Vec::with_capacity(2 * entries.len());
-        for (entry, origin) in zip(entries, origins) {
-            if let PostState::Live {
-                entry: post,
-                version,
-            } = origin
-            {
-                posts.push(Want::post(post.post, *version));
-                users.push(Want::user(post.author));
-                users.extend(entry.is_repost().then(|| Want::user(entry.author)));
-            }
-        }
-        let (posts, users) = join!(self.posts.get(&posts), self.users.get(&users));
-        let mut content = Content {
-            posts: posts.into_iter(),
-            users: users.into_iter(),
-        };
-        let mut hydrated = Hydrated {
-            items: Vec::with_capacity(entries.len()),
-            skipped: Vec::new(),
-        };
-        for (&entry, origin) in zip(entries, origins) {
-            match content.item(entry, origin.live()) {
-                Ok(item) => hydrated.items.push(item),
-                Err((part, lack)) => hydrated.skipped.push(Skipped { entry, part, lack }),
-            }
-        }
-        hydrated
+        Ok(self.content(entries, &origins).await)
     }
 
     /// Posts, each in the version named with it or a newer one, in the order asked.
@@ -215,11 +176,8 @@ impl Hydrator {
     /// # Cancel safety
     ///
     /// As for [`hydrate`](Self::hydrate).
-    pub async fn posts(&self, wanted: &[(PostId, u32)]) -> Vec<Result<Post, Lack>> {
-        let wanted = wanted.iter();
-        let wants: Vec<_> = wanted
-            .map(|&(post, version)| Want::post(post, version))
-            .collect();
+    pub async fn posts(&self, wanted: &[PostVersion]) -> Vec<Result<Post, Lack>> {
+        let wants: Vec<_> = wanted.iter().copied().map(Want::post).collect();
         self.posts.get(&wants).await
     }
 
@@ -284,6 +242,39 @@ impl Hydrator {
     #[must_use]
     pub fn user_stats(&self) -> CacheStats {
         self.users.stats()
+    }
+
+    /// The items of entries whose origins are in these states.
+    async fn content(&self, entries: &[Entry], origins: &[PostState]) -> Hydrated {
+        let mut posts = Vec::with_capacity(entries.len());
+        let mut users = Vec::with_capacity(2 * entries.len());
+        for (entry, origin) in zip(entries, origins) {
+            if let PostState::Live {
+                entry: post,
+                version,
+            } = origin
+            {
+                posts.push(Want::post(PostVersion::new(post.post, *version)));
+                users.push(Want::user(post.author));
+                users.extend(entry.is_repost().then(|| Want::user(entry.author)));
+            }
+        }
+        let (posts, users) = join!(self.posts.get(&posts), self.users.get(&users));
+        let mut content = Content {
+            posts: posts.into_iter(),
+            users: users.into_iter(),
+        };
+        let mut hydrated = Hydrated {
+            items: Vec::with_capacity(entries.len()),
+            skipped: Vec::new(),
+        };
+        for (&entry, origin) in zip(entries, origins) {
+            match content.item(entry, origin.live()) {
+                Ok(item) => hydrated.items.push(item),
+                Err((part, lack)) => hydrated.skipped.push(Skipped { entry, part, lack }),
+            }
+        }
+        hydrated
     }
 }
 

@@ -5,22 +5,22 @@
 //! memory to begin with, on an engine when they must outlive the process.
 //!
 //! ```
-//! use feed_core::{EdgeSettings, Feed, NewPost, PageRequest, UserId};
+//! use feed_core::{Feed, NewPost, PageRequest, UserId};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> feed_core::Result<()> {
 //! let (feed, ann, bob) = (Feed::in_memory(), UserId::new(1), UserId::new(2));
-//! feed.follow(bob, ann, EdgeSettings::default()).await?;
-//! feed.publish(ann, NewPost::new("hello")).await?;
-//! feed.work(16).await?; // or `feed.run(…)`, in the background
+//! feed.follow(bob, ann).await?;
+//! let post = feed.publish(ann, NewPost::new("hello")).await?.post();
+//! feed.work_all().await?; // in a server: `feed.run(…)`, in the background
 //!
-//! let page = feed.home(bob, &PageRequest::newest()).await?;
-//! assert_eq!(page.entries[0].author, ann);
+//! let page = feed.home(bob, PageRequest::newest()).await?;
+//! assert_eq!(page.entries.first().map(|entry| entry.post), post);
 //! # Ok(()) }
 //! ```
 //!
 //! # How a post comes to its readers
 //!
 //! Publishing stores a post in its author's [`Outbox`], which is the truth, and leaves a task of
-//! fanout in the queue. Workers take the task through the author's followers, a chunk at a time, and
+//! fanout in the queue. Workers take the task through the author's followers, one piece at a time, and
 //! write the post's [`Entry`] into their timelines ([`TimelineStore`]), a cache. A [`FanoutPolicy`]
 //! decides for which authors that is done: the others are pulled, which means that reading merges
 //! their outboxes with the timeline. Below the end of a timeline, and where there is none, everything
@@ -38,65 +38,78 @@
 //! - **Completeness.** A post of an author who is pulled is on every follower's page when
 //!   [`publish`](Feed::publish) returns; one that is pushed when a worker has come to it. None is
 //!   missed and none is shown twice, whatever fails or dies in between.
-//! - **Events** about posts are told at least once, to the audience that [`Audience`] says, unless a
-//!   part of the fanout is [given up](FeedOptions::attempts).
+//! - **Events** about posts are delivered at least once, to the audience that [`Audience`] says, unless a
+//!   piece of the fanout is [given up](FeedOptions::attempts).
 //! - **Cancellation.** A future that is dropped leaves what a failure leaves: the operation is done or
 //!   not, and a retry finds out.
 //!
 //! # Around it
 //!
 //! - [`Hydrator`] turns entries into posts and users out of two levels of cache.
-//! - [`LiveFeeds`] carries changes to open screens; [`FeedEvents`] to whoever else wants them.
+//! - [`LiveFeeds`] carries changes to open screens; [`FeedEvents`] to other listeners.
 //! - [`Ranker`] orders the newest entries by score, [`group`] puts together what belongs together.
+//!
+//! # Backends
+//!
+//! Every store has an implementation in memory here, `Memory…`. The crate `backend-redb` keeps the
+//! outbox, the graph, activity, actions, the queue and ids in one file; timelines, which can be built
+//! again, stay in memory. A store of your own implements one of the traits of [`FeedParts`], and passes
+//! its list of cases in [`conformance`](crate#features).
+//!
+//! # What it is not
+//!
+//! - Not a server: it opens no socket and starts no thread or task, but for the hub of [`LiveFeeds`].
+//!   The application runs the workers ([`Feed::run`]) and knows its user.
+//! - Not a search engine and no recommender: pages are of authors who are followed or named. Scores of a
+//!   [`Ranker`] are the application's.
+//! - Not a store of media or profiles: a body is bytes to it, and a user a number.
+//! - Not for audiences inside a post: what a viewer may see depends on who follows, blocks and mutes whom,
+//!   never on the body.
 //!
 //! # Features
 //!
 //! - `metrics`: counters through the facade of that name.
 //! - `conformance`: the cases that every implementation of a trait must pass. Outside semver.
 
-mod activity;
-mod audience;
-#[cfg(any(test, feature = "conformance"))]
-pub mod conformance;
-mod counters;
-mod cursor;
-mod distribute;
-mod entry;
+// The engine, and the ways through it.
+mod ask;
 mod erase;
-mod error;
-mod events;
 mod fanout;
 mod feed;
-mod filter;
 mod follow;
+mod publish;
+mod react;
+mod read;
+mod tell;
+
+// What the ways end in: traits, and the values they exchange.
+mod activity;
+mod counters;
+mod cursor;
+mod entry;
+mod error;
+mod events;
 mod graph;
-mod group;
-mod hydrate;
-mod live;
-mod memory;
 mod options;
 mod outbox;
 mod page;
 mod policy;
-mod publish;
-mod rank;
-mod reach;
-mod react;
-mod read;
-mod reader;
-mod repost;
-mod revise;
-mod routing;
-mod scan;
-mod sharded;
 mod shared_cache;
-mod shelf;
-mod task;
-mod telemetry;
 mod timeline;
-mod worker;
+
+// Around it.
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod group;
+mod hydrate;
+mod live;
+mod memory;
+mod sharded;
+mod shelf;
+mod telemetry;
 
 pub use activity::{Activity, Habit, Rhythm};
+pub use ask::Reactions;
 pub use counters::{Action, ActionKind, Actions, Counters, Counts, Recorded};
 pub use cursor::Cursor;
 pub use entry::{Entry, ListId, PostId, Seek, UserId};
@@ -104,13 +117,13 @@ pub use error::{Error, ErrorKind, Result};
 pub use events::{Audience, Change, FeedEvent, FeedEvents, Tee, Unobserved};
 pub use feed::{Feed, FeedParts};
 pub use graph::{
-    Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, Route,
+    Circle, CircleEdge, Degree, EdgeRoute, FollowSettings, Followed, Follower, Graph, Hide, Route,
     RouteStamp,
 };
 pub use group::{Group, group};
 pub use hydrate::{
     CacheOptions, CacheStats, Hydrated, Hydrator, HydratorOptions, HydratorParts, Item, Lack,
-    OutboxPosts, Part, PostSource, Skipped, User, UserSource,
+    OutboxPosts, Part, PostSource, PostVersion, Skipped, User, UserSource,
 };
 pub use live::{LiveChange, LiveEvent, LiveFeed, LiveFeeds, LiveRequest};
 pub use memory::{
@@ -124,8 +137,8 @@ pub use outbox::{
 };
 pub use page::{Page, PageRequest, PageSize, PageSource};
 pub use policy::{AuthorStats, Delivery, FanoutPolicy, Hybrid, PairRate, PullAll, PushAll};
-pub use publish::{Content, NewPost, Published};
-pub use rank::Ranker;
+pub use publish::{Content, NewPost, NextPostId, Published};
+pub use read::Ranker;
 pub use sharded::{MoveStep, Placement, ShardedTimelines, TimelineShards};
 pub use shared_cache::{CacheItem, SharedCache};
 pub use timeline::{BuildStart, BuildTicket, PushReport, TimelineState, TimelineStore, Window};

@@ -1,4 +1,4 @@
-//! Home feeds that tell of changes by themselves.
+//! Home feeds that deliver changes by themselves.
 //!
 //! What happens to an author's posts is published once, on the author's topic; a viewer who watches
 //! subscribes to the authors they follow, so that nothing is spent on those who do not. A message is
@@ -20,30 +20,32 @@ use backplane::{
 pub use self::watch::{LiveChange, LiveEvent, LiveFeed, LiveRequest};
 
 use self::hint::Hint;
-use crate::{Audience, Error, ErrorKind, Feed, FeedEvent, FeedEvents, Result, UserId};
+use crate::{
+    Audience, Error, ErrorKind, Feed, FeedEvent, FeedEvents, FeedParts, Result, Tee, UserId,
+};
 
 /// Carries what happens in a feed to those who watch it.
 ///
-/// It is the [`FeedEvents`] of the feed, and hands out [`LiveFeed`]s of it. Clones share one hub.
+/// It listens to the feeds that it is [attached](Self::attach) to, and hands out [`LiveFeed`]s of them.
+/// Clones share one hub.
 ///
 /// ```
-/// use std::sync::Arc;
 /// use backplane::hub::HubOptions;
 /// use feed_core::{Feed, FeedParts, LiveChange, LiveFeeds, LiveRequest, NewPost, UserId};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> feed_core::Result<()> {
 /// let live = LiveFeeds::new(HubOptions::default());
 /// let mut parts = FeedParts::in_memory();
-/// parts.events = Arc::new(live.clone());
+/// live.attach(&mut parts);
 /// let (feed, ann) = (Feed::new(parts), UserId::new(1));
 ///
 /// let mut mine = live.watch(&feed, ann, LiveRequest::default()).await?;
 /// let first = mine.next().await?.expect("the hub is open");
 /// assert!(matches!(first.change, LiveChange::Reset(page) if page.entries.is_empty()));
 ///
-/// feed.publish(ann, NewPost::new("hello")).await?;
-/// feed.work(16).await?;
+/// let post = feed.publish(ann, NewPost::new("hello")).await?.post();
+/// feed.work_all().await?;
 /// let second = mine.next().await?.expect("the hub is open");
-/// assert!(matches!(second.change, LiveChange::Added(entry) if entry.author == ann));
+/// assert!(matches!(second.change, LiveChange::Added(entry) if Some(entry.post) == post));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
@@ -89,6 +91,14 @@ impl LiveFeeds {
         }
     }
 
+    /// Adds this to the listeners of a feed to be made of these parts.
+    ///
+    /// To be called before [`Feed::new`], in every process that publishes or works.
+    pub fn attach(&self, parts: &mut FeedParts) {
+        let others = Arc::clone(&parts.events);
+        parts.events = Arc::new(Tee(vec![Arc::new(self.clone()), others]));
+    }
+
     /// Brings here what happens at other nodes, until this node is drained off the bus, once. In a
     /// single process there is nothing to bring, and it returns at once.
     ///
@@ -113,7 +123,8 @@ impl LiveFeeds {
         &self.hub
     }
 
-    /// Opens a viewer's home feed, which must be the one whose [`FeedEvents`] this is.
+    /// Opens a viewer's home feed. This must be [attached](Self::attach) to the feed: otherwise nothing
+    /// arrives after the first page.
     ///
     /// Among several nodes it waits until the bus brings what happens at the others, for which
     /// [`run`](Self::run) must run.

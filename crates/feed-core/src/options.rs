@@ -12,57 +12,58 @@ pub struct FeedOptions {
     pub max_followees: u64,
     /// How often an author may post or repost; `None` for no limit. 300 in three hours by default.
     pub post_quota: Option<Quota>,
-    /// How many followers a worker serves before it gives way to other authors. 1,000 by default.
-    pub chunk: usize,
+    /// How many followers a worker serves before it gives way to other authors: one piece of a fanout.
+    /// 1,000 by default.
+    pub followers_per_piece: usize,
     /// How long after their last visit a viewer's timeline is kept up. 14 days by default.
     pub active_for: Duration,
     /// How many of an author's posts a follow copies into the timeline. 200 by default.
-    pub backfill: usize,
-    /// How many entries a build reads. 800 by default: the capacity of a timeline.
-    pub build: usize,
-    /// After what time a build is taken for dead. 30 seconds by default.
+    pub backfill_posts: usize,
+    /// How many entries a build reads. 800 by default, which is the
+    /// [capacity](crate::MemoryTimelinesOptions::capacity) of a timeline in memory. Set both alike: of
+    /// more the timeline keeps its capacity, and with less it is not full.
+    pub build_entries: usize,
+    /// A build older than this is presumed abandoned, and may be started again. 30 seconds by default.
     pub build_timeout: Duration,
     /// Among how many entries of a page at most one shows the same post. 80 by default.
     pub repost_span: usize,
-    /// How many entries a page may look at beside those it is asked for, before it ends short: what is
-    /// hidden from its viewer. 2,000 by default. Reposts at the end of such a page are judged by what
-    /// was looked at.
+    /// How many hidden entries a page may scan beyond its size before it ends short. 2,000 by default.
+    /// Reposts at the end of such a page are judged by what was scanned.
     pub scan_budget: usize,
     /// How many of a home feed's newest entries are ranked. 500 by default, at most 10,000.
     pub rank_window: usize,
     /// For how long a ranked order is kept. 30 minutes by default.
     pub rank_ttl: Duration,
-    /// How long a worker holds a task before another may take it over. 60 seconds by default. A part of a
-    /// fanout that takes half as long has failed, and is tried again.
-    pub lease: Duration,
-    /// How long to wait before a part of a fanout that failed is tried again. Its limits on retries do
-    /// not apply; [`attempts`](Self::attempts) does. Doubling from 200 milliseconds to a minute by
-    /// default.
+    /// How long a worker holds a task before another may take it over. 60 seconds by default. A
+    /// piece that takes half as long has failed, and is tried again.
+    pub lease_ttl: Duration,
+    /// How long to wait before a failed piece is tried again. Doubling from 200 milliseconds to a
+    /// minute by default. Its own limits on retries do not apply; [`attempts`](Self::attempts) does.
     pub backoff: BackoffOptions,
-    /// How often a part of a fanout is tried before the author's posts so far are left to readers to
-    /// pull, or goes on without those who could not be told of them. 8 by default; less where the queue
-    /// itself allows fewer.
+    /// How often a piece is tried before the author's posts so far are left to readers to pull, or
+    /// the fanout goes on without those who could not be told. 8 by default; less where the queue itself
+    /// allows fewer.
     pub attempts: u32,
-    /// After what time a task whose post never arrived gives up on it. 5 minutes by default. A
-    /// publication that takes longer fails.
+    /// How long a call may take, at most. 5 minutes by default.
     ///
-    /// So long after a post was deleted it is forgotten who liked, answered and reposted it. Meanwhile
-    /// a task waits in the queue and counts against its capacity: a queue of 100,000 has room for 333
-    /// deletes a second and nothing else.
-    pub orphan_after: Duration,
+    /// Two things wait so long for calls to end. The task of a post that has not arrived waits, and then
+    /// gives up on it: a publication that takes longer fails. And what was done to a deleted post is
+    /// forgotten so long after the deletion. Until then its task waits in the queue and counts against
+    /// the queue's capacity: 100,000 tasks have room for 333 deletes a second and nothing else.
+    pub call_timeout: Duration,
 }
 
 impl FeedOptions {
     /// The same with what would stop a feed raised or lowered to what works, whichever way it was set.
     pub(crate) fn workable(mut self) -> Self {
         const SECOND: Duration = Duration::from_secs(1);
-        self.chunk = self.chunk.max(1);
-        self.build = self.build.max(1);
+        self.followers_per_piece = self.followers_per_piece.max(1);
+        self.build_entries = self.build_entries.max(1);
         self.scan_budget = self.scan_budget.max(1);
         self.rank_window = self.rank_window.min(MOST_RANKED);
         self.rank_ttl = self.rank_ttl.max(SECOND);
-        self.lease = self.lease.max(SECOND);
-        self.orphan_after = self.orphan_after.max(SECOND);
+        self.lease_ttl = self.lease_ttl.max(SECOND);
+        self.call_timeout = self.call_timeout.max(SECOND);
         self
     }
 
@@ -87,10 +88,10 @@ impl FeedOptions {
         self
     }
 
-    /// Serves up to `followers` at a time; 0 counts as 1.
+    /// Serves up to `followers` with a piece; 0 counts as 1.
     #[must_use]
-    pub const fn with_chunk(mut self, followers: usize) -> Self {
-        self.chunk = followers;
+    pub const fn with_followers_per_piece(mut self, followers: usize) -> Self {
+        self.followers_per_piece = followers;
         self
     }
 
@@ -103,19 +104,19 @@ impl FeedOptions {
 
     /// Copies up to `posts` posts at a follow.
     #[must_use]
-    pub const fn with_backfill(mut self, posts: usize) -> Self {
-        self.backfill = posts;
+    pub const fn with_backfill_posts(mut self, posts: usize) -> Self {
+        self.backfill_posts = posts;
         self
     }
 
     /// Builds timelines of up to `entries`; 0 counts as 1.
     #[must_use]
-    pub const fn with_build(mut self, entries: usize) -> Self {
-        self.build = entries;
+    pub const fn with_build_entries(mut self, entries: usize) -> Self {
+        self.build_entries = entries;
         self
     }
 
-    /// Takes a build for dead after `time`.
+    /// Presumes a build abandoned after `time`.
     #[must_use]
     pub const fn with_build_timeout(mut self, time: Duration) -> Self {
         self.build_timeout = time;
@@ -129,7 +130,7 @@ impl FeedOptions {
         self
     }
 
-    /// Lets a page look at `entries` that it does not show.
+    /// Lets a page scan `entries` that it does not show.
     #[must_use]
     pub const fn with_scan_budget(mut self, entries: usize) -> Self {
         self.scan_budget = entries;
@@ -150,31 +151,31 @@ impl FeedOptions {
         self
     }
 
-    /// Gives a worker half of `time` for a chunk; less than a second counts as one.
+    /// Gives a worker half of `time` for a piece; less than a second counts as one.
     #[must_use]
-    pub const fn with_lease(mut self, time: Duration) -> Self {
-        self.lease = time;
+    pub const fn with_lease_ttl(mut self, time: Duration) -> Self {
+        self.lease_ttl = time;
         self
     }
 
-    /// Waits as `backoff` says before a part of a fanout is tried again.
+    /// Waits as `backoff` says before a failed piece is tried again.
     #[must_use]
     pub const fn with_backoff(mut self, backoff: BackoffOptions) -> Self {
         self.backoff = backoff;
         self
     }
 
-    /// Tries a part of a fanout `attempts` times.
+    /// Tries a piece `attempts` times.
     #[must_use]
     pub const fn with_attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts;
         self
     }
 
-    /// Gives up after `time` on a post that never arrived; less than a second counts as one.
+    /// Gives calls `time` to end; less than a second counts as one.
     #[must_use]
-    pub const fn with_orphan_after(mut self, time: Duration) -> Self {
-        self.orphan_after = time;
+    pub const fn with_call_timeout(mut self, time: Duration) -> Self {
+        self.call_timeout = time;
         self
     }
 }
@@ -188,21 +189,21 @@ impl Default for FeedOptions {
             max_body: 64 * 1024,
             max_followees: 10_000,
             post_quota: Quota::new(300, Duration::from_secs(3 * 60 * 60)).ok(),
-            chunk: 1_000,
+            followers_per_piece: 1_000,
             active_for: Duration::from_secs(14 * 24 * 60 * 60),
-            backfill: 200,
-            build: 800,
+            backfill_posts: 200,
+            build_entries: 800,
             build_timeout: Duration::from_secs(30),
             repost_span: 80,
             scan_budget: 2_000,
             rank_window: 500,
             rank_ttl: Duration::from_secs(30 * 60),
-            lease: Duration::from_secs(60),
+            lease_ttl: Duration::from_secs(60),
             backoff: BackoffOptions::default()
                 .with_base(Duration::from_millis(200))
                 .with_max_delay(Duration::from_secs(60)),
             attempts: 8,
-            orphan_after: Duration::from_secs(300),
+            call_timeout: Duration::from_secs(300),
         }
     }
 }

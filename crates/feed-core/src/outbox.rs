@@ -133,6 +133,12 @@ impl Publication {
         }
     }
 
+    /// Whether the application keeps the body, in a table of its own: an original with an empty one.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        !self.entry.is_repost() && self.body.is_empty()
+    }
+
     /// For stores: fails on behalf of `op` if one of `items` has an id that no post can have.
     ///
     /// # Errors
@@ -172,6 +178,7 @@ pub enum Appended {
 /// What became of a revision.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "the states of a post")]
+#[must_use = "a post that is gone was not revised"]
 pub enum Revised {
     /// The new body is stored under this version.
     Stored(u32),
@@ -245,6 +252,12 @@ impl Post {
             body,
             reply_to: None,
         }
+    }
+
+    /// Whether the application keeps the body, in a table of its own: an original with an empty one.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        !self.entry.is_repost() && self.body.is_empty()
     }
 
     /// The same post as an answer to `original`.

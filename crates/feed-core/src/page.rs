@@ -34,7 +34,7 @@ impl Default for PageSize {
 }
 
 /// Which part of a feed to read.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct PageRequest {
     /// Where to go on; the newest page if there is none.

@@ -1,25 +1,24 @@
 use std::fmt;
 
-use crate::{Degree, Rhythm};
+use crate::{Degree, Rhythm, UserId};
 
 /// Decides whose posts are pushed into timelines and whose are pulled by readers.
 ///
-/// The decision changes what things cost, never what a feed shows. It is asked by fanout, once per
-/// chunk of an author's followers, and, where it [judges pairs](Self::judges_pairs), once per
-/// follower.
+/// The decision changes what things cost, never what a feed shows. Fanout asks once for each piece of
+/// its work and, where the policy [judges pairs](Self::judges_pairs), once for each follower.
 pub trait FanoutPolicy: fmt::Debug + Send + Sync {
     /// Whether it may answer [`Delivery::Push`] to anything. Where it does not, timelines that are cold
     /// stay so, since nothing would be written into them.
     fn ever_pushes(&self) -> bool;
 
     /// How the posts of an author travel to all followers, given how they travel now.
-    fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery;
+    fn author(&self, stats: &AuthorStats, now: Delivery) -> Delivery;
 
     /// Whether [`pair`](Self::pair) is to be asked; it costs a look-up per follower.
     fn judges_pairs(&self) -> bool;
 
     /// How the posts of a pushed author travel to one follower, given how they travel now.
-    fn pair(&self, author: &AuthorStats, viewer: Option<&Rhythm>, now: Delivery) -> Delivery;
+    fn pair(&self, stats: &AuthorStats, viewer: Option<&Rhythm>, now: Delivery) -> Delivery;
 }
 
 /// The two ways a post reaches a follower.
@@ -33,9 +32,11 @@ pub enum Delivery {
 }
 
 /// What a policy knows about an author.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct AuthorStats {
+    /// Who it is, for policies that name accounts.
+    pub author: UserId,
     /// How many follow them.
     pub followers: u64,
     /// Posts a day, in thousandths, averaged with a time constant of a week.
@@ -45,17 +46,12 @@ pub struct AuthorStats {
 impl AuthorStats {
     /// What an author's degree and their rhythm of posting say.
     #[must_use]
-    pub fn new(degree: Degree, posts: Option<Rhythm>) -> Self {
+    pub fn new(author: UserId, degree: Degree, posts: Option<Rhythm>) -> Self {
         Self {
+            author,
             followers: degree.followers,
             posts_per_day_milli: posts.map_or(0, |posts| posts.per_day_milli),
         }
-    }
-}
-
-impl From<Degree> for AuthorStats {
-    fn from(degree: Degree) -> Self {
-        Self::new(degree, None)
     }
 }
 
@@ -108,11 +104,13 @@ impl FanoutPolicy for PullAll {
 /// Two thresholds keep an author who gains and loses a few followers from changing sides each time.
 ///
 /// ```
-/// use feed_core::{AuthorStats, Degree, Delivery, FanoutPolicy, Hybrid};
+/// use feed_core::{AuthorStats, Degree, Delivery, FanoutPolicy, Hybrid, UserId};
 /// let policy = Hybrid::new(10_000);
-/// let famous = AuthorStats::from(Degree { followers: 10_001, followees: 0 });
+/// let ann = |followers| {
+///     AuthorStats::new(UserId::new(1), Degree { followers, followees: 0 }, None)
+/// };
+/// let (famous, waning) = (ann(10_001), ann(9_500));
 /// assert_eq!(policy.author(&famous, Delivery::Push), Delivery::Pull);
-/// let waning = AuthorStats::from(Degree { followers: 9_500, followees: 0 });
 /// assert_eq!(policy.author(&waning, Delivery::Pull), Delivery::Pull);
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -151,10 +149,10 @@ impl FanoutPolicy for Hybrid {
         true
     }
 
-    fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery {
+    fn author(&self, stats: &AuthorStats, now: Delivery) -> Delivery {
         match now {
-            Delivery::Push if author.followers > self.pull_above => Delivery::Pull,
-            Delivery::Pull if author.followers < self.push_below => Delivery::Push,
+            Delivery::Push if stats.followers > self.pull_above => Delivery::Pull,
+            Delivery::Pull if stats.followers < self.push_below => Delivery::Push,
             same => same,
         }
     }
@@ -196,18 +194,18 @@ impl FanoutPolicy for PairRate {
         true
     }
 
-    fn author(&self, author: &AuthorStats, now: Delivery) -> Delivery {
-        self.authors.author(author, now)
+    fn author(&self, stats: &AuthorStats, now: Delivery) -> Delivery {
+        self.authors.author(stats, now)
     }
 
     fn judges_pairs(&self) -> bool {
         true
     }
 
-    fn pair(&self, author: &AuthorStats, viewer: Option<&Rhythm>, now: Delivery) -> Delivery {
+    fn pair(&self, stats: &AuthorStats, viewer: Option<&Rhythm>, now: Delivery) -> Delivery {
         let visits = viewer.map_or(0, |visits| u64::from(visits.per_day_milli));
         let balance = visits * u64::from(self.posts_per_visit);
-        let posts = u64::from(author.posts_per_day_milli);
+        let posts = u64::from(stats.posts_per_day_milli);
         match now {
             Delivery::Push if posts > balance + balance / 4 => Delivery::Pull,
             Delivery::Pull if posts < balance - balance / 4 => Delivery::Push,
@@ -224,6 +222,7 @@ mod tests {
 
     fn author(followers: u64, posts_per_day: u32) -> AuthorStats {
         AuthorStats {
+            author: UserId::new(1),
             followers,
             posts_per_day_milli: posts_per_day * 1_000,
         }

@@ -1,7 +1,16 @@
+//! From what an author wants to say to a post in their outbox, and a task of fanout.
+
+mod admit;
+mod delete;
+mod distribute;
+mod edit;
+mod repost;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::admit::NextPostId;
 use crate::{
     Action, Entry, Error, ErrorKind, Feed, IdempotencyKey, PostId, Publication, Result, UserId,
     telemetry,
@@ -34,9 +43,9 @@ pub enum Content {
     /// [`FeedParts::ids`](crate::FeedParts::ids) and must be newer than what they show: take the ids
     /// of posts from there too, or give the feed a generator that goes on from yours.
     ///
-    /// Publishing the same id again is publishing it once, and counts against no quota. A publication
-    /// that was cut short is completed by the next, so publish again until there is an answer, but not
-    /// beyond: each call is a fanout, and [`FeedEvents`](crate::FeedEvents) are told again.
+    /// Publishing the same id again is publishing it once, and counts against no quota. It completes a
+    /// publication that was cut short, so publish again until there is an answer. Do not go on after
+    /// that: each call is a fanout, and delivers its [`FeedEvents`](crate::FeedEvents) again.
     Elsewhere(PostId),
 }
 
@@ -79,6 +88,7 @@ impl NewPost {
 /// What became of a post or repost.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
+#[must_use = "a refused post was not stored"]
 pub enum Published {
     /// It is durable and in its author's feeds. Fanout to the followers goes on.
     Accepted(PostId),
@@ -99,6 +109,17 @@ pub enum Published {
         /// When to try again.
         retry_after: Duration,
     },
+}
+
+impl Published {
+    /// The post, if it is stored: by this call, or by an earlier one.
+    #[must_use]
+    pub const fn post(self) -> Option<PostId> {
+        match self {
+            Self::Accepted(post) | Self::Duplicate(post) => Some(post),
+            Self::RateLimited { .. } | Self::Busy { .. } => None,
+        }
+    }
 }
 
 impl Feed {
@@ -148,8 +169,7 @@ impl Feed {
 
     /// Records what a post answers. That was decided when it was stored, whatever a retry says.
     pub(crate) async fn count_reply(&self, author: UserId, id: PostId) -> Result<()> {
-        let posts = self.parts.outbox.posts(&[id]).await?;
-        let stored = posts.into_iter().next().flatten();
+        let stored = self.stored(id).await?;
         if let Some(parent) = stored.and_then(|post| post.reply_to)
             && let Some(original) = self.state(parent).await?.live()
         {
@@ -184,7 +204,7 @@ impl Feed {
             return Ok(None);
         }
         let item = Publication::new(entry, Bytes::new());
-        self.distribute(item, true).await.map(Some)
+        self.distribute(item).await.map(Some)
     }
 
     async fn publish_new(&self, author: UserId, post: &NewPost) -> Result<Published> {
@@ -196,19 +216,18 @@ impl Feed {
         // An attempt for which there is no id costs the author nothing.
         let (id, body) = match &post.content {
             Content::Elsewhere(id) => (*id, Bytes::new()),
-            Content::Body(body) => match self.next_post()? {
-                Ok(id) => (id, body.clone()),
-                Err(retry_after) => return Ok(Published::Busy { retry_after }),
+            Content::Body(body) => match self.next_post_id()? {
+                NextPostId::Ready(id) => (id, body.clone()),
+                NextPostId::Busy { retry_after } => return Ok(Published::Busy { retry_after }),
             },
         };
-        let elsewhere = matches!(post.content, Content::Elsewhere(_));
-        if let Some(refusal) = self.admit(author).await? {
+        if let Some(refusal) = self.refusal(author).await? {
             return Ok(refusal);
         }
         let mut item = Publication::new(Entry::original(id, author), body);
         item.key.clone_from(&post.key);
         item.reply_to = answered;
-        let published = self.distribute(item, elsewhere).await?;
+        let published = self.distribute(item).await?;
         self.note_post(author, published).await;
         Ok(published)
     }

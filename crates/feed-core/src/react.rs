@@ -1,6 +1,5 @@
 use crate::{
     Action, ActionKind, Error, ErrorKind, Feed, FeedEvent, PostId, Recorded, Result, UserId,
-    telemetry,
 };
 
 impl Feed {
@@ -50,10 +49,9 @@ impl Feed {
 
     /// Records an action, but answers `None`, and leaves nothing recorded, if its post is gone by then.
     ///
-    /// Whoever deletes a post forgets what was done to it before. What is recorded after that was begun
-    /// before the post was deleted, so that it is gone for certain when this looks again. Should this
-    /// process die between the two, the action is still forgotten if it was no later than
-    /// [`FeedOptions::orphan_after`](crate::FeedOptions::orphan_after).
+    /// The post may be deleted while this records. So this looks again afterwards: if the post is gone, the
+    /// action is taken back. If the process dies in between, the deletion's task forgets the action, one
+    /// [`FeedOptions::call_timeout`](crate::FeedOptions::call_timeout) after the deletion.
     pub(crate) async fn record(&self, action: Action) -> Result<Option<Recorded>> {
         let parts = &self.parts;
         let recorded = parts.actions.record(&[action]).await?;
@@ -78,10 +76,5 @@ impl Feed {
             self.mention(FeedEvent::Withdrawn(action)).await;
         }
         Ok(!withdrawn.is_empty())
-    }
-
-    /// Tells of what has happened already and would not be told by a retry.
-    pub(crate) async fn mention(&self, event: FeedEvent) {
-        telemetry::tolerate(self.parts.events.emit(&[event]).await, "event not told");
     }
 }

@@ -1,10 +1,21 @@
+//! The pages of a feed.
+
+mod build;
+pub(crate) mod filter;
+mod marker;
+mod pager;
+mod rank;
+mod scan;
+
 use std::sync::Arc;
 
 use futures::join;
 
+pub use self::rank::Ranker;
+use self::{pager::Pager, scan::Sources};
 use crate::{
-    BuildStart, Circle, Feed, Habit, ListId, Page, PageRequest, PageSize, PostId, Result, Seek,
-    TimelineState, UserId, cursor::FeedName, reader::Reader, scan::Sources, telemetry,
+    Circle, Feed, Habit, ListId, Page, PageRequest, Result, Seek, UserId, cursor::FeedName,
+    telemetry,
 };
 
 impl Feed {
@@ -21,17 +32,17 @@ impl Feed {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future may leave a timeline that is being built to whoever reads it after
+    /// Dropping the future may leave a build unfinished, which a read takes up again after
     /// [`FeedOptions::build_timeout`](crate::FeedOptions::build_timeout).
-    pub async fn home(&self, viewer: UserId, request: &PageRequest) -> Result<Page> {
+    pub async fn home(&self, viewer: UserId, request: PageRequest) -> Result<Page> {
         let place = request.seek_in(FeedName::Home, viewer)?;
         let circle = match place {
             Seek::Newest | Seek::After(_) => self.visit(viewer).await?,
             Seek::Before(_) => self.circle(viewer).await?,
         };
-        let mut reader = self.home_reader(&circle, FeedName::Home);
-        let page = reader.page(place, request.size).await?;
-        self.prepare(viewer, reader.timeline()).await;
+        let mut pager = self.home_pager(&circle, FeedName::Home);
+        let page = pager.page(place, request.size).await?;
+        self.prepare(viewer, pager.timeline()).await;
         Ok(page)
     }
 
@@ -44,13 +55,13 @@ impl Feed {
         &self,
         viewer: UserId,
         author: UserId,
-        request: &PageRequest,
+        request: PageRequest,
     ) -> Result<Page> {
         let name = FeedName::Author(author);
         let place = request.seek_in(name, viewer)?;
         let circle = self.circle(viewer).await?;
-        let mut reader = self.reader(&circle, name, Sources::Author(author));
-        reader.page(place, request.size).await
+        let mut pager = self.pager(&circle, name, Sources::Author(author));
+        pager.page(place, request.size).await
     }
 
     /// A page of what the members of one of `viewer`'s lists have posted and reposted, whether or not
@@ -59,41 +70,13 @@ impl Feed {
     /// # Errors
     ///
     /// As for [`home`](Self::home).
-    pub async fn list(&self, viewer: UserId, list: ListId, request: &PageRequest) -> Result<Page> {
+    pub async fn list(&self, viewer: UserId, list: ListId, request: PageRequest) -> Result<Page> {
         let name = FeedName::List(list);
         let place = request.seek_in(name, viewer)?;
         let circle = self.circle(viewer).await?;
         let members = self.parts.graph.list(viewer, list).await?;
-        let mut reader = self.reader(&circle, name, Sources::List(&members));
-        reader.page(place, request.size).await
-    }
-
-    /// Moves the viewer's marker forward to `post`; it never moves back. Answers where it stands.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an engine does.
-    pub async fn mark_read(&self, viewer: UserId, post: PostId) -> Result<PostId> {
-        self.parts.activity.mark_read(viewer, post).await
-    }
-
-    /// How many entries of the home feed are newer than the viewer's marker and not the viewer's own,
-    /// among the newest `most`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if an engine does.
-    pub async fn unread(&self, viewer: UserId, most: PageSize) -> Result<usize> {
-        let marker = self.parts.activity.marker(viewer).await?;
-        let circle = self.circle(viewer).await?;
-        let mut reader = self.home_reader(&circle, FeedName::Home);
-        let newest = reader.page(Seek::Newest, most).await?;
-        let unread = newest
-            .entries
-            .iter()
-            .take_while(|entry| entry.post > marker)
-            .filter(|entry| entry.author != viewer);
-        Ok(unread.count())
+        let mut pager = self.pager(&circle, name, Sources::List(&members));
+        pager.page(place, request.size).await
     }
 
     /// What a read of a home feed begins with.
@@ -107,72 +90,18 @@ impl Feed {
         circle
     }
 
-    /// What a read of a home feed ends with: if the timeline was cold, the next finds it warm. One
-    /// that is being built may be so for ever, if its builder has died.
-    pub(crate) async fn prepare(&self, viewer: UserId, found: Option<TimelineState>) {
-        if !self.parts.policy.ever_pushes() {
-            return;
-        }
-        if let Some(TimelineState::Cold | TimelineState::Building) = found {
-            telemetry::tolerate(self.build(viewer).await, "timeline not built");
-        }
-    }
-
-    /// Builds a cold timeline and answers whether it is warm now; not, if another call builds it or
-    /// has turned it cold again.
-    pub(crate) async fn build(&self, viewer: UserId) -> Result<bool> {
-        let parts = &self.parts;
-        let now = parts.clock.now();
-        let stale = now.saturating_sub(parts.options.build_timeout);
-        let ticket = match parts.timelines.begin_build(viewer, now, stale).await? {
-            BuildStart::Started(ticket) => ticket,
-            BuildStart::Underway => return Ok(false),
-            BuildStart::Warm => return Ok(true),
-        };
-        // Read after the build has begun: an author followed from now on counts on pushes.
-        let circle = self.circle(viewer).await?;
-        let wanted = parts.options.build;
-        let entries = parts
-            .outbox
-            .latest(circle.sources(), Seek::Newest, wanted)
-            .await?;
-        let floor = match entries.last() {
-            Some(last) if entries.len() == wanted => last.post,
-            _ => PostId::MIN,
-        };
-        let committed = parts
-            .timelines
-            .commit_build(ticket, &entries, floor)
-            .await?;
-        if committed {
-            telemetry::built(entries.len());
-        }
-        Ok(committed)
-    }
-
-    pub(crate) async fn circle(&self, viewer: UserId) -> Result<Arc<Circle>> {
-        let mut circles = self.parts.graph.circles(&[viewer]).await?;
-        let none = || Arc::new(Circle::new(viewer, [], [], []));
-        Ok(circles.pop().unwrap_or_else(none))
-    }
-
     /// Reads the home feed from outboxes alone, whatever is in timelines.
-    pub(crate) fn outbox_reader<'a>(&'a self, circle: &'a Circle) -> Reader<'a> {
-        self.reader(circle, FeedName::Home, Sources::Home(None))
+    pub(crate) fn outbox_pager<'a>(&'a self, circle: &'a Circle) -> Pager<'a> {
+        self.pager(circle, FeedName::Home, Sources::Home(None))
     }
 
-    pub(crate) fn home_reader<'a>(&'a self, circle: &'a Circle, name: FeedName) -> Reader<'a> {
-        self.reader(circle, name, Sources::Home(Some(&*self.parts.timelines)))
+    pub(crate) fn home_pager<'a>(&'a self, circle: &'a Circle, name: FeedName) -> Pager<'a> {
+        self.pager(circle, name, Sources::Home(Some(&*self.parts.timelines)))
     }
 
-    fn reader<'a>(
-        &'a self,
-        circle: &'a Circle,
-        name: FeedName,
-        sources: Sources<'a>,
-    ) -> Reader<'a> {
+    fn pager<'a>(&'a self, circle: &'a Circle, name: FeedName, sources: Sources<'a>) -> Pager<'a> {
         let parts = &self.parts;
-        Reader::new(&*parts.outbox, &parts.options, circle, name, sources)
+        Pager::new(&*parts.outbox, &parts.options, circle, name, sources)
     }
 }
 

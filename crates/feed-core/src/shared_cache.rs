@@ -7,7 +7,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// A cache that the nodes of an application share: bytes under byte keys, each for a time.
 ///
-/// It may lose any item at any time, and it may fail: whoever uses it goes on as if the item were
+/// It may lose any item at any time, and it may fail: its users go on as if the item were
 /// not there. What it answers was put under that key, is whole, and is not older than its time to
 /// live. What was replaced or removed never comes back: calls are seen by every call that starts
 /// after they returned, on whichever node. An engine whose replicas lag behind reads from the primary;

@@ -25,7 +25,7 @@ use crate::{Entry, PostId, Result, Seek, UserId};
 ///
 /// Every call ends by itself, in seconds: a store that cannot be reached, or does not answer, is
 /// [`Unavailable`](crate::ErrorKind::Unavailable). A worker gives its own calls half of a
-/// [`lease`](crate::FeedOptions::lease); readers wait for theirs.
+/// [`lease_ttl`](crate::FeedOptions::lease_ttl); readers wait for theirs.
 ///
 /// # Cancel safety
 ///
@@ -150,8 +150,8 @@ pub struct PushReport {
     pub below_floor: usize,
     /// Cold timelines, to which nothing was written.
     pub cold: usize,
-    /// Owners whose timeline the engine could not write, in the order asked. Fanout notes on the edges
-    /// to them that they pull what is missing.
+    /// Owners whose timeline the engine could not write, in the order asked. Fanout goes on without them:
+    /// it notes on their edges to the author that they pull the author's posts up to this one.
     pub failed: Vec<UserId>,
 }
 

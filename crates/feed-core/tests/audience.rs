@@ -6,7 +6,7 @@ mod house;
 use std::{mem, ops::Deref, sync::Arc};
 
 use async_trait::async_trait;
-use feed_core::{Audience, Change, EdgeSettings, FeedEvent, FeedEvents, Result, UserId};
+use feed_core::{Audience, Change, FeedEvent, FeedEvents, FollowSettings, Result, UserId};
 use parking_lot::Mutex;
 
 use crate::house::{ANN, BOB, CAT};
@@ -59,8 +59,8 @@ impl House {
 
     /// `viewer` wants to be told of everything that `author` posts.
     async fn subscribe(&self, viewer: UserId, author: UserId) {
-        let notify = EdgeSettings::default().with_notify(true);
-        self.feed.follow(viewer, author, notify).await.unwrap();
+        let notify = FollowSettings::default().with_notify(true);
+        self.feed.follow_with(viewer, author, notify).await.unwrap();
         self.home(viewer, 1).await;
     }
 
@@ -77,9 +77,9 @@ async fn who_mutes_the_author_or_is_across_a_block_is_not_named() {
     for viewer in [BOB, CAT, DAN, EVE] {
         house.subscribe(viewer, ANN).await;
     }
-    house.feed.block(ANN, BOB, true).await.unwrap();
-    house.feed.block(CAT, ANN, true).await.unwrap();
-    house.feed.mute(DAN, ANN, true).await.unwrap();
+    house.feed.block(ANN, BOB).await.unwrap();
+    house.feed.block(CAT, ANN).await.unwrap();
+    house.feed.mute(DAN, ANN).await.unwrap();
 
     let post = house.post(ANN).await;
     assert_eq!(house.named().await, [(Change::Published, vec![EVE])]);
@@ -93,10 +93,10 @@ async fn who_mutes_the_author_or_is_across_a_block_is_not_named() {
     house.feed.delete(ANN, post).await.unwrap();
     assert_eq!(house.named().await, [(Change::Retracted, vec![EVE])]);
 
-    house.feed.mute(EVE, ANN, true).await.unwrap();
+    house.feed.mute(EVE, ANN).await.unwrap();
     let meanwhile = house.post(ANN).await;
     assert_eq!(house.named().await, []);
-    house.feed.mute(DAN, ANN, false).await.unwrap();
+    house.feed.unmute(DAN, ANN).await.unwrap();
     assert_eq!(
         house.timeline(DAN).await,
         [meanwhile],
@@ -113,12 +113,12 @@ async fn a_repost_names_nobody_who_is_not_shown_it() {
         house.subscribe(viewer, ANN).await;
     }
     let ola = UserId::new(9);
-    house.feed.block(ola, BOB, true).await.unwrap();
-    house.feed.mute(CAT, ola, true).await.unwrap();
-    let hide = EdgeSettings::default()
+    house.feed.block(ola, BOB).await.unwrap();
+    house.feed.mute(CAT, ola).await.unwrap();
+    let hide = FollowSettings::default()
         .with_notify(true)
         .with_hide_reposts(true);
-    house.feed.follow(DAN, ANN, hide).await.unwrap();
+    house.feed.follow_with(DAN, ANN, hide).await.unwrap();
 
     let post = house.post(ola).await;
     house.named().await;

@@ -41,7 +41,7 @@ const CALLS: u32 = 12;
 async fn settle(house: &House, faults: &Faults) {
     faults.disarm();
     house.work().await;
-    house.clock.advance(FeedOptions::default().orphan_after);
+    house.clock.advance(FeedOptions::default().call_timeout);
     house.work().await;
 }
 
@@ -51,7 +51,7 @@ async fn counts(house: &House, post: PostId) -> [u64; 3] {
 }
 
 async fn by(house: &House, author: UserId) -> Vec<Entry> {
-    let page = house.feed.author(CAT, author, &PageRequest::newest()).await;
+    let page = house.feed.author(CAT, author, PageRequest::newest()).await;
     page.unwrap().entries
 }
 
@@ -122,7 +122,7 @@ async fn nothing_that_changed_since_refuses_what_was_published_before() {
     let reply = || NewPost::elsewhere(id).in_reply_to(parent);
     let first = house.feed.publish(BOB, reply()).await.unwrap();
     assert_eq!(first, Published::Accepted(id));
-    house.feed.block(ANN, BOB, true).await.unwrap();
+    house.feed.block(ANN, BOB).await.unwrap();
     let again = house.feed.publish(BOB, reply()).await.unwrap();
     assert_eq!(again, Published::Duplicate(id));
     house.feed.delete(ANN, parent).await.unwrap();

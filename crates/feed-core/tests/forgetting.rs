@@ -31,7 +31,7 @@ async fn reply(house: &House, author: UserId, post: PostId) -> PostId {
 /// Lets pass what calls that began before have to end.
 async fn let_calls_end(house: &House) {
     house.work().await;
-    house.clock.advance(FeedOptions::default().orphan_after);
+    house.clock.advance(FeedOptions::default().call_timeout);
     house.work().await;
 }
 
@@ -78,14 +78,15 @@ async fn nobody_acts_on_a_deleted_post() {
 
 #[tokio::test]
 async fn a_post_with_many_likes_is_forgotten_piece_by_piece() {
-    let house = House::with(|parts| parts.options = FeedOptions::default().with_chunk(10));
+    let house =
+        House::with(|parts| parts.options = FeedOptions::default().with_followers_per_piece(10));
     let (feed, post) = (&house.feed, house.post(ANN).await);
     for actor in 100..135 {
         feed.like(UserId::new(actor), post).await.unwrap();
     }
     feed.delete(ANN, post).await.unwrap();
     house.work().await;
-    house.clock.advance(FeedOptions::default().orphan_after);
+    house.clock.advance(FeedOptions::default().call_timeout);
     let mut likes = vec![counts(&house, post).await[0]];
     while feed.work(1).await.unwrap() > 0 {
         likes.push(counts(&house, post).await[0]);
@@ -223,15 +224,11 @@ async fn a_post_answers_what_it_answered_when_it_was_published() {
     let id = PostId::new(post.get() + (1 << 40));
     let elsewhere = || NewPost::elsewhere(id);
     for first in [keyed().in_reply_to(post), elsewhere().in_reply_to(post)] {
-        feed.publish(BOB, first).await.unwrap();
+        assert!(feed.publish(BOB, first).await.unwrap().post().is_some());
     }
-    feed.publish(
-        BOB,
-        NewPost::new("plain").with_key("plain".parse().unwrap()),
-    )
-    .await
-    .unwrap();
-    feed.block(ANN, BOB, true).await.unwrap();
+    let plain = NewPost::new("plain").with_key("plain".parse().unwrap());
+    assert!(feed.publish(BOB, plain).await.unwrap().post().is_some());
+    feed.block(ANN, BOB).await.unwrap();
 
     for again in [
         keyed().in_reply_to(other),
@@ -266,7 +263,7 @@ async fn a_retry_records_the_reply_that_was_cut_short() {
         .await
         .unwrap();
     assert_eq!(counts(&house, post).await, [0; 3]);
-    feed.publish(BOB, keyed()).await.unwrap();
+    assert!(feed.publish(BOB, keyed()).await.unwrap().post().is_some());
     assert_eq!(counts(&house, post).await, [0, 1, 0]);
 }
 

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use backplane::Clock;
 use feed_core::{
-    EdgeSettings, Entry, FeedOptions, MemoryTimelines, MemoryTimelinesOptions, NewPost,
+    Entry, FeedOptions, FollowSettings, MemoryTimelines, MemoryTimelinesOptions, NewPost,
     PageRequest, PageSize, PostId, Published, PullAll, PushAll, Seek, UserId,
 };
 
@@ -126,7 +126,7 @@ async fn a_page_goes_on_where_its_cursors_own_post_was_deleted() {
     house.feed.delete(ANN, posts[4]).await.unwrap();
     house.work().await;
     let next = PageRequest::at(newest.next.unwrap()).with_size(PageSize::new(2).unwrap());
-    let next = house.feed.home(BOB, &next).await.unwrap();
+    let next = house.feed.home(BOB, next).await.unwrap();
     let next: Vec<_> = next.entries.iter().map(|entry| entry.post).collect();
     assert_eq!(next, [posts[3], posts[2]]);
 }
@@ -212,7 +212,7 @@ async fn a_full_timeline_gives_up_its_oldest_and_pages_go_on_below() {
     let house = House::with(|parts| {
         let small = MemoryTimelinesOptions::default().with_capacity(4);
         parts.timelines = Arc::new(MemoryTimelines::new(small));
-        parts.options = FeedOptions::default().with_build(4);
+        parts.options = FeedOptions::default().with_build_entries(4);
     });
     house.follow(BOB, ANN).await;
     house.home(BOB, 1).await;
@@ -241,7 +241,7 @@ async fn a_cursor_outlives_the_timeline() {
         .await
         .unwrap();
     let next = PageRequest::at(newest.next.unwrap());
-    let next = house.feed.home(BOB, &next).await.unwrap();
+    let next = house.feed.home(BOB, next).await.unwrap();
     assert_eq!(next.newest(), Some(posts[3]));
 }
 
@@ -304,9 +304,9 @@ async fn newer_pages_undo_older_ones() {
     let three = PageSize::new(3).unwrap();
     let first = house.page(BOB, 3).await;
     let second = PageRequest::at(first.next.unwrap()).with_size(three);
-    let second = house.feed.home(BOB, &second).await.unwrap();
+    let second = house.feed.home(BOB, second).await.unwrap();
     let back = PageRequest::at(second.prev.unwrap()).with_size(three);
-    let back = house.feed.home(BOB, &back).await.unwrap();
+    let back = house.feed.home(BOB, back).await.unwrap();
     assert_eq!(back.entries, first.entries);
     assert_eq!(back.next, first.next);
 }
@@ -327,20 +327,20 @@ async fn pages_get_past_many_entries_that_are_hidden() {
     house.posts(ANN, 155).await;
     let newest = house.post(CAT).await;
     house.work().await;
-    house.feed.mute(BOB, ANN, true).await.unwrap();
+    house.feed.mute(BOB, ANN).await.unwrap();
     assert_eq!(house.walk(BOB, 5).await, [newest, oldest]);
 
     let mut request = PageRequest::newest();
-    let mut last = house.feed.home(BOB, &request).await.unwrap();
+    let mut last = house.feed.home(BOB, request).await.unwrap();
     while let Some(next) = last.next {
         request = PageRequest::at(next);
-        last = house.feed.home(BOB, &request).await.unwrap();
+        last = house.feed.home(BOB, request).await.unwrap();
     }
     let mut up = Vec::new();
     let mut cursor = last.prev;
     for _ in 0..20 {
         let Some(at) = cursor else { break };
-        let page = house.feed.home(BOB, &PageRequest::at(at)).await.unwrap();
+        let page = house.feed.home(BOB, PageRequest::at(at)).await.unwrap();
         up.extend(page.entries.iter().map(|entry| entry.post));
         cursor = page.prev;
     }
@@ -383,8 +383,11 @@ async fn hiding_reposts_hides_those_that_are_there() {
     let repost = house.repost(BOB, post).await;
     house.work().await;
     assert_eq!(house.home(CAT, 20).await, [repost]);
-    let hide = EdgeSettings::default().with_hide_reposts(true);
-    assert!(!house.feed.follow(CAT, BOB, hide).await.unwrap());
+    let hide = FollowSettings::default().with_hide_reposts(true);
+    assert!(!house.feed.follow_with(CAT, BOB, hide).await.unwrap());
+    assert_eq!(house.home(CAT, 20).await, []);
+    // A follow that is repeated has nothing to say about settings.
+    assert!(!house.feed.follow(CAT, BOB).await.unwrap());
     assert_eq!(house.home(CAT, 20).await, []);
 }
 
@@ -403,16 +406,16 @@ async fn a_newer_page_leads_past_what_was_hidden_since() {
     let read = house.page(BOB, 5).await;
     let newest = house.post(CAT).await;
     house.work().await;
-    house.feed.mute(BOB, ANN, true).await.unwrap();
+    house.feed.mute(BOB, ANN).await.unwrap();
 
     let newer = PageRequest::at(read.prev.unwrap());
-    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    let newer = house.feed.home(BOB, newer).await.unwrap();
     assert_eq!(newer.newest(), Some(newest));
     let mut down = Vec::new();
     let mut next = newer.next;
     for _ in 0..10 {
         let Some(at) = next else { break };
-        let page = house.feed.home(BOB, &PageRequest::at(at)).await.unwrap();
+        let page = house.feed.home(BOB, PageRequest::at(at)).await.unwrap();
         down.extend(page.entries.iter().map(|entry| entry.post));
         next = page.next;
     }
@@ -433,10 +436,10 @@ async fn a_newer_page_of_reposts_leads_on_where_none_hides_another() {
     house.work().await;
 
     let newer = PageRequest::at(read.prev.unwrap());
-    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    let newer = house.feed.home(BOB, newer).await.unwrap();
     assert_eq!(newer.newest(), Some(repost));
     let older = PageRequest::at(newer.next.unwrap());
-    let older = house.feed.home(BOB, &older).await.unwrap();
+    let older = house.feed.home(BOB, older).await.unwrap();
     assert_eq!((older.newest(), older.next), (Some(post), None));
 }
 
@@ -452,10 +455,10 @@ async fn a_newer_page_over_many_hidden_entries_asks_seldom() {
     house.posts(ANN, 1_000).await;
     house.work().await;
     let read = house.page(BOB, 5).await;
-    house.feed.mute(BOB, ANN, true).await.unwrap();
+    house.feed.mute(BOB, ANN).await.unwrap();
 
     faults.arm(20, Strike::Outage { store: None });
     let newer = PageRequest::at(read.prev.unwrap());
-    let newer = house.feed.home(BOB, &newer).await.unwrap();
+    let newer = house.feed.home(BOB, newer).await.unwrap();
     assert_eq!((newer.newest(), newer.next), (None, None));
 }

@@ -3,7 +3,7 @@
 
 mod house;
 
-use feed_core::{EdgeSettings, ListId, PageRequest, PostId};
+use feed_core::{FollowSettings, ListId, PageRequest, PostId};
 
 use crate::house::{ANN, BOB, CAT, House};
 
@@ -17,9 +17,9 @@ struct Viewer {
 const LIST: ListId = ListId::new(1);
 
 impl Viewer {
-    async fn new(settings: EdgeSettings) -> Self {
+    async fn new(settings: FollowSettings) -> Self {
         let house = House::new();
-        house.feed.follow(BOB, ANN, settings).await.unwrap();
+        house.feed.follow_with(BOB, ANN, settings).await.unwrap();
         house.feed.set_list(BOB, LIST, &[ANN]).await.unwrap();
         let (cats, post) = (house.post(CAT).await, house.post(ANN).await);
         let repost = house.repost(ANN, cats).await;
@@ -35,9 +35,9 @@ impl Viewer {
     async fn sees(&self) -> [(bool, bool); 3] {
         let (feed, request) = (&self.house.feed, PageRequest::newest());
         let pages = [
-            feed.home(BOB, &request).await,
-            feed.list(BOB, LIST, &request).await,
-            feed.author(BOB, ANN, &request).await,
+            feed.home(BOB, request).await,
+            feed.list(BOB, LIST, request).await,
+            feed.author(BOB, ANN, request).await,
         ];
         pages.map(|page| {
             let page = page.unwrap();
@@ -53,34 +53,34 @@ const NO_REPOST: (bool, bool) = (true, false);
 
 #[tokio::test]
 async fn hidden_reposts_are_on_their_authors_page_alone() {
-    let viewer = Viewer::new(EdgeSettings::default()).await;
+    let viewer = Viewer::new(FollowSettings::default()).await;
     assert_eq!(viewer.sees().await, [ALL, ALL, ALL]);
-    let viewer = Viewer::new(EdgeSettings::default().with_hide_reposts(true)).await;
+    let viewer = Viewer::new(FollowSettings::default().with_hide_reposts(true)).await;
     assert_eq!(viewer.sees().await, [NO_REPOST, NO_REPOST, ALL]);
 }
 
 #[tokio::test]
 async fn who_is_muted_is_on_their_own_page_alone() {
-    let viewer = Viewer::new(EdgeSettings::default()).await;
+    let viewer = Viewer::new(FollowSettings::default()).await;
     let feed = &viewer.house.feed;
-    feed.mute(BOB, ANN, true).await.unwrap();
+    feed.mute(BOB, ANN).await.unwrap();
     assert_eq!(viewer.sees().await, [NONE, NONE, ALL]);
-    feed.mute(BOB, ANN, false).await.unwrap();
+    feed.unmute(BOB, ANN).await.unwrap();
     // What a muted author has written is hidden wherever somebody else shows it.
-    feed.mute(BOB, CAT, true).await.unwrap();
+    feed.mute(BOB, CAT).await.unwrap();
     assert_eq!(viewer.sees().await, [NO_REPOST; 3]);
 }
 
 #[tokio::test]
 async fn who_blocks_or_is_blocked_is_on_no_page() {
     for (by, other) in [(BOB, ANN), (ANN, BOB)] {
-        let viewer = Viewer::new(EdgeSettings::default()).await;
-        viewer.house.feed.block(by, other, true).await.unwrap();
+        let viewer = Viewer::new(FollowSettings::default()).await;
+        viewer.house.feed.block(by, other).await.unwrap();
         assert_eq!(viewer.sees().await, [NONE; 3]);
     }
     for (by, other) in [(BOB, CAT), (CAT, BOB)] {
-        let viewer = Viewer::new(EdgeSettings::default()).await;
-        viewer.house.feed.block(by, other, true).await.unwrap();
+        let viewer = Viewer::new(FollowSettings::default()).await;
+        viewer.house.feed.block(by, other).await.unwrap();
         assert_eq!(viewer.sees().await, [NO_REPOST; 3]);
     }
 }

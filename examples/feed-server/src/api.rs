@@ -5,7 +5,7 @@ use backplane::{
     Timestamp,
     rate::{Decision, Quota},
 };
-use feed_core::{Circle, Feed, Hydrator, HydratorParts, LiveFeeds, UserId};
+use feed_core::{Feed, Hydrator, HydratorParts, LiveFeeds, UserId};
 
 use crate::{Accounts, Problem, Reason, Stop, Store, live::Connections};
 
@@ -27,11 +27,7 @@ impl Api {
     #[must_use]
     pub fn new(store: &Store, stop: Stop) -> Self {
         let parts = store.parts.clone();
-        let hydrator = HydratorParts::new(
-            Arc::clone(&parts.outbox),
-            Arc::new(store.accounts.clone()),
-            Arc::clone(&parts.clock),
-        );
+        let hydrator = HydratorParts::of(&parts, Arc::new(store.accounts.clone()));
         Self {
             feed: Feed::new(parts),
             live: store.live.clone(),
@@ -106,13 +102,6 @@ impl Api {
             }
             _ => Err(Problem::new(Reason::Internal)),
         }
-    }
-
-    /// Whom `viewer` follows, blocks and mutes.
-    pub(crate) async fn circle(&self, viewer: UserId) -> Result<Arc<Circle>, Problem> {
-        let mut circles = self.feed.parts().graph.circles(&[viewer]).await?;
-        let nobody = || Arc::new(Circle::new(viewer, [], [], []));
-        Ok(circles.pop().unwrap_or_else(nobody))
     }
 }
 

@@ -1,7 +1,6 @@
 //! `/v1/me/following`, `/v1/me/muted` and `/v1/me/blocked`.
 
 use axum::{Json as Answer, extract::State};
-use feed_core::{EdgeSettings, UserId};
 use serde::Serialize;
 
 use crate::{
@@ -25,12 +24,9 @@ pub(crate) async fn list(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
 ) -> Result<Answer<Following>, Problem> {
-    let circle = api.circle(viewer).await?;
-    let others = |user: &UserId| *user != viewer;
-    let mut followees: Vec<_> = circle.sources().iter().copied().filter(others).collect();
-    followees.sort_unstable();
-    let total = followees.len();
-    followees.truncate(LISTED);
+    let circle = api.feed().circle(viewer).await?;
+    let total = circle.followees().count();
+    let followees: Vec<_> = circle.followees().take(LISTED).collect();
     let users = api.accounts().of(&followees)?.into_iter().flatten();
     Ok(Answer(Following {
         users: users.collect(),
@@ -43,8 +39,7 @@ pub(crate) async fn follow(
     Actor(viewer): Actor,
     PathUser(author): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    let settings = EdgeSettings::default();
-    api.feed().follow(viewer, author.id, settings).await?;
+    api.feed().follow(viewer, author.id).await?;
     api.profile(viewer, author).await.map(Answer)
 }
 
@@ -62,7 +57,7 @@ pub(crate) async fn mute(
     Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    api.feed().mute(viewer, other.id, true).await?;
+    api.feed().mute(viewer, other.id).await?;
     api.profile(viewer, other).await.map(Answer)
 }
 
@@ -71,7 +66,7 @@ pub(crate) async fn unmute(
     Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    api.feed().mute(viewer, other.id, false).await?;
+    api.feed().unmute(viewer, other.id).await?;
     api.profile(viewer, other).await.map(Answer)
 }
 
@@ -80,7 +75,7 @@ pub(crate) async fn block(
     Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    api.feed().block(viewer, other.id, true).await?;
+    api.feed().block(viewer, other.id).await?;
     api.profile(viewer, other).await.map(Answer)
 }
 
@@ -89,6 +84,6 @@ pub(crate) async fn unblock(
     Actor(viewer): Actor,
     PathUser(other): PathUser,
 ) -> Result<Answer<Profile>, Problem> {
-    api.feed().block(viewer, other.id, false).await?;
+    api.feed().unblock(viewer, other.id).await?;
     api.profile(viewer, other).await.map(Answer)
 }

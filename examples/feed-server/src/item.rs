@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use backplane::id::{Id, Layout};
-use feed_core::{ActionKind, Counts, Entry, Lack, PostId, UserId};
+use feed_core::{Entry, Lack, PostId, UserId};
 use serde::Serialize;
 
 use crate::{Account, Api, Content, Problem, Reason, problem::MOMENT};
@@ -90,16 +90,8 @@ impl Api {
         viewer: UserId,
         posts: &[PostId],
     ) -> Result<Vec<Reactions>, Problem> {
-        let parts = self.feed().parts();
-        let counts = parts.counters.counts(posts).await?;
-        let likes = parts.actions.acted(viewer, ActionKind::Like, posts).await?;
-        let reposts = parts
-            .actions
-            .acted(viewer, ActionKind::Repost, posts)
-            .await?;
-        let lines = counts.iter().zip(likes).zip(reposts);
-        let reactions = lines.map(|((counts, like), repost)| Reactions::new(counts, like, repost));
-        Ok(reactions.collect())
+        let reactions = self.feed().reactions(viewer, posts).await?;
+        Ok(reactions.into_iter().map(Reactions::from).collect())
     }
 
     /// Who wrote the posts that these answer.
@@ -114,14 +106,14 @@ impl Api {
     }
 }
 
-impl Reactions {
-    const fn new(counts: &Counts, like: Option<PostId>, repost: Option<PostId>) -> Self {
+impl From<feed_core::Reactions> for Reactions {
+    fn from(reactions: feed_core::Reactions) -> Self {
         Self {
-            likes: counts.likes,
-            replies: counts.replies,
-            reposts: counts.reposts,
-            liked: like.is_some(),
-            reposted: repost.is_some(),
+            likes: reactions.counts.likes,
+            replies: reactions.counts.replies,
+            reposts: reactions.counts.reposts,
+            liked: reactions.liked,
+            reposted: reactions.repost.is_some(),
         }
     }
 }

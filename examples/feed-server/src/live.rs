@@ -164,7 +164,7 @@ impl Screen {
     }
 
     async fn tell_reactions(&self, post: PostId) -> Result<Option<Event>, Problem> {
-        let Some(original) = self.api.shown(post).await? else {
+        let Some(original) = self.api.feed().original(post).await? else {
             return Ok(None);
         };
         let graph = &self.api.feed().parts().graph;

@@ -118,7 +118,8 @@ impl Api {
                 return Err(Problem::new(Reason::ReusedKey));
             }
             let again = NewPost::new(post.body).with_key(key.clone());
-            self.feed().publish(viewer, again).await?;
+            let published = self.feed().publish(viewer, again).await?;
+            return self.receipt(viewer, published).await;
         }
         self.receipt(viewer, Published::Duplicate(first)).await
     }
@@ -134,8 +135,8 @@ impl Api {
             Published::Duplicate(id) => (id, StatusCode::OK),
             refused => return Err(refusal(refused)),
         };
-        let item = match self.entry(id).await? {
-            Some(entry) => self.item(viewer, entry).await?,
+        let item = match self.feed().original(id).await? {
+            Some(original) => self.item(viewer, original).await?,
             None => None,
         };
         let post = item.map(|item| item.post);
@@ -159,38 +160,20 @@ impl Api {
         Ok(own)
     }
 
-    /// The entry of a post that is there.
-    pub(crate) async fn entry(&self, post: PostId) -> Result<Option<Entry>, Problem> {
-        let mut states = self.feed().parts().outbox.lookup(&[post]).await?;
-        Ok(states.pop().and_then(|state| state.live()))
-    }
-
-    /// The original that `post` shows, if it is there.
-    pub(crate) async fn shown(&self, post: PostId) -> Result<Option<Entry>, Problem> {
-        match self.entry(post).await? {
-            Some(entry) if entry.is_repost() => self.entry(entry.origin).await,
-            entry => Ok(entry),
-        }
-    }
-
-    /// The same, or a problem.
+    /// The original that `post` shows, or a problem.
     pub(crate) async fn original(&self, post: PostId) -> Result<Entry, Problem> {
-        let original = self.shown(post).await?;
+        let original = self.feed().original(post).await?;
         original.ok_or(Problem::new(Reason::UnknownPost))
     }
 
-    /// The original that `post` shows, if it is there and the viewer may see it: its author does not
-    /// block them and is not blocked.
+    /// The original that `post` shows, if it is there and the viewer may see it.
     pub(crate) async fn seen(
         &self,
         viewer: UserId,
         post: PostId,
     ) -> Result<Option<Entry>, Problem> {
-        let Some(original) = self.shown(post).await? else {
-            return Ok(None);
-        };
-        let is_hidden = self.circle(viewer).await?.blocks(original.author);
-        Ok((!is_hidden).then_some(original))
+        let visible = self.feed().visible(viewer, &[post]).await?;
+        Ok(visible.into_iter().next().flatten())
     }
 
     /// The same, or a problem.

@@ -24,7 +24,7 @@ pub(crate) async fn unlike(
     Actor(viewer): Actor,
     PathPost(post): PathPost,
 ) -> Result<Answer<Reactions>, Problem> {
-    let Some(original) = api.shown(post).await? else {
+    let Some(original) = api.feed().original(post).await? else {
         return Ok(Answer(Reactions::default()));
     };
     api.feed().unlike(viewer, original.post).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn unrepost(
     Actor(viewer): Actor,
     PathPost(post): PathPost,
 ) -> Result<Answer<Reactions>, Problem> {
-    let Some(original) = api.shown(post).await? else {
+    let Some(original) = api.feed().original(post).await? else {
         return Ok(Answer(Reactions::default()));
     };
     api.feed().unrepost(viewer, original.post).await?;

@@ -13,7 +13,7 @@ use backend_redb::{
     redb::{Database, backends::InMemoryBackend},
 };
 use backplane::{CoarseClock, hub::HubOptions, id::IdError};
-use feed_core::{FeedParts, LiveFeeds, Tee};
+use feed_core::{FeedParts, LiveFeeds};
 
 use crate::{Accounts, live::Announcer};
 
@@ -82,7 +82,8 @@ impl Store {
         let mut parts = feed_parts(&writer, clock, options).await?;
         wait_for_ids(&parts, patience).await?;
         let announcer = Announcer::new(live.hub().clone());
-        parts.events = Arc::new(Tee(vec![Arc::new(live.clone()), Arc::new(announcer)]));
+        parts.events = Arc::new(announcer);
+        live.attach(&mut parts);
         parts.users = Some(Arc::new(accounts.clone()));
         Ok(Self {
             parts,

@@ -24,7 +24,7 @@ pub(crate) async fn home(
     Viewer(viewer): Viewer,
     Paging(request): Paging,
 ) -> Result<Answer<FeedPage>, Problem> {
-    let page = api.feed().home(viewer, &request).await?;
+    let page = api.feed().home(viewer, request).await?;
     api.page(viewer, page).await.map(Answer)
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn author(
     PathUser(author): PathUser,
     Paging(request): Paging,
 ) -> Result<Answer<FeedPage>, Problem> {
-    let page = api.feed().author(viewer, author.id, &request).await?;
+    let page = api.feed().author(viewer, author.id, request).await?;
     api.page(viewer, page).await.map(Answer)
 }
 

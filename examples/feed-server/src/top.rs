@@ -19,7 +19,7 @@ pub(crate) async fn read(
 ) -> Result<Answer<FeedPage>, Problem> {
     let counters = Arc::clone(&api.feed().parts().counters);
     let ranker = ByReactions { counters };
-    let page = api.feed().ranked(viewer, &ranker, &request).await?;
+    let page = api.feed().ranked(viewer, &ranker, request).await?;
     api.page(viewer, page).await.map(Answer)
 }
 

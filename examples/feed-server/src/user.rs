@@ -48,7 +48,7 @@ impl Api {
         account: Account,
     ) -> Result<Profile, Problem> {
         let degree = self.feed().degree(account.id).await?;
-        let circle = self.circle(viewer).await?;
+        let circle = self.feed().circle(viewer).await?;
         Ok(Profile {
             followers: degree.followers,
             following: degree.followees,

@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use feed_core::{
-    Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Error, ErrorKind, Followed, Follower,
+    Circle, CircleEdge, Degree, EdgeRoute, Error, ErrorKind, FollowSettings, Followed, Follower,
     Graph, Hide, ListId, Result, Route, RouteStamp, UserId,
 };
 use redb::{
@@ -44,14 +44,14 @@ use crate::{
 /// ```
 /// use std::sync::Arc;
 /// use backend_redb::{RedbGraph, RedbGraphOptions, Writer, WriterOptions, redb::Database};
-/// use feed_core::{EdgeSettings, Graph, UserId};
+/// use feed_core::{Graph, UserId};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("feed.redb");
 /// let writer = Writer::start(Arc::new(Database::create(path)?), WriterOptions::default())?;
 /// let graph = RedbGraph::open(&writer, "main", RedbGraphOptions::default()).await?;
 /// let (ann, bob) = (UserId::new(1), UserId::new(2));
-/// graph.follow(ann, bob, EdgeSettings::default()).await?;
+/// graph.follow(ann, bob, None).await?;
 /// assert!(graph.circles(&[ann]).await?[0].follows(bob));
 /// # Ok(()) }
 /// ```
@@ -108,7 +108,7 @@ impl Graph for RedbGraph {
         &self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: Option<FollowSettings>,
     ) -> Result<Followed> {
         const OP: &str = "follow";
         let follow = self.change(OP, move |ties| ties.follow(viewer, author, settings));
@@ -350,7 +350,7 @@ mod tests {
     feed_core::graph_conformance!(fresh());
 
     async fn follow(graph: &RedbGraph, viewer: UserId, author: UserId) -> Result<Followed> {
-        graph.follow(viewer, author, EdgeSettings::default()).await
+        graph.follow(viewer, author, None).await
     }
 
     #[tokio::test]

@@ -49,8 +49,8 @@ use crate::{RedbIds, RedbQueue, Writer};
 ///
 /// let ann = UserId::new(1);
 /// let published = feed.publish(ann, NewPost::new("on disk when this returns")).await?;
-/// while feed.work(16).await? > 0 {}
-/// let page = feed.home(ann, &PageRequest::newest()).await?;
+/// feed.work_all().await?;
+/// let page = feed.home(ann, PageRequest::newest()).await?;
 /// assert_eq!(published, Published::Accepted(page.entries[0].post));
 /// # Ok(()) }
 /// ```

@@ -14,8 +14,8 @@ use std::{
 use backend_redb::{RedbFeedOptions, Writer, WriterOptions, feed_parts, redb::Database};
 use backplane::{Clock, SystemClock, id::KeeperOptions};
 use feed_core::{
-    ActionKind, EdgeSettings, Error as FeedError, ErrorKind, Feed, FeedOptions, IdempotencyKey,
-    NewPost, PostId, PostState, Published, Seek, UserId,
+    ActionKind, Error as FeedError, ErrorKind, Feed, FeedOptions, IdempotencyKey, NewPost, PostId,
+    PostState, Published, Seek, UserId,
 };
 use futures::future::join_all;
 
@@ -46,7 +46,7 @@ async fn act(feed: &Feed, user: u64, round: u64) -> Result<(), Box<dyn Error + S
     report(&format!("published {user} {key} {post}"))?;
 
     let author = UserId::new((user + 1 + round % (USERS - 1)) % USERS);
-    feed.follow(me, author, EdgeSettings::default()).await?;
+    feed.follow(me, author).await?;
     report(&format!("followed {user} {author}"))?;
     feed.like(me, post).await?;
     report(&format!("liked {user} {post}"))?;

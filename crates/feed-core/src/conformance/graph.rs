@@ -66,7 +66,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Fresh, ROUNDS, awkward_ids};
 use crate::{
-    Circle, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, ListId, PostId,
+    Circle, Degree, EdgeRoute, FollowSettings, Followed, Follower, Graph, Hide, ListId, PostId,
     Route, RouteStamp, UserId,
 };
 
@@ -83,8 +83,7 @@ fn until(post: u64) -> Route {
 }
 
 async fn follow(graph: &dyn Graph, viewer: UserId, author: UserId) -> RouteStamp {
-    let settings = EdgeSettings::default();
-    match graph.follow(viewer, author, settings).await.unwrap() {
+    match graph.follow(viewer, author, None).await.unwrap() {
         Followed::Added(stamp) => stamp,
         Followed::Existing(..) => panic!("{viewer} follows {author} already"),
     }
@@ -147,8 +146,8 @@ fn sources(circle: &Circle) -> Vec<UserId> {
 /// A new edge is among the author's followers and in the viewer's circle, and nowhere else.
 pub async fn a_follow_shows_at_both_ends(fresh: &Fresh<dyn Graph>) {
     let graph = &*fresh.store;
-    let settings = EdgeSettings::default().with_notify(true);
-    let Followed::Added(stamp) = graph.follow(ANN, BOB, settings).await.unwrap() else {
+    let settings = FollowSettings::default().with_notify(true);
+    let Followed::Added(stamp) = graph.follow(ANN, BOB, Some(settings)).await.unwrap() else {
         panic!("the graph was empty");
     };
     let edge = Follower::new(ANN, settings, Route::Both, stamp);
@@ -169,20 +168,23 @@ pub async fn a_new_edge_is_pushed_and_pulled(fresh: &Fresh<dyn Graph>) {
     assert_eq!(pulled(&*circle(graph, ANN).await, u64::MAX), [BOB].into());
 }
 
-/// Following somebody who is followed replaces the settings; route and stamp stay.
+/// Following somebody who is followed replaces the settings, or keeps them if none are given; route and
+/// stamp stay.
 pub async fn following_again_changes_the_settings_alone(fresh: &Fresh<dyn Graph>) {
     let graph = &*fresh.store;
     let stamp = follow(graph, ANN, BOB).await;
     let stamp = reroute(graph, (ANN, BOB), stamp, until(5)).await.unwrap();
     for hide in [true, false] {
-        let settings = EdgeSettings::default()
+        let settings = FollowSettings::default()
             .with_hide_reposts(hide)
             .with_notify(!hide);
-        let followed = graph.follow(ANN, BOB, settings).await.unwrap();
-        assert_eq!(followed, Followed::Existing(until(5), stamp));
-        let edge = Follower::new(ANN, settings, until(5), stamp);
-        assert_eq!(followers(graph, BOB).await, [edge]);
-        assert_eq!(circle(graph, ANN).await.settings(BOB), Some(settings));
+        for wanted in [Some(settings), None] {
+            let followed = graph.follow(ANN, BOB, wanted).await.unwrap();
+            assert_eq!(followed, Followed::Existing(until(5), stamp));
+            let edge = Follower::new(ANN, settings, until(5), stamp);
+            assert_eq!(followers(graph, BOB).await, [edge]);
+            assert_eq!(circle(graph, ANN).await.settings(BOB), Some(settings));
+        }
     }
     assert_eq!(degree(graph, BOB).await, (1, 0));
 }
@@ -202,11 +204,11 @@ pub async fn an_unfollow_ends_the_edge(fresh: &Fresh<dyn Graph>) {
     assert!(circle(graph, BOB).await.follows(ANN));
 }
 
-/// An edge that is made again has the route of a new edge and the settings of its last follow.
+/// An edge that is made again has the route and, if none are given, the settings of a new edge.
 pub async fn following_anew_starts_over(fresh: &Fresh<dyn Graph>) {
     let graph = &*fresh.store;
-    let settings = EdgeSettings::default().with_hide_reposts(true);
-    let Followed::Added(first) = graph.follow(ANN, BOB, settings).await.unwrap() else {
+    let settings = FollowSettings::default().with_hide_reposts(true);
+    let Followed::Added(first) = graph.follow(ANN, BOB, Some(settings)).await.unwrap() else {
         panic!("the graph was empty");
     };
     reroute(graph, (ANN, BOB), first, Route::PUSH)
@@ -214,7 +216,7 @@ pub async fn following_anew_starts_over(fresh: &Fresh<dyn Graph>) {
         .unwrap();
     graph.unfollow(ANN, BOB).await.unwrap();
     let second = follow(graph, ANN, BOB).await;
-    let edge = Follower::new(ANN, EdgeSettings::default(), Route::Both, second);
+    let edge = Follower::new(ANN, FollowSettings::default(), Route::Both, second);
     assert_eq!(followers(graph, BOB).await, [edge]);
     assert_eq!(pulled(&*circle(graph, ANN).await, u64::MAX), [BOB].into());
 }

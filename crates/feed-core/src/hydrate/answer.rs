@@ -1,7 +1,7 @@
 use std::{cmp::Reverse, sync::Arc};
 
-use super::kind::Kind;
-use crate::{Error, PostId, UserId};
+use super::{kind::Kind, source::PostVersion};
+use crate::{Error, UserId};
 
 /// Why there is no content under an id.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -26,10 +26,10 @@ pub(super) struct Want {
 }
 
 impl Want {
-    pub(super) const fn post(post: PostId, version: u32) -> Self {
+    pub(super) const fn post(wanted: PostVersion) -> Self {
         Self {
-            id: post.get(),
-            version,
+            id: wanted.post.get(),
+            version: wanted.version,
         }
     }
 

@@ -13,13 +13,12 @@ use backplane::Clock;
 
 use super::{
     answer::{Answer, Lack, Want},
-    far::{Far, Held},
-    flight::Flight,
-    journey::Journey,
+    far::{Far, Sought},
+    flight::{Flight, Pending},
     kind::Kind,
     options::{CacheOptions, HydratorOptions},
     shard::{Look, Shard, Until},
-    stats::{CacheStats, Counters},
+    stats::{CacheStats, Tally},
 };
 use crate::{
     Error, ErrorKind, Result,
@@ -27,6 +26,12 @@ use crate::{
 };
 
 /// Content of kind `K`: this process's cache, over the shared one, over the source.
+///
+/// What is missing here goes this way. Under the locks of its shards a call looks once more, joins the
+/// flights that others have started for the same wants, and starts one flight for all the rest, for
+/// which each shard gets a ticket. The flight asks the shared cache, then the source for what that
+/// lacks. When it lands, it takes its tickets back and leaves in the shards what it brought, unless the
+/// ticket is gone: then the content was forgotten meanwhile, and only those who wait get it.
 #[derive(Debug)]
 pub(super) struct Cached<K: Kind> {
     kind: K,
@@ -34,10 +39,10 @@ pub(super) struct Cached<K: Kind> {
     clock: Arc<dyn Clock>,
     options: CacheOptions,
     hold: Duration,
-    fetch: Duration,
+    fetch_timeout: Duration,
     shards: Shards<Shard<K>>,
     flights: AtomicU64,
-    counters: Counters,
+    tally: Tally,
 }
 
 impl<K: Kind> Cached<K> {
@@ -55,10 +60,10 @@ impl<K: Kind> Cached<K> {
             clock,
             options: options.clone(),
             hold: shared.hold,
-            fetch: shared.fetch,
+            fetch_timeout: shared.fetch_timeout,
             shards: Shards::from_fn(|| Shard::new(share)),
             flights: AtomicU64::new(0),
-            counters: Counters::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -68,9 +73,9 @@ impl<K: Kind> Cached<K> {
         if !missing.is_empty() {
             let mut sorted: Vec<_> = missing.iter().map(|&at| wants[at]).collect();
             Want::sort(&mut sorted);
-            let fetched = self.board(&sorted).arrive().await;
+            let answers = self.join(&sorted).answers().await;
             for at in missing {
-                found[at] = fetched.answer(wants[at]);
+                found[at] = answers.to(wants[at]);
             }
         }
         found
@@ -81,7 +86,7 @@ impl<K: Kind> Cached<K> {
     /// The shared cache comes first: what is read from it from now on is not older.
     pub(super) async fn forget(&self, ids: &[u64]) -> Result<()> {
         let shared = match &self.far {
-            Some(far) => far.forget::<K>(ids, &self.counters).await,
+            Some(far) => far.forget::<K>(ids, &self.tally).await,
             None => Ok(()),
         };
         let now = self.clock.monotonic();
@@ -102,7 +107,7 @@ impl<K: Kind> Cached<K> {
         CacheStats {
             entries,
             bytes,
-            ..self.counters.read()
+            ..self.tally.read()
         }
     }
 
@@ -123,72 +128,73 @@ impl<K: Kind> Cached<K> {
         };
         let found: Vec<_> = wants.iter().enumerate().map(look).collect();
         let (asked, misses) = (wants.len() as u64, missing.len() as u64);
-        self.counters.hits.add(asked - misses - absent);
-        self.counters.absences.add(absent);
-        self.counters.misses.add(misses);
-        self.counters.stale.add(stale);
+        self.tally.hits.add(asked - misses - absent);
+        self.tally.absences.add(absent);
+        self.tally.misses.add(misses);
+        self.tally.stale.add(stale);
         Glance { found, missing }
     }
 
     /// Joins the flights that bring some of the wants, and starts one for the others.
     ///
     /// Looks once more, in the same step: what has landed since is here.
-    fn board(self: &Arc<Self>, wants: &[Want]) -> Journey<K> {
+    fn join(self: &Arc<Self>, wants: &[Want]) -> Pending<K> {
         let now = self.clock.monotonic();
-        let (mut journey, mut led) = (Journey::default(), Vec::new());
+        let (mut pending, mut lacking) = (Pending::default(), Vec::new());
         let mut shards = self.shards.write_many(wants.iter().map(|want| want.id));
         for &want in wants {
             let shard = shards.of(want.id);
             if let Look::Known(answer) = shard.look(want, now) {
-                journey.knows(want.id, answer);
+                pending.know(want.id, answer);
             } else if let Some((flight, place)) = shard.join(want, now) {
-                self.counters.joined.add(1);
-                journey.sits(flight, want.id, place);
+                self.tally.joined.add(1);
+                pending.join(flight, want.id, place);
             } else {
-                led.push(want);
+                lacking.push(want);
             }
         }
-        if led.is_empty() {
-            return journey;
+        if lacking.is_empty() {
+            return pending;
         }
-        let flight = self.launch(led.clone(), now);
-        for (place, &want) in led.iter().enumerate() {
-            let ticket = flight.ticket(want, place, now.saturating_add(self.fetch));
+        let flight = self.launch(lacking.clone(), now);
+        for (place, &want) in lacking.iter().enumerate() {
+            let ticket = flight.ticket(want, place, now.saturating_add(self.fetch_timeout));
             shards.of(want.id).issue(want.id, ticket, now);
         }
-        journey.leads(flight, &led);
-        journey
+        pending.start(flight, &lacking);
+        pending
     }
 
     fn launch(self: &Arc<Self>, wants: Vec<Want>, now: Duration) -> Flight<K> {
         let number = self.flights.fetch_add(1, Ordering::Relaxed);
-        let mut aloft = Aloft {
+        let mut issued = Issued {
             cached: Arc::clone(self),
             number,
             wants,
             landed: false,
         };
         Flight::new(number, async move {
-            let cached = Arc::clone(&aloft.cached);
-            let held = match &cached.far {
+            let cached = Arc::clone(&issued.cached);
+            let sought = match &cached.far {
                 Some(far) => {
-                    let counters = &cached.counters;
-                    far.seek::<K>(&aloft.wants, number, counters).await
+                    let tally = &cached.tally;
+                    far.seek::<K>(&issued.wants, number, tally).await
                 }
-                None => aloft.wants.iter().map(|_| Held::Barred).collect(),
+                None => issued.wants.iter().map(|_| Sought::Barred).collect(),
             };
-            let answers = cached.fetch(&aloft.wants, &held).await;
-            let fresh = aloft.land(&answers, now);
-            cached.fill(&aloft, &held, &answers, &fresh).await;
+            let answers = cached.fetch(&issued.wants, &sought).await;
+            let fresh = issued.land(&answers, now);
+            cached.fill(&issued, &sought, &answers, &fresh).await;
             answers
         })
     }
 
     /// Asks the source for what the shared cache does not have, in one call.
-    async fn fetch(&self, wants: &[Want], held: &[Held<K::Value>]) -> Vec<Answer<K::Value>> {
-        let lacking = zip(wants, held).filter(|(_, held)| !matches!(held, Held::Content(_)));
+    async fn fetch(&self, wants: &[Want], sought: &[Sought<K::Value>]) -> Vec<Answer<K::Value>> {
+        let lacking =
+            zip(wants, sought).filter(|(_, sought)| !matches!(sought, Sought::Content(_)));
         let lacking: Vec<_> = lacking.map(|(want, _)| *want).collect();
-        self.counters
+        self.tally
             .shared_hits
             .add((wants.len() - lacking.len()) as u64);
         let fetched = if lacking.is_empty() {
@@ -197,20 +203,20 @@ impl<K: Kind> Cached<K> {
             self.ask(&lacking).await.map_err(Arc::new)
         };
         let mut fetched = fetched.map(Vec::into_iter);
-        let answer = |held: &Held<K::Value>| match (held, &mut fetched) {
-            (Held::Content(value), _) => Answer::Found(value.clone()),
+        let answer = |sought: &Sought<K::Value>| match (sought, &mut fetched) {
+            (Sought::Content(value), _) => Answer::Found(value.clone()),
             (_, Ok(values)) => values
                 .next()
                 .flatten()
                 .map_or(Answer::Absent, Answer::Found),
             (_, Err(error)) => Answer::Failed(Arc::clone(error)),
         };
-        held.iter().map(answer).collect()
+        sought.iter().map(answer).collect()
     }
 
     /// Asks the source, and refuses an answer that is not one to the question.
     async fn ask(&self, wants: &[Want]) -> Result<Vec<Option<K::Value>>> {
-        self.counters.source_calls.add(1);
+        self.tally.source_calls.add(1);
         let values = self.kind.fetch(wants).await.and_then(|values| {
             let mut pairs = zip(wants, &values);
             let wrong = |(want, value): (&Want, &Option<K::Value>)| {
@@ -221,9 +227,7 @@ impl<K: Kind> Cached<K> {
             }
             Err(Error::bare(ErrorKind::Corrupt, "hydrate"))
         });
-        self.counters
-            .source_failures
-            .add(u64::from(values.is_err()));
+        self.tally.source_failures.add(u64::from(values.is_err()));
         values
     }
 
@@ -231,19 +235,19 @@ impl<K: Kind> Cached<K> {
     /// what was forgotten here.
     async fn fill(
         &self,
-        aloft: &Aloft<K>,
-        held: &[Held<K::Value>],
+        issued: &Issued<K>,
+        sought: &[Sought<K::Value>],
         answers: &[Answer<K::Value>],
         fresh: &[bool],
     ) {
         let Some(far) = &self.far else { return };
         let places = 0..answers.len();
-        let claimed = places.filter(|&at| fresh[at] && matches!(held[at], Held::Claimed));
+        let claimed = places.filter(|&at| fresh[at] && matches!(sought[at], Sought::Claimed));
         let brought = claimed.filter_map(|at| match &answers[at] {
-            Answer::Found(value) if K::version(value) >= aloft.wants[at].version => Some(value),
+            Answer::Found(value) if K::version(value) >= issued.wants[at].version => Some(value),
             _ => None,
         });
-        far.fill::<K>(brought, aloft.number, &self.counters).await;
+        far.fill::<K>(brought, issued.number, &self.tally).await;
     }
 }
 
@@ -254,15 +258,16 @@ struct Glance<V> {
     missing: Vec<usize>,
 }
 
-/// Takes the tickets of a flight back when it lands, and also when its last passenger leaves it.
-struct Aloft<K: Kind> {
+/// The tickets that were issued for a flight. They are taken back when it lands, and also when its last
+/// passenger leaves it.
+struct Issued<K: Kind> {
     cached: Arc<Cached<K>>,
     number: u64,
     wants: Vec<Want>,
     landed: bool,
 }
 
-impl<K: Kind> Aloft<K> {
+impl<K: Kind> Issued<K> {
     /// Keeps what was brought, but for what was forgotten on the way. Answers which was not.
     fn land(&mut self, answers: &[Answer<K::Value>], begun: Duration) -> Vec<bool> {
         self.landed = true;
@@ -285,12 +290,12 @@ impl<K: Kind> Aloft<K> {
             fresh
         };
         let fresh = zip(&self.wants, answers).map(&mut land).collect();
-        cached.counters.evictions.add(evicted);
+        cached.tally.evictions.add(evicted);
         fresh
     }
 }
 
-impl<K: Kind> Drop for Aloft<K> {
+impl<K: Kind> Drop for Issued<K> {
     fn drop(&mut self) {
         if self.landed {
             return;
@@ -367,20 +372,11 @@ mod tests {
         let missing = cached.look(&wanted).missing;
         cached.get(&wanted[..1]).await;
         let late: Vec<_> = missing.iter().map(|&at| wanted[at]).collect();
-        let arrived = cached.board(&late).arrive().await;
-        assert!(wanted.iter().all(|&want| arrived.answer(want).is_ok()));
+        let answers = cached.join(&late).answers().await;
+        assert!(wanted.iter().all(|&want| answers.to(want).is_ok()));
         assert_eq!(cached.stats().source_calls, 2);
-        assert_eq!(
-            cached
-                .board(&late)
-                .arrive()
-                .await
-                .answer(late[0])
-                .unwrap()
-                .id
-                .get(),
-            1
-        );
+        let again = cached.join(&late).answers().await;
+        assert_eq!(again.to(late[0]).unwrap().id.get(), 1);
         assert_eq!(cached.stats().source_calls, 2);
     }
 }

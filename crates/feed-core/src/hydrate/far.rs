@@ -22,15 +22,15 @@ use futures::{
     join, poll,
 };
 
-use super::{answer::Want, kind::Kind, options::HydratorOptions, stats::Counters};
+use super::{answer::Want, kind::Kind, options::HydratorOptions, stats::Tally};
 use crate::{CacheItem, Error, ErrorKind, Result, SharedCache};
 
-/// Written in place of what was forgotten, so that nobody claims it for a while.
-const HELD: u8 = 0;
+/// Stands in place of what was forgotten, so that nobody claims it for a while.
+const FORGOTTEN: u8 = 0;
 /// Before content, in the form that this version writes. What stands after another mark is of another
 /// version; 1 was before posts that name what they reply to.
 const CONTENT: u8 = 3;
-/// Before what tells a claim from all others.
+/// Before what identifies a claim.
 const CLAIM: u8 = 2;
 const CLAIM_LEN: usize = 17;
 
@@ -41,15 +41,15 @@ pub(super) struct Far {
     patience: Duration,
     /// How long content is kept, and a claim to store it, and the mark of a forget.
     ttl: Duration,
-    fetch: Duration,
+    fetch_timeout: Duration,
     hold: Duration,
-    /// Tells these claims from those of all other nodes. Random, and not from a seed in the options,
+    /// In the claims of this node and of no other. Random, and not from a seed in the options,
     /// which may be the same everywhere.
     name: u64,
 }
 
-/// What the shared cache has for a flight.
-pub(super) enum Held<V> {
+/// What a flight gets of the shared cache for a want.
+pub(super) enum Sought<V> {
     Content(V),
     /// Nothing of use, but the right to store it.
     Claimed,
@@ -79,7 +79,7 @@ impl Far {
             clock,
             patience: options.patience,
             ttl,
-            fetch: options.fetch,
+            fetch_timeout: options.fetch_timeout,
             hold: options.hold,
             name: RandomState::new().hash_one(()),
         }
@@ -90,30 +90,30 @@ impl Far {
         &self,
         wants: &[Want],
         flight: u64,
-        counters: &Counters,
-    ) -> Vec<Held<K::Value>> {
+        tally: &Tally,
+    ) -> Vec<Sought<K::Value>> {
         let keys: Vec<_> = wants.iter().map(|want| key::<K>(want.id)).collect();
-        let found = self.call(self.cache.get_many(&keys), counters).await;
+        let found = self.call(self.cache.get_many(&keys), tally).await;
         let (mut adds, mut swaps) = (Vec::new(), Vec::new());
-        let mut held: Vec<_> = wants.iter().map(|_| Held::Barred).collect();
+        let mut sought: Vec<_> = wants.iter().map(|_| Sought::Barred).collect();
         let claim = self.claim(flight);
         let claim = |key: &Bytes| {
-            CacheItem::new(key.clone(), claim.clone(), self.fetch)
+            CacheItem::new(key.clone(), claim.clone(), self.fetch_timeout)
                 .expect("keys and claims are short, and the options are workable")
         };
         for (place, (want, found)) in zip(wants, found.unwrap_or_default()).enumerate() {
             match read::<K>(*want, found) {
-                Found::Content(value) => held[place] = Held::Content(value),
+                Found::Content(value) => sought[place] = Sought::Content(value),
                 Found::Stale(old) => swaps.push((place, (old, claim(&keys[place])))),
                 Found::Nothing => adds.push((place, claim(&keys[place]))),
                 Found::Barred => {}
             }
         }
-        let (added, swapped) = join!(self.add(adds, counters), self.replace(swaps, counters));
+        let (added, swapped) = join!(self.add(adds, tally), self.replace(swaps, tally));
         for place in added.into_iter().chain(swapped) {
-            held[place] = Held::Claimed;
+            sought[place] = Sought::Claimed;
         }
-        held
+        sought
     }
 
     /// Stores what a flight has brought of what it had claimed, if it still has.
@@ -121,19 +121,19 @@ impl Far {
         &self,
         brought: impl Iterator<Item = &'a K::Value>,
         flight: u64,
-        counters: &Counters,
+        tally: &Tally,
     ) {
         let claim = self.claim(flight);
         let fill = |value| Some((claim.clone(), self.item::<K>(value)?));
         let fills = brought.filter_map(fill).enumerate().collect();
         // What fails is counted, and not here the next time.
-        self.replace(fills, counters).await;
+        self.replace(fills, tally).await;
     }
 
-    pub(super) async fn forget<K: Kind>(&self, ids: &[u64], counters: &Counters) -> Result<()> {
-        let hold = |&id| CacheItem::new(key::<K>(id), &[HELD][..], self.hold);
+    pub(super) async fn forget<K: Kind>(&self, ids: &[u64], tally: &Tally) -> Result<()> {
+        let hold = |&id| CacheItem::new(key::<K>(id), &[FORGOTTEN][..], self.hold);
         let holds = ids.iter().map(hold).collect::<Result<Vec<_>>>()?;
-        self.call(self.cache.put_many(&holds), counters).await
+        self.call(self.cache.put_many(&holds), tally).await
     }
 
     /// What nobody but this flight writes. It may be the same under all its keys.
@@ -153,34 +153,26 @@ impl Far {
     }
 
     /// The places of those that were stored, as nothing was there.
-    async fn add(&self, items: Vec<(usize, CacheItem)>, counters: &Counters) -> Vec<usize> {
+    async fn add(&self, items: Vec<(usize, CacheItem)>, tally: &Tally) -> Vec<usize> {
         if items.is_empty() {
             return Vec::new();
         }
         let (places, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
-        let added = self.call(self.cache.add_many(&items), counters).await;
+        let added = self.call(self.cache.add_many(&items), tally).await;
         stored(&places, &added.unwrap_or_default())
     }
 
     /// The places of those that were stored, as what goes with them was there.
-    async fn replace(
-        &self,
-        items: Vec<(usize, (Bytes, CacheItem))>,
-        counters: &Counters,
-    ) -> Vec<usize> {
+    async fn replace(&self, items: Vec<(usize, (Bytes, CacheItem))>, tally: &Tally) -> Vec<usize> {
         if items.is_empty() {
             return Vec::new();
         }
         let (places, items): (Vec<_>, Vec<_>) = items.into_iter().unzip();
-        let replaced = self.call(self.cache.replace_many(&items), counters).await;
+        let replaced = self.call(self.cache.replace_many(&items), tally).await;
         stored(&places, &replaced.unwrap_or_default())
     }
 
-    async fn call<T>(
-        &self,
-        call: impl Future<Output = Result<T>>,
-        counters: &Counters,
-    ) -> Result<T> {
+    async fn call<T>(&self, call: impl Future<Output = Result<T>>, tally: &Tally) -> Result<T> {
         let mut call = pin!(call);
         let answer = match poll!(call.as_mut()) {
             // What answers at once needs no timer, which costs more than a call in memory.
@@ -192,7 +184,7 @@ impl Far {
                 }
             }
         };
-        counters.shared_failures.add(u64::from(answer.is_err()));
+        tally.shared_failures.add(u64::from(answer.is_err()));
         answer
     }
 }
@@ -208,7 +200,7 @@ fn read<K: Kind>(want: Want, found: Option<Bytes>) -> Found<K::Value> {
         return Found::Nothing;
     };
     match found.split_first() {
-        Some((&HELD, _)) => Found::Barred,
+        Some((&FORGOTTEN, _)) => Found::Barred,
         Some((&CLAIM, _)) if found.len() == CLAIM_LEN => Found::Barred,
         Some((&CONTENT, content)) => match K::decode(want.id, content) {
             Some(value) if K::version(&value) >= want.version => Found::Content(value),

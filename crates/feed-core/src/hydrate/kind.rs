@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut, Bytes};
 
 use super::{
     answer::Want,
-    source::{PostSource, User, UserSource},
+    source::{PostSource, PostVersion, User, UserSource},
 };
 use crate::{Entry, Post, PostId, Result, UserId};
 
@@ -49,7 +49,7 @@ impl Kind for Posts {
     async fn fetch(&self, wants: &[Want]) -> Result<Vec<Option<Post>>> {
         let wanted = wants
             .iter()
-            .map(|want| (PostId::new(want.id), want.version));
+            .map(|want| PostVersion::new(PostId::new(want.id), want.version));
         self.0.posts(&wanted.collect::<Vec<_>>()).await
     }
 

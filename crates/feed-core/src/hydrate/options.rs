@@ -8,18 +8,18 @@ pub struct HydratorOptions {
     /// knows the newest version of each post, so age makes no body stale.
     pub posts: CacheOptions,
     /// For users. By default 32 MiB, for a minute here and 5 minutes in the shared cache. Together
-    /// this is how long an old profile may be shown after an edit that nobody told of; the first
-    /// alone, if one node was [told](crate::Hydrator::forget_users).
+    /// this is how long an old profile may be shown after an edit of which no node was
+    /// [notified](crate::Hydrator::forget_users); if one node was, the first alone.
     pub users: CacheOptions,
     /// For how long after [`forget_users`](crate::Hydrator::forget_users) and
     /// [`forget_posts`](crate::Hydrator::forget_posts) nothing that is read is cached. 5 seconds by
-    /// default. It should be longer than replicas of the source lag behind. About 8,000 are noted one
-    /// by one; who forgets more than that within the time has nothing new cached for as long.
+    /// default. Set it longer than replicas of the source lag behind. About 8,000 ids are noted one by
+    /// one; after more than that within the time, nothing new is cached for as long.
     pub hold: Duration,
-    /// How long after it began a fetch is joined by callers that lack the same, and what it brings is
-    /// shared with other nodes. 5 seconds by default. Later callers start another. Until it has
-    /// brought something, or this time has passed, no other node shares the same.
-    pub fetch: Duration,
+    /// How long after its start a fetch is shared: callers that lack the same join it, and what it brings
+    /// is stored for other nodes. 5 seconds by default. Later callers start a fetch of their own. Until
+    /// the fetch has brought something, or this time has passed, no other node stores the same.
+    pub fetch_timeout: Duration,
     /// How long the shared cache may take for a call before it counts as failed. 50 milliseconds by
     /// default.
     pub patience: Duration,
@@ -60,7 +60,7 @@ impl HydratorOptions {
     pub(super) fn workable(mut self) -> Self {
         const LEAST: Duration = Duration::from_millis(1);
         self.hold = self.hold.max(LEAST);
-        self.fetch = self.fetch.max(LEAST);
+        self.fetch_timeout = self.fetch_timeout.max(LEAST);
         self
     }
 
@@ -73,8 +73,8 @@ impl HydratorOptions {
 
     /// Joins and shares a fetch for `time`; less than a millisecond counts as one.
     #[must_use]
-    pub const fn with_fetch(mut self, time: Duration) -> Self {
-        self.fetch = time;
+    pub const fn with_fetch_timeout(mut self, time: Duration) -> Self {
+        self.fetch_timeout = time;
         self
     }
 
@@ -103,7 +103,7 @@ impl Default for HydratorOptions {
                 shared_ttl: 5 * MINUTE,
             },
             hold: Duration::from_secs(5),
-            fetch: Duration::from_secs(5),
+            fetch_timeout: Duration::from_secs(5),
             patience: Duration::from_millis(50),
         }
     }

@@ -16,7 +16,7 @@ pub trait PostSource: fmt::Debug + Send + Sync {
     /// Each post that is wanted, in the order asked; `None` for one that is not there. No post is
     /// asked for twice in a call.
     ///
-    /// With each post comes the version in which it is wanted, at least. An edit writes the new body
+    /// Each is wanted in its version or a newer one. An edit writes the new body
     /// first, and then says so to the feed ([`Feed::touch`](crate::Feed::touch)); a source whose reads see every write
     /// that has returned has no need of versions of its own, and answers with the one it was asked
     /// for. A source that may lag behind answers with the version that it has: in an older one than
@@ -30,7 +30,25 @@ pub trait PostSource: fmt::Debug + Send + Sync {
     /// # Cancel safety
     ///
     /// Dropping the future must leave nothing behind.
-    async fn posts(&self, wanted: &[(PostId, u32)]) -> Result<Vec<Option<Post>>>;
+    async fn posts(&self, wanted: &[PostVersion]) -> Result<Vec<Option<Post>>>;
+}
+
+/// A post, and the version in which it is wanted, at least.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "what names one body")]
+pub struct PostVersion {
+    /// Which post.
+    pub post: PostId,
+    /// 1 when published, one more with each revision.
+    pub version: u32,
+}
+
+impl PostVersion {
+    /// This version of this post, or a newer one.
+    #[must_use]
+    pub const fn new(post: PostId, version: u32) -> Self {
+        Self { post, version }
+    }
 }
 
 /// Where the application keeps what it shows of its users.
@@ -109,8 +127,8 @@ impl OutboxPosts {
 
 #[async_trait]
 impl PostSource for OutboxPosts {
-    async fn posts(&self, wanted: &[(PostId, u32)]) -> Result<Vec<Option<Post>>> {
-        let posts: Vec<_> = wanted.iter().map(|(post, _)| *post).collect();
+    async fn posts(&self, wanted: &[PostVersion]) -> Result<Vec<Option<Post>>> {
+        let posts: Vec<_> = wanted.iter().map(|wanted| wanted.post).collect();
         self.0.posts(&posts).await
     }
 }

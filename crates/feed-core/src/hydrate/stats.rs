@@ -34,7 +34,7 @@ pub struct CacheStats {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct Tally {
     pub(super) hits: Counter,
     pub(super) absences: Counter,
     pub(super) misses: Counter,
@@ -62,7 +62,7 @@ impl Counter {
     }
 }
 
-impl Counters {
+impl Tally {
     pub(super) fn read(&self) -> CacheStats {
         CacheStats {
             hits: self.hits.read(),

@@ -3,7 +3,7 @@
 use backplane::Topic;
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Change, Entry, PostId, UserId};
+use crate::{Change, Entry, UserId};
 
 /// Something that those who watch may want to know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -29,7 +29,7 @@ fn topic(name: &str) -> Topic {
 }
 
 const VERSION: u8 = 1;
-const LEN: usize = 1 + 1 + 4 + 24;
+const LEN: usize = 1 + 1 + 4 + Entry::LEN;
 
 const PUBLISHED: u8 = 0;
 const REVISED: u8 = 1;
@@ -54,9 +54,7 @@ impl Hint {
         };
         bytes.put_u8(tag);
         bytes.put_u32(version);
-        bytes.put_u64(entry.post.get());
-        bytes.put_u64(entry.author.get());
-        bytes.put_u64(entry.origin.get());
+        entry.put(&mut bytes);
         bytes.freeze()
     }
 
@@ -66,7 +64,6 @@ impl Hint {
             return Some(Self::Circle);
         }
         let bytes: &[u8; LEN] = bytes.try_into().ok()?;
-        let long = |at: usize| bytes[at..at + 8].try_into().map(u64::from_be_bytes).ok();
         let version = bytes[2..6].try_into().map(u32::from_be_bytes).ok()?;
         let change = match (bytes[0], bytes[1], version) {
             (VERSION, PUBLISHED, 0) => Change::Published,
@@ -74,11 +71,7 @@ impl Hint {
             (VERSION, RETRACTED, 0) => Change::Retracted,
             _ => return None,
         };
-        let entry = Entry {
-            post: PostId::new(long(6)?),
-            author: UserId::new(long(14)?),
-            origin: PostId::new(long(22)?),
-        };
+        let entry = Entry::take(&mut &bytes[6..])?;
         Some(Self::Post { entry, change })
     }
 }
@@ -88,6 +81,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::PostId;
 
     proptest! {
         #[test]

@@ -15,7 +15,7 @@ use crate::{
     Change, Circle, Cursor, Entry, Error, ErrorKind, Feed, Page, PageSize, PostId, Result, Seek,
     UserId,
     cursor::{FeedName, Place, Recent},
-    filter::{Candidate, Filter, Scope},
+    read::filter::{Candidate, Filter, Scope},
 };
 
 /// How a viewer opens their home feed.
@@ -59,9 +59,9 @@ pub struct LiveEvent {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum LiveChange {
-    /// Show this page instead of everything. It comes first to a reader who has seen nothing, and
-    /// whenever more has changed than can be told one by one: whom the viewer follows, or too much
-    /// while the connection was lost.
+    /// Show this page instead of everything. It is the first event of a reader who has seen nothing. It
+    /// also comes when more has changed than single events can say: the viewer follows others than
+    /// before, or too much happened while the connection was lost.
     Reset(Page),
     /// Show this entry too, in its place by post id: mostly, but not always, the newest.
     Added(Entry),
@@ -76,16 +76,16 @@ pub enum LiveChange {
     Removed(Entry),
 }
 
-/// A home feed that tells of its changes.
+/// A home feed that delivers its changes.
 ///
 /// Between two resets each of the newest 300 entries is added once, and what is shown after each event
-/// is what [`Feed::home`] would show, once fanout has come to the viewer. What the stream cannot tell
-/// is what happens outside the circle: reposts of a post that somebody whom the viewer does not follow
-/// takes back stay until the next read.
+/// is what [`Feed::home`] would show, once fanout has come to the viewer. The stream does not know what
+/// happens outside the circle: when an author whom the viewer does not follow deletes a post, reposts of
+/// it stay until the next read.
 ///
 /// A resumption checks the newest 100 of the entries that the reader was shown. If they are as they
-/// were, what is newer is added, up to 200 entries; if not, a [`LiveChange::Reset`] follows. Of older
-/// entries, and of bodies revised meanwhile, it tells nothing: a reader learns of those by reading.
+/// were, newer entries are added, up to 200; if not, a [`LiveChange::Reset`] follows. It does not check
+/// older entries, nor bodies revised meanwhile: those show at the next read.
 ///
 /// A reader who is too slow for the hub gets a reset; nothing grows without bound.
 #[derive(Debug)]
@@ -288,9 +288,9 @@ impl LiveFeed {
             .keep(told.map(Candidate::kept).collect(), &mut visible)
             .await?;
         let mut shown = Vec::with_capacity(visible.len());
-        let reader = self.feed.outbox_reader(circle);
+        let pager = self.feed.outbox_pager(circle);
         for entry in visible {
-            if !entry.is_repost() || reader.shows(&entry).await? {
+            if !entry.is_repost() || pager.shows(&entry).await? {
                 shown.push(entry);
             }
         }
@@ -352,8 +352,8 @@ impl LiveFeed {
     ///
     /// It reads the outboxes alone: timelines may not have yet what a hint has told of before.
     async fn catch_up(&mut self, circle: &Circle, since: Option<(PostId, Recent)>) -> Result<()> {
-        let mut reader = self.feed.outbox_reader(circle);
-        let (entries, older) = reader.newest(CATCH_UP).await?;
+        let mut pager = self.feed.outbox_pager(circle);
+        let (entries, older) = pager.newest(CATCH_UP).await?;
         self.hints.clear();
         self.state = State::Open;
         if let Some((post, recent)) = since {
@@ -370,7 +370,7 @@ impl LiveFeed {
             }
         }
         self.known = Known::of(&entries, older.is_none());
-        let page = reader.cut(entries, older, self.size);
+        let page = pager.cut(entries, older, self.size);
         self.ready.push_back(self.event(LiveChange::Reset(page)));
         Ok(())
     }

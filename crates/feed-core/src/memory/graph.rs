@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use hashbrown::{HashMap, HashSet};
 
 use crate::{
-    Circle, CircleEdge, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, ListId,
+    Circle, CircleEdge, Degree, EdgeRoute, FollowSettings, Followed, Follower, Graph, Hide, ListId,
     Result, Route, RouteStamp, UserId,
     memory::{
         graph::{
@@ -38,11 +38,11 @@ use crate::{
 /// the viewer's edges.
 ///
 /// ```
-/// use feed_core::{EdgeSettings, Hide, MemoryGraph, UserId};
+/// use feed_core::{Hide, MemoryGraph, UserId};
 ///
 /// let graph = MemoryGraph::default();
 /// let (ann, bob) = (UserId::new(1), UserId::new(2));
-/// graph.follow(ann, bob, EdgeSettings::default())?;
+/// graph.follow(ann, bob, None)?;
 /// graph.hide(ann, bob, Hide::Block, true)?;
 ///
 /// assert!(graph.circle(ann).follows(bob));
@@ -92,16 +92,19 @@ impl MemoryGraph {
         &self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: Option<FollowSettings>,
     ) -> Result<Followed> {
         let mut nodes = self.both(viewer, author);
         if let Some(edge) = nodes.edge(viewer, author) {
-            nodes.set_edge(viewer, author, edge.with_settings(settings));
+            if let Some(settings) = settings {
+                nodes.set_edge(viewer, author, edge.with_settings(settings));
+            }
             return Ok(Followed::Existing(edge.route(), edge.stamp()));
         }
         self.ties.take(1, "follow")?;
         let stamp = self.next_stamp();
-        nodes.set_edge(viewer, author, Edge::new(settings, Route::Both, stamp));
+        let edge = Edge::new(settings.unwrap_or_default(), Route::Both, stamp);
+        nodes.set_edge(viewer, author, edge);
         Ok(Followed::Added(stamp))
     }
 
@@ -337,7 +340,7 @@ impl Graph for MemoryGraph {
         &self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: Option<FollowSettings>,
     ) -> Result<Followed> {
         Self::follow(self, viewer, author, settings)
     }
@@ -445,7 +448,7 @@ mod tests {
     crate::graph_conformance!(async { fresh() });
 
     fn follow(graph: &MemoryGraph, viewer: UserId, author: UserId) -> Result<Followed> {
-        graph.follow(viewer, author, EdgeSettings::default())
+        graph.follow(viewer, author, None)
     }
 
     #[test]
@@ -555,8 +558,8 @@ mod tests {
             let (one, other) = (user(), user());
             match rng.u8(..8) {
                 0..3 => {
-                    let settings = EdgeSettings::default().with_notify(rng.bool());
-                    let followed = graph.follow(one, other, settings).unwrap();
+                    let settings = FollowSettings::default().with_notify(rng.bool());
+                    let followed = graph.follow(one, other, Some(settings)).unwrap();
                     if let Followed::Added(stamp) = followed {
                         let (viewer, author, route) = (one, other, Route::PUSH);
                         graph.reroute(&[EdgeRoute {

@@ -54,7 +54,8 @@ pub struct MemoryTimelines {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct MemoryTimelinesOptions {
-    /// How many entries a timeline holds, the newest; at least 1. 800 by default.
+    /// How many entries a timeline holds, the newest; at least 1. 800 by default, as many as
+    /// [`FeedOptions::build_entries`](crate::FeedOptions::build_entries) fills it with.
     pub capacity: usize,
     /// How many bytes all timelines take, as [`MemoryTimelines::bytes`] counts them. 2 GiB by
     /// default. Each of 16 parts has an equal share. A part that exceeds it turns those of its

@@ -17,7 +17,7 @@
 //! The timeline at B starts cold, so that its first reader builds it out of the outboxes like any
 //! other. A build takes several calls. If its process switches in between, the ticket is of A and B
 //! refuses it: tickets of different stores differ. Where an author is followed while the timeline is
-//! warm at A and being built at B, the follower is told of the build: what has to be pulled for one
+//! warm at A and being built at B, the follow takes it for being built: what has to be pulled for one
 //! copy will do for both.
 //!
 //! B does start cold, even if it kept the timeline before an earlier move and has a copy that missed

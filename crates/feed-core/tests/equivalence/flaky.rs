@@ -25,7 +25,7 @@ use backplane::{
 use bytes::Bytes;
 use feed_core::{
     Action, ActionKind, Actions, Activity, Appended, BuildStart, BuildTicket, Circle, Degree,
-    EdgeRoute, EdgeSettings, Entry, Error, ErrorKind, Followed, Follower, Graph, Habit, Hide,
+    EdgeRoute, Entry, Error, ErrorKind, FollowSettings, Followed, Follower, Graph, Habit, Hide,
     IdempotencyKey, ListId, Outbox, Post, PostId, PostState, Publication, PushReport, Recorded,
     Result, Retracted, Revised, Rhythm, Route, RouteStamp, Seek, TimelineState, TimelineStore,
     UserId, Window,
@@ -282,7 +282,8 @@ flaky!(Outbox, Error::bare(ErrorKind::Unavailable, "outbox"), {
 });
 
 flaky!(Graph, Error::bare(ErrorKind::Unavailable, "graph"), {
-    fn follow(viewer: UserId, author: UserId, settings: EdgeSettings) -> Result<Followed>;
+    fn follow(viewer: UserId, author: UserId, settings: Option<FollowSettings>)
+    -> Result<Followed>;
     fn unfollow(viewer: UserId, author: UserId) -> Result<bool>;
     fn reroute(edges: &[EdgeRoute]) -> Result<Vec<Option<RouteStamp>>>;
     fn route_author(author: UserId, stamp: RouteStamp, route: Route) -> Result<Option<RouteStamp>>;

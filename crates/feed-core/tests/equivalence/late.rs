@@ -8,7 +8,7 @@ use backplane::{
 };
 use bytes::Bytes;
 use feed_core::{
-    Action, ActionKind, BuildTicket, EdgeRoute, EdgeSettings, Entry, Habit, Hide, IdempotencyKey,
+    Action, ActionKind, BuildTicket, EdgeRoute, Entry, FollowSettings, Habit, Hide, IdempotencyKey,
     ListId, PostId, Publication, Route, RouteStamp, Seek, UserId,
 };
 
@@ -58,12 +58,12 @@ owned!(
     BuildTicket,
     Bytes,
     Duration,
-    EdgeSettings,
     Entry,
     Habit,
     Hide,
     Lane,
     ListId,
+    Option<FollowSettings>,
     Option<TaskId>,
     Option<UserId>,
     PostId,

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use feed_core::{EdgeSettings, Entry, PostId, UserId};
+use feed_core::{Entry, FollowSettings, PostId, UserId};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     pub(crate) entries: BTreeMap<PostId, Entry>,
-    pub(crate) follows: BTreeMap<(UserId, UserId), EdgeSettings>,
+    pub(crate) follows: BTreeMap<(UserId, UserId), FollowSettings>,
     pub(crate) blocks: BTreeSet<(UserId, UserId)>,
     pub(crate) mutes: BTreeSet<(UserId, UserId)>,
 }

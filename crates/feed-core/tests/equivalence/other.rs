@@ -1,7 +1,7 @@
 //! Somebody else, who acts between two calls of a store.
 
 use backplane::ManualClock;
-use feed_core::{EdgeSettings, Feed, FeedParts, NewPost, PostId, UserId};
+use feed_core::{Feed, FeedParts, FollowSettings, NewPost, PostId, UserId};
 
 use crate::world::{Op, USERS, page_request};
 
@@ -41,13 +41,13 @@ impl Other {
                 }
             }
             Op::Follow(viewer, author, hide) => {
-                let settings = EdgeSettings::default().with_hide_reposts(hide);
-                drop(feed.follow(user(viewer), user(author), settings).await);
+                let settings = FollowSettings::default().with_hide_reposts(hide);
+                drop(feed.follow_with(user(viewer), user(author), settings).await);
             }
             Op::Unfollow(viewer, author) => {
                 drop(feed.unfollow(user(viewer), user(author)).await);
             }
-            Op::Read(viewer, size) => drop(feed.home(user(viewer), &page_request(size)).await),
+            Op::Read(viewer, size) => drop(feed.home(user(viewer), page_request(size)).await),
             Op::Work(pieces) => drop(feed.work(pieces).await),
             Op::LoseTimeline(viewer) => {
                 drop(self.sound.timelines.drop_many(&[user(viewer)]).await);

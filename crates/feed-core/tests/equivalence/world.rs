@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use backplane::{ManualClock, queue::Cause};
 use feed_core::{
-    EdgeSettings, ErrorKind, FanoutPolicy, Feed, FeedOptions, FeedParts, IdempotencyKey,
+    ErrorKind, FanoutPolicy, Feed, FeedOptions, FeedParts, FollowSettings, IdempotencyKey,
     MemoryTimelines, MemoryTimelinesOptions, NewPost, PageRequest, PageSize, PostId, Published,
     Result, Seek, UserId,
 };
@@ -88,13 +88,13 @@ impl World {
         sound.policy = policy;
         sound.options = FeedOptions::default()
             .with_post_quota(None)
-            .with_chunk(2)
-            .with_backfill(2)
-            .with_build(5)
+            .with_followers_per_piece(2)
+            .with_backfill_posts(2)
+            .with_build_entries(5)
             .with_repost_span(SPAN)
             .with_scan_budget(10_000)
             .with_attempts(3)
-            .with_orphan_after(Duration::from_secs(10));
+            .with_call_timeout(Duration::from_secs(10));
         let faults = Arc::new(Faults::default());
         let feed = Feed::new(FeedParts {
             timelines: Flaky::new(Arc::clone(&sound.timelines), &faults),
@@ -205,7 +205,7 @@ impl World {
             Op::Edit(nth) => self.edit(nth, persistent),
             Op::Delete(nth) => self.delete(nth, persistent),
             Op::Follow(viewer, author, hide_reposts) => {
-                let settings = EdgeSettings::default().with_hide_reposts(hide_reposts);
+                let settings = FollowSettings::default().with_hide_reposts(hide_reposts);
                 self.follow(
                     UserId::new(viewer),
                     UserId::new(author),
@@ -343,11 +343,11 @@ impl World {
         &mut self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: FollowSettings,
         persistent: bool,
     ) -> bool {
         let feed = self.feed.clone();
-        let follow = || feed.follow(viewer, author, settings);
+        let follow = || feed.follow_with(viewer, author, settings);
         if self.model.blocked(viewer, author) {
             return true;
         }
@@ -383,19 +383,17 @@ impl World {
         }
         let feed = self.feed.clone();
         let (viewer, other) = (UserId::new(viewer), UserId::new(other));
-        let done = if block {
-            self.call(persistent, || feed.block(viewer, other, on))
-        } else {
-            self.call(persistent, || feed.mute(viewer, other, on))
+        let hide = async || match (block, on) {
+            (true, true) => feed.block(viewer, other).await,
+            (true, false) => feed.unblock(viewer, other).await,
+            (false, true) => feed.mute(viewer, other).await,
+            (false, false) => feed.unmute(viewer, other).await,
         };
+        let done = self.call(persistent, hide);
         // A relation's outcome cannot be read back, so a client that gave up tries once more.
         let done = done.or_else(|| {
             self.faults.disarm();
-            if block {
-                self.call(true, || feed.block(viewer, other, on))
-            } else {
-                self.call(true, || feed.mute(viewer, other, on))
-            }
+            self.call(true, hide)
         });
         let relations = if block {
             &mut self.model.blocks
@@ -497,7 +495,7 @@ impl World {
         let mut request = page_request(size);
         let mut shown = Vec::new();
         loop {
-            let page = self.feed.home(viewer, &request).now_or_never()?.ok()?;
+            let page = self.feed.home(viewer, request).now_or_never()?.ok()?;
             shown.extend(page.entries.iter().map(|entry| entry.post));
             match page.next {
                 Some(next) => {
@@ -513,15 +511,15 @@ impl World {
     pub(crate) fn walk_up(&self, viewer: UserId, size: usize) -> Vec<PostId> {
         let size = page_size(size);
         let at = |cursor| PageRequest::at(cursor).with_size(size);
-        let mut page = now(self.feed.home(viewer, &page_request(1)));
+        let mut page = now(self.feed.home(viewer, page_request(1)));
         for _ in 0..10_000 {
             let Some(next) = page.next else { break };
-            page = now(self.feed.home(viewer, &at(next).with_size(page_size(1))));
+            page = now(self.feed.home(viewer, at(next).with_size(page_size(1))));
         }
         assert_eq!(page.next, None, "the walk down does not end");
         let mut up: Vec<_> = page.entries.iter().map(|entry| entry.post).collect();
         while let Some(prev) = page.prev {
-            page = now(self.feed.home(viewer, &at(prev)));
+            page = now(self.feed.home(viewer, at(prev)));
             if page.entries.is_empty() {
                 break;
             }
@@ -535,7 +533,7 @@ impl World {
         self.faults.disarm();
         self.land();
         for _ in 0..1_000 {
-            while now(self.feed.work(16)) > 0 {}
+            now(self.feed.work_all());
             if !self.is_work_left() {
                 return self.assert_all_delivered();
             }

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use backplane::{Clock, ManualClock, Timestamp};
 use feed_core::{
-    EdgeSettings, Feed, FeedParts, NewPost, Page, PageRequest, PageSize, PostId, Published, Seek,
-    UserId,
+    Feed, FeedParts, NewPost, Page, PageRequest, PageSize, PostId, Published, Seek, UserId,
 };
 
 pub(crate) const ANN: UserId = UserId::new(1);
@@ -34,8 +33,7 @@ impl House {
     }
 
     pub(crate) async fn follow(&self, viewer: UserId, author: UserId) {
-        let settings = EdgeSettings::default();
-        let followed = self.feed.follow(viewer, author, settings).await;
+        let followed = self.feed.follow(viewer, author).await;
         followed.expect("users can follow each other");
     }
 
@@ -66,14 +64,14 @@ impl House {
 
     /// Does all the fanout there is.
     pub(crate) async fn work(&self) {
-        while self.feed.work(16).await.expect("the queue answers") > 0 {}
+        self.feed.work_all().await.expect("the queue answers");
     }
 
     pub(crate) async fn page(&self, viewer: UserId, size: usize) -> Page {
         let size = PageSize::new(size).expect("a valid size");
         let page = self
             .feed
-            .home(viewer, &PageRequest::newest().with_size(size))
+            .home(viewer, PageRequest::newest().with_size(size))
             .await;
         page.expect("the stores answer")
     }
@@ -92,7 +90,7 @@ impl House {
         for _ in 0..10_000 {
             let page = self
                 .feed
-                .home(viewer, &request)
+                .home(viewer, request)
                 .await
                 .expect("the stores answer");
             posts.extend(page.entries.iter().map(|entry| entry.post));

@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use backplane::{Clock, SystemClock};
 use feed_core::{
-    Error, ErrorKind, Hydrator, HydratorOptions, HydratorParts, Lack, MemoryOutbox, Result, User,
-    UserId, UserSource,
+    Error, ErrorKind, Hydrator, HydratorOptions, HydratorParts, Lack, MemoryOutbox, PostVersion,
+    Result, User, UserId, UserSource,
 };
 use futures::{
     FutureExt,
@@ -110,7 +110,11 @@ async fn a_caller_who_wants_an_older_version_joins_and_one_who_wants_a_newer_doe
     world.tables.close();
     let ask = |version| {
         let node = node.clone();
-        Box::pin(async move { node.posts(&[(entry.post, version)]).await.remove(0) })
+        Box::pin(async move {
+            node.posts(&[PostVersion::new(entry.post, version)])
+                .await
+                .remove(0)
+        })
     };
     let (mut second, mut first, mut third) = (ask(2), ask(1), ask(3));
     assert!(poll!(&mut second).is_pending());
@@ -125,9 +129,9 @@ async fn a_caller_who_wants_an_older_version_joins_and_one_who_wants_a_newer_doe
 
 #[tokio::test]
 async fn a_call_that_never_answers_holds_up_only_those_who_came_with_it() {
-    let world = World::default();
+    let fetch = Duration::from_secs(2);
+    let world = World::inhabited(HydratorOptions::default().with_fetch_timeout(fetch));
     let node = world.lone_node();
-    let fetch = HydratorOptions::default().fetch;
     let stuck = || Box::pin(node.users(&[ANN]));
     world.tables.close();
     // Each comes before the last has given up, so that somebody is always waiting.

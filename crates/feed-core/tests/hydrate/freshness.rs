@@ -2,7 +2,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use feed_core::{Entry, Hydrator, HydratorOptions, Lack, PostId, UserId};
+use feed_core::{Entry, Hydrator, HydratorOptions, Lack, PostId, PostVersion, UserId};
 use futures::{FutureExt, poll};
 
 use crate::world::{ANN, Mood, World};
@@ -70,7 +70,11 @@ async fn a_source_that_lags_behind_is_not_believed() {
     let world = World::default();
     let node = world.node();
     let entry = world.publish(ANN, 1, "first");
-    let ask = || async { node.posts(&[(entry.post, 2)]).await.remove(0) };
+    let ask = || async {
+        node.posts(&[PostVersion::new(entry.post, 2)])
+            .await
+            .remove(0)
+    };
     assert!(matches!(ask().await, Err(Lack::Behind)));
     assert!(matches!(ask().await, Err(Lack::Behind)));
     assert_eq!(
@@ -167,7 +171,7 @@ async fn a_slow_node_does_not_put_an_old_profile_back() {
 
 #[tokio::test]
 async fn what_takes_longer_than_a_fetch_may_is_not_shared() {
-    let fetch = HydratorOptions::default().fetch;
+    let fetch = HydratorOptions::default().fetch_timeout;
     let just = fetch.saturating_sub(Duration::from_millis(1));
     for (delay, shared) in [(just, true), (fetch, false)] {
         let world = World::default();
@@ -218,7 +222,10 @@ async fn an_erased_post_leaves_both_levels() {
         .await
         .expect("the cache is well");
     for node in [&here, &there] {
-        let post = node.posts(&[(entry.post, 1)]).await.remove(0);
+        let post = node
+            .posts(&[PostVersion::new(entry.post, 1)])
+            .await
+            .remove(0);
         assert!(matches!(post, Err(Lack::Absent)), "{post:?}");
     }
 }
@@ -259,13 +266,15 @@ async fn a_failing_shared_cache_counts_as_a_miss() {
 
 #[tokio::test]
 async fn a_shared_cache_that_hangs_costs_its_patience() {
-    let patience = HydratorOptions::default().patience;
-    let world = World::default();
+    let patience = Duration::from_secs(1);
+    let world = World::inhabited(HydratorOptions::default().with_patience(patience));
     let node = world.node();
     world.cache.set(Mood::Stuck);
     let mut asked = pin!(node.users(&[ANN]));
     assert!(poll!(asked.as_mut()).is_pending());
-    world.pass(patience);
+    world.pass(patience.saturating_sub(Duration::from_millis(1)));
+    assert!(poll!(asked.as_mut()).is_pending());
+    world.pass(Duration::from_millis(1));
     let user = asked.now_or_never().expect("the source answers at once");
     assert!(user[0].is_ok());
     assert_eq!(node.user_stats().shared_failures, 1);
@@ -332,7 +341,10 @@ async fn a_post_comes_back_from_the_shared_cache_as_it_was() {
     let entry = world.publish(author, u64::MAX - 9, "body \u{1f600}");
     world.edit(entry, 2, "");
     let (here, there) = (world.node(), world.node());
-    let wanted = [(entry.post, 2), (PostId::new(3), 1)];
+    let wanted = [
+        PostVersion::new(entry.post, 2),
+        PostVersion::new(PostId::new(3), 1),
+    ];
     let original = here
         .posts(&wanted)
         .await
@@ -358,7 +370,7 @@ async fn an_erased_post_does_not_come_back_in_place_of_an_older_version() {
         assert_eq!(body(&slow, entry).await, "first");
         world.edit(entry, 2, "secret");
         world.tables.close();
-        let wanted = [(entry.post, 2)];
+        let wanted = [PostVersion::new(entry.post, 2)];
         let mut early = pin!(slow.posts(&wanted));
         assert!(poll!(early.as_mut()).is_pending());
         world.tables.remove_post(entry.post);
@@ -379,7 +391,7 @@ async fn an_erased_post_does_not_come_back_where_the_mark_was_lost() {
     let (here, slow) = (world.node(), world.node());
     let entry = world.publish(ANN, 1, "secret");
     world.tables.close();
-    let wanted = [(entry.post, 1)];
+    let wanted = [PostVersion::new(entry.post, 1)];
     let mut early = pin!(slow.posts(&wanted));
     assert!(poll!(early.as_mut()).is_pending());
     world.tables.remove_post(entry.post);
@@ -497,7 +509,7 @@ async fn an_erased_post_does_not_come_back_where_it_is_stored_late() {
     let (here, slow) = (world.node(), world.node());
     let entry = world.publish(ANN, 1, "secret");
     world.tables.close();
-    let wanted = [(entry.post, 1)];
+    let wanted = [PostVersion::new(entry.post, 1)];
     let mut early = pin!(slow.posts(&wanted));
     assert!(poll!(early.as_mut()).is_pending());
     world.cache.set(Mood::Late);

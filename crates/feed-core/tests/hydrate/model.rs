@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use feed_core::{Entry, Hydrated, Hydrator, HydratorOptions, Lack, Part, PostId, UserId};
+use feed_core::{
+    Entry, Hydrated, Hydrator, HydratorOptions, Lack, Part, PostId, PostVersion, UserId,
+};
 use futures::FutureExt;
 use proptest::{collection::vec, prelude::*};
 
@@ -148,7 +150,7 @@ impl Model {
         self.tell(|node| done(node.forget_posts(&[entry.post])).is_ok(), node);
         if self.source_works {
             for other in &self.nodes[node..=node] {
-                let gone = done(other.posts(&[(entry.post, 1)])).remove(0);
+                let gone = done(other.posts(&[PostVersion::new(entry.post, 1)])).remove(0);
                 assert!(matches!(gone, Err(Lack::Absent)), "{gone:?}");
             }
         }
@@ -287,7 +289,7 @@ fn awkward_ids_are_told_apart() {
     }
     assert_eq!(world.tables.calls(), (0, 1));
     assert!(matches!(
-        done(node.posts(&[(PostId::MAX, 0)]))[..],
+        done(node.posts(&[PostVersion::new(PostId::MAX, 0)]))[..],
         [Err(Lack::Absent)]
     ));
 }

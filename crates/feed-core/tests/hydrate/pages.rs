@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use feed_core::{
     Entry, ErrorKind, Hydrated, Hydrator, HydratorOptions, HydratorParts, Lack, Part, PostId,
-    UserId,
+    PostVersion, Revised, UserId,
 };
 
 use crate::world::{ANN, BOB, World};
@@ -147,7 +147,8 @@ async fn bodies_may_stay_in_the_outbox() {
     let entry = world.publish(ANN, 1, "in the table");
     let body = |page: Hydrated| page.items[0].post.body.clone();
     assert_eq!(body(hydrate(&node, &[entry]).await), "");
-    world.outbox.revise(ANN, entry.post, b"in the outbox");
+    let revised = world.outbox.revise(ANN, entry.post, b"in the outbox");
+    assert_eq!(revised, Revised::Stored(2));
     assert_eq!(body(hydrate(&node, &[entry]).await), "in the outbox");
     assert_eq!(world.tables.post_calls(), Vec::<Vec<u64>>::new());
 }
@@ -166,7 +167,11 @@ async fn the_same_post_is_asked_for_once_and_answered_as_often_as_wanted() {
     let node = world.lone_node();
     let entry = world.publish(ANN, 1, "body");
     world.edit(entry, 2, "body");
-    let wanted = [(entry.post, 1), (entry.post, 2), (entry.post, 1)];
+    let wanted = [
+        PostVersion::new(entry.post, 1),
+        PostVersion::new(entry.post, 2),
+        PostVersion::new(entry.post, 1),
+    ];
     let found = node.posts(&wanted).await;
     assert!(
         found
@@ -209,7 +214,7 @@ async fn a_cache_holds_what_its_bound_allows() {
     let node = world.lone_node();
     let body = "x".repeat(1_000);
     let wanted: Vec<_> = (1..=2_000)
-        .map(|post| (world.publish(ANN, post, &body).post, 1))
+        .map(|post| PostVersion::new(world.publish(ANN, post, &body).post, 1))
         .collect();
     for post in wanted.chunks(50) {
         assert!(node.posts(post).await.iter().all(Result::is_ok));

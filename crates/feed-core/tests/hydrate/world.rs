@@ -7,8 +7,8 @@ use backplane::{ManualClock, Signal};
 use bytes::Bytes;
 use feed_core::{
     CacheItem, Entry, Error, ErrorKind, Hydrator, HydratorOptions, HydratorParts, MemoryOutbox,
-    MemorySharedCache, MemorySharedCacheOptions, Post, PostId, PostSource, Publication, Result,
-    Revised, SharedCache, User, UserId, UserSource,
+    MemorySharedCache, MemorySharedCacheOptions, Post, PostId, PostSource, PostVersion,
+    Publication, Result, Revised, SharedCache, User, UserId, UserSource,
 };
 use parking_lot::Mutex;
 
@@ -113,11 +113,11 @@ impl Tables {
 
 #[async_trait]
 impl PostSource for Tables {
-    async fn posts(&self, wanted: &[(PostId, u32)]) -> Result<Vec<Option<Post>>> {
+    async fn posts(&self, wanted: &[PostVersion]) -> Result<Vec<Option<Post>>> {
         let read = |state: &mut State| {
-            let ids = wanted.iter().map(|(post, _)| post.get()).collect();
+            let ids = wanted.iter().map(|wanted| wanted.post.get()).collect();
             state.post_calls.push(ids);
-            let post = |(post, _): &(PostId, u32)| state.posts.get(post).cloned();
+            let post = |wanted: &PostVersion| state.posts.get(&wanted.post).cloned();
             wanted.iter().map(post).collect()
         };
         self.answer(read).await
@@ -252,6 +252,14 @@ impl World {
         }
     }
 
+    /// With users in its tables.
+    pub(crate) fn inhabited(options: HydratorOptions) -> Self {
+        let world = Self::new(options);
+        world.tables.set_user(ANN, "Ann");
+        world.tables.set_user(BOB, "Bob");
+        world
+    }
+
     /// A process without the shared cache.
     pub(crate) fn lone_node(&self) -> Hydrator {
         Hydrator::new(self.parts())
@@ -309,9 +317,6 @@ impl World {
 
 impl Default for World {
     fn default() -> Self {
-        let world = Self::new(HydratorOptions::default());
-        world.tables.set_user(ANN, "Ann");
-        world.tables.set_user(BOB, "Bob");
-        world
+        Self::inhabited(HydratorOptions::default())
     }
 }

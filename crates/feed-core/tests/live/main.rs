@@ -18,7 +18,7 @@ use backplane::{
     memory::{MemoryBus, MemoryBusOptions},
 };
 use feed_core::{
-    EdgeSettings, Entry, Feed, FeedParts, Hide, LiveChange, LiveFeed, LiveFeeds, LiveRequest,
+    Entry, Feed, FeedParts, FollowSettings, Hide, LiveChange, LiveFeed, LiveFeeds, LiveRequest,
     NewPost, UserId,
 };
 use futures::FutureExt as _;
@@ -60,16 +60,16 @@ async fn what_the_viewer_may_not_see_does_not_come() {
     let house = House::new();
     house.follow(BOB, ANN).await;
     house.follow(CAT, ANN).await;
-    let hide = EdgeSettings::default().with_hide_reposts(true);
-    house.feed.follow(CAT, BOB, hide).await.unwrap();
+    let hide = FollowSettings::default().with_hide_reposts(true);
+    house.feed.follow_with(CAT, BOB, hide).await.unwrap();
     let (mut bobs, mut cats) = (house.watch(BOB, None).await, house.watch(CAT, None).await);
     let (mut bob, mut cat) = (Screen::default(), Screen::default());
     bob.update(house.hub(), &mut bobs);
     cat.update(house.hub(), &mut cats);
 
     let post = house.post(ANN).await;
-    house.feed.mute(BOB, ANN, true).await.unwrap();
-    house.feed.repost(BOB, post).await.unwrap();
+    house.feed.mute(BOB, ANN).await.unwrap();
+    assert!(house.feed.repost(BOB, post).await.unwrap().post().is_some());
     house.work().await;
     bob.update(house.hub(), &mut bobs);
     cat.update(house.hub(), &mut cats);
@@ -84,12 +84,12 @@ async fn what_the_viewer_could_not_see_is_not_told_to_be_gone() {
     let (muted, blocking, loud) = (ANN, CAT, UserId::new(8));
     house.follow(BOB, muted).await;
     house.follow(BOB, blocking).await;
-    let hide = EdgeSettings::default().with_hide_reposts(true);
-    house.feed.follow(BOB, loud, hide).await.unwrap();
+    let hide = FollowSettings::default().with_hide_reposts(true);
+    house.feed.follow_with(BOB, loud, hide).await.unwrap();
     let open = UserId::new(9);
     house.follow(BOB, open).await;
-    house.feed.mute(BOB, muted, true).await.unwrap();
-    house.feed.block(blocking, BOB, true).await.unwrap();
+    house.feed.mute(BOB, muted).await.unwrap();
+    house.feed.block(blocking, BOB).await.unwrap();
     let (mut live, mut screen) = (house.watch(BOB, None).await, Screen::default());
 
     let stranger = house.post(UserId::new(10)).await;
@@ -139,7 +139,7 @@ async fn a_repost_of_what_is_shown_does_not_come() {
     house.follow(CAT, BOB).await;
     let (mut live, mut screen) = (house.watch(CAT, None).await, Screen::default());
     let post = house.post(ANN).await;
-    house.feed.repost(BOB, post).await.unwrap();
+    assert!(house.feed.repost(BOB, post).await.unwrap().post().is_some());
     house.work().await;
     screen.update(house.hub(), &mut live);
     assert_eq!(screen.posts(), [post]);
@@ -231,14 +231,11 @@ async fn a_post_at_one_node_comes_up_at_another() {
     let parts = FeedParts::in_memory();
     let at = |live: &LiveFeeds| {
         let mut parts = parts.clone();
-        parts.events = Arc::new(live.clone());
+        live.attach(&mut parts);
         Feed::new(parts)
     };
     let (in_oslo, in_lima) = (at(&oslo), at(&lima));
-    in_oslo
-        .follow(BOB, ANN, EdgeSettings::default())
-        .await
-        .unwrap();
+    in_oslo.follow(BOB, ANN).await.unwrap();
 
     let script = async {
         let mut live = lima
@@ -247,11 +244,9 @@ async fn a_post_at_one_node_comes_up_at_another() {
             .unwrap();
         let first = live.next().await.unwrap().unwrap();
         assert!(matches!(first.change, LiveChange::Reset(_)));
-        in_oslo
-            .publish(ANN, NewPost::new("from Oslo"))
-            .await
-            .unwrap();
-        in_oslo.work(16).await.unwrap();
+        let published = in_oslo.publish(ANN, NewPost::new("from Oslo")).await;
+        assert!(published.unwrap().post().is_some());
+        in_oslo.work_all().await.unwrap();
         loop {
             while lima.hub().run_once() > 0 {}
             match live.next().now_or_never() {

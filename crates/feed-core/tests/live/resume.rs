@@ -16,7 +16,7 @@ async fn a_reader_who_was_away_is_told_what_came_meanwhile() {
     house.follow(BOB, ANN).await;
     let first = house.post(ANN).await;
     house.work().await;
-    let page = house.feed.home(BOB, &PageRequest::newest()).await.unwrap();
+    let page = house.feed.home(BOB, PageRequest::newest()).await.unwrap();
     let second = house.post(ANN).await;
     house.work().await;
 
@@ -140,7 +140,7 @@ async fn other_cursors_and_a_closed_hub_are_refused() {
     let house = House::new();
     house.post(ANN).await;
     house.post(ANN).await;
-    let page = house.feed.home(ANN, &PageRequest::newest()).await.unwrap();
+    let page = house.feed.home(ANN, PageRequest::newest()).await.unwrap();
     let watch = |viewer, resume: Cursor| {
         let request = LiveRequest::default().with_resume(resume);
         house
@@ -151,7 +151,7 @@ async fn other_cursors_and_a_closed_hub_are_refused() {
     let foreign = watch(BOB, page.prev.unwrap()).await;
     assert_eq!(foreign.kind(), ErrorKind::ForeignCursor);
     let one = PageRequest::newest().with_size(PageSize::new(1).unwrap());
-    let older = house.feed.home(ANN, &one).await.unwrap().next.unwrap();
+    let older = house.feed.home(ANN, one).await.unwrap().next.unwrap();
     assert_eq!(watch(ANN, older).await.kind(), ErrorKind::InvalidCursor);
 
     let mut live = house.watch(ANN, None).await;

@@ -1,6 +1,6 @@
 //! A feed with those who watch it, and what they see.
 
-use std::{collections::BTreeSet, ops::Deref, sync::Arc};
+use std::{collections::BTreeSet, ops::Deref};
 
 use backplane::hub::{Hub, HubOptions};
 use feed_core::{
@@ -41,7 +41,7 @@ impl House {
     fn build(hub: HubOptions, change: impl FnOnce(&mut FeedParts)) -> Self {
         let live = LiveFeeds::new(hub);
         let house = house::House::with(|parts| {
-            parts.events = Arc::new(live.clone());
+            live.attach(parts);
             change(parts);
         });
         Self { house, live }

@@ -4,9 +4,8 @@ use std::{pin::pin, sync::Arc};
 
 use backplane::Timestamp;
 use feed_core::{
-    BuildStart, BuildTicket, EdgeSettings, Entry, ErrorKind, Feed, FeedParts, MoveStep, NewPost,
-    PageRequest, Placement, PostId, PushAll, Seek, ShardedTimelines, TimelineState, TimelineStore,
-    UserId,
+    BuildStart, BuildTicket, Entry, ErrorKind, Feed, FeedParts, MoveStep, NewPost, PageRequest,
+    Placement, PostId, PushAll, Seek, ShardedTimelines, TimelineState, TimelineStore, UserId,
 };
 use futures::{FutureExt as _, poll};
 
@@ -393,16 +392,16 @@ fn a_process_two_steps_behind_makes_others_miss_its_posts() {
         let parts = parts.clone();
         Feed::new(FeedParts { timelines, ..parts })
     });
-    now(ahead.follow(viewer, author, EdgeSettings::default()));
+    now(ahead.follow(viewer, author));
     let publish_behind = || {
-        now(behind.publish(author, NewPost::new("a post")));
-        while now(behind.work(16)) > 0 {}
+        assert!(
+            now(behind.publish(author, NewPost::new("a post")))
+                .post()
+                .is_some()
+        );
+        now(behind.work_all());
     };
-    let seen_ahead = || {
-        now(ahead.home(viewer, &PageRequest::newest()))
-            .entries
-            .len()
-    };
+    let seen_ahead = || now(ahead.home(viewer, PageRequest::newest())).entries.len();
     leading.begin_move(shards(&stores, 0b10)).expect(MAY);
     publish_behind();
     assert_eq!(seen_ahead(), 1, "one step apart");

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use backplane::ManualClock;
 use feed_core::{
-    EdgeSettings, Entry, Feed, FeedOptions, FeedParts, Hybrid, MemoryTimelines,
-    MemoryTimelinesOptions, NewPost, PageRequest, PageSize, PostId, Result, Seek, UserId,
+    Entry, Feed, FeedOptions, FeedParts, Hybrid, MemoryTimelines, MemoryTimelinesOptions, NewPost,
+    PageRequest, PageSize, PostId, Result, Seek, UserId,
 };
 use futures::FutureExt as _;
 
@@ -75,13 +75,13 @@ impl World {
         sound.policy = Arc::new(Hybrid::new(push_below + 1).with_push_below(push_below));
         sound.options = FeedOptions::default()
             .with_post_quota(None)
-            .with_chunk(2)
-            .with_backfill(2)
-            .with_build(5)
+            .with_followers_per_piece(2)
+            .with_backfill_posts(2)
+            .with_build_entries(5)
             .with_repost_span(3)
             .with_scan_budget(10_000)
             .with_attempts(3)
-            .with_orphan_after(Duration::from_secs(10));
+            .with_call_timeout(Duration::from_secs(10));
         let faults = Arc::new(Faults::default());
         let fleet = Fleet::new(&faults);
         let feed = |process| {
@@ -146,11 +146,10 @@ impl World {
                 attempt(feed.delete(entry.author, entry.post));
             }
             Op::Follow(viewer, author) => {
-                let settings = EdgeSettings::default();
-                attempt(feed.follow(user(viewer), user(author), settings));
+                attempt(feed.follow(user(viewer), user(author)));
             }
             Op::Unfollow(viewer, author) => attempt(feed.unfollow(user(viewer), user(author))),
-            Op::Read(viewer) => attempt(feed.home(user(viewer), &PageRequest::newest())),
+            Op::Read(viewer) => attempt(feed.home(user(viewer), PageRequest::newest())),
             Op::Work(pieces) => attempt(feed.work(pieces)),
             Op::LoseTimeline(viewer) => {
                 for (_, store) in &fleet.sound {
@@ -193,7 +192,7 @@ impl World {
             ..
         } = &*self.0;
         for round in 0..1_000 {
-            while now(feeds[round % 2].work(16)) > 0 {}
+            now(feeds[round % 2].work_all());
             let stats = now(pulling.parts().queue.stats());
             if stats.ready + stats.delayed + stats.leased == 0 {
                 return;
@@ -210,7 +209,7 @@ fn walk(feed: &Feed, viewer: UserId) -> Vec<PostId> {
     let mut request = PageRequest::newest().with_size(size);
     let mut shown = Vec::new();
     loop {
-        let page = now(feed.home(viewer, &request));
+        let page = now(feed.home(viewer, request));
         shown.extend(page.entries.iter().map(|entry| entry.post));
         let Some(next) = page.next else { return shown };
         request = PageRequest::at(next).with_size(size);

@@ -126,7 +126,7 @@ async fn act(feed: &Feed, operation: Operation, post: PostId) -> anyhow::Result<
     match operation {
         Operation::Post { author } => publish(feed, user(author), post).await,
         Operation::Read { viewer } => {
-            let page = feed.home(user(viewer), &PageRequest::newest()).await?;
+            let page = feed.home(user(viewer), PageRequest::newest()).await?;
             hint::black_box(page);
             Ok(())
         }

@@ -9,7 +9,7 @@ use anyhow::ensure;
 use backplane::{Clock, SystemClock};
 use bytes::Bytes;
 use feed_core::{
-    EdgeRoute, EdgeSettings, Entry, Feed, FeedParts, Followed, Habit, MemoryActivity, MemoryGraph,
+    EdgeRoute, Entry, Feed, FeedParts, Followed, Habit, MemoryActivity, MemoryGraph,
     MemoryGraphOptions, MemoryOutbox, MemoryOutboxOptions, MemoryTimelines, MemoryTimelinesOptions,
     PageRequest, Publication, Route, Seek,
 };
@@ -91,7 +91,7 @@ impl Stage {
         for viewer in 0..network.users() {
             for &author in network.followees(viewer) {
                 let (viewer, author) = (user(viewer), user(author));
-                let followed = self.graph.follow(viewer, author, EdgeSettings::default())?;
+                let followed = self.graph.follow(viewer, author, None)?;
                 if let Followed::Added(stamp) = followed {
                     let edge = EdgeRoute {
                         viewer,
@@ -144,7 +144,7 @@ impl Stage {
     pub(super) async fn build(&self, around: &[u32], progress: &Progress) -> anyhow::Result<()> {
         progress.begin("building timelines", around.len() as u64);
         for (place, &viewer) in around.iter().enumerate() {
-            self.feed.home(user(viewer), &PageRequest::newest()).await?;
+            self.feed.home(user(viewer), PageRequest::newest()).await?;
             progress.done(place as u64);
         }
         Ok(())
@@ -199,7 +199,7 @@ impl Stage {
         let mut seen = Vec::new();
         let mut request = PageRequest::newest();
         for _ in 0..PAGES {
-            let page = self.feed.home(user(viewer), &request).await?;
+            let page = self.feed.home(user(viewer), request).await?;
             seen.extend(page.entries);
             match page.next {
                 Some(next) => request = PageRequest::at(next),

@@ -60,6 +60,6 @@ impl House {
 
     /// Does all fanout that is due.
     pub(crate) async fn settle(&self) {
-        while self.feed.work(16).await.unwrap() > 0 {}
+        self.feed.work_all().await.unwrap();
     }
 }

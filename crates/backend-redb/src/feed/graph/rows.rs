@@ -14,7 +14,7 @@
 //!
 //! A route is a tag `u8`: 0 push, 1 push and up to which post readers pull `u64`, 2 both, 3 pull.
 
-use feed_core::{Degree, EdgeSettings, Hide, PostId, Route, RouteStamp, UserId};
+use feed_core::{Degree, FollowSettings, Hide, PostId, Route, RouteStamp, UserId};
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
@@ -130,7 +130,7 @@ pub(super) const UNSET: &str = "unset";
 /// A follow edge, as both its ends keep it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct EdgeRow {
-    pub(super) settings: EdgeSettings,
+    pub(super) settings: FollowSettings,
     pub(super) route: Route,
     pub(super) stamp: RouteStamp,
 }
@@ -143,7 +143,7 @@ impl EdgeRow {
     /// What an edge counts as whose row does not decode: its key still says that it is there.
     pub(super) fn unknown() -> Self {
         Self {
-            settings: EdgeSettings::default(),
+            settings: FollowSettings::default(),
             route: UNKNOWN_ROUTE.0,
             stamp: UNKNOWN_ROUTE.1,
         }
@@ -165,7 +165,7 @@ impl EdgeRow {
             return None;
         }
         let edge = Self {
-            settings: EdgeSettings::default()
+            settings: FollowSettings::default()
                 .with_hide_reposts(settings & HIDES_REPOSTS != 0)
                 .with_notify(settings & NOTIFIES != 0),
             route: route(&mut row)?,
@@ -252,7 +252,7 @@ mod tests {
     fn rows_lie_on_disk_as_they_always_have() {
         let until = Some(PostId::new(0x0102));
         let edge = EdgeRow {
-            settings: EdgeSettings::default().with_notify(true),
+            settings: FollowSettings::default().with_notify(true),
             route: Route::Push {
                 pulled_until: until,
             },
@@ -291,7 +291,7 @@ mod tests {
             numbers in any::<(u64, u64)>(),
         ) {
             let stamp = RouteStamp::new(numbers.0);
-            let settings = EdgeSettings::default()
+            let settings = FollowSettings::default()
                 .with_hide_reposts(settings.0)
                 .with_notify(settings.1);
             let edge = EdgeRow { settings, route, stamp };

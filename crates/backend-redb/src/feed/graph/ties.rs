@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use feed_core::{Degree, EdgeRoute, EdgeSettings, Followed, ListId, Route, RouteStamp, UserId};
+use feed_core::{Degree, EdgeRoute, FollowSettings, Followed, ListId, Route, RouteStamp, UserId};
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use super::rows::{EdgeRow, GraphTables, LAST, UNSET, encode_degree, encode_route};
@@ -66,18 +66,20 @@ impl<'txn> Ties<'txn> {
         &mut self,
         viewer: UserId,
         author: UserId,
-        settings: EdgeSettings,
+        settings: Option<FollowSettings>,
     ) -> Result<Change<Followed>, Failure> {
         let ends = (viewer.get(), author.get());
         if let Some(edge) = self.edge(ends)? {
-            self.set_edge(ends, EdgeRow { settings, ..edge })?;
+            if let Some(settings) = settings {
+                self.set_edge(ends, EdgeRow { settings, ..edge })?;
+            }
             return Ok(Change::Made(Followed::Existing(edge.route, edge.stamp)));
         }
         if !self.has_room(1)? {
             return Ok(Change::NoRoom);
         }
         let edge = EdgeRow {
-            settings,
+            settings: settings.unwrap_or_default(),
             route: Route::Both,
             stamp: self.next_stamp()?,
         };

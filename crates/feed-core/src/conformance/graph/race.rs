@@ -1,6 +1,6 @@
 use super::{
-    Arc, CLOSE, EdgeSettings, Followed, Fresh, Graph, Hide, ROUNDS, Route, RouteStamp, UserId,
-    circle, degree, follow, follower, followers, hide, members, reroute,
+    Arc, CLOSE, Followed, Fresh, Graph, Hide, ROUNDS, Route, RouteStamp, UserId, circle, degree,
+    follow, follower, followers, hide, members, reroute,
 };
 
 /// The users of a round; no two rounds share one.
@@ -14,7 +14,7 @@ pub async fn concurrent_follows_make_one_edge(fresh: &Fresh<dyn Graph>) {
     for round in 0..ROUNDS {
         let [ann, bob] = [0, 1].map(|n| user(round, n));
         let call = move |graph: Arc<dyn Graph>, _| async move {
-            let followed = graph.follow(ann, bob, EdgeSettings::default()).await;
+            let followed = graph.follow(ann, bob, None).await;
             match followed.unwrap() {
                 Followed::Added(stamp) => (true, stamp),
                 Followed::Existing(_, stamp) => (false, stamp),
@@ -62,7 +62,7 @@ pub async fn an_edge_that_comes_and_goes_at_once_is_at_both_ends_or_none(fresh: 
             let mut edges = 0;
             for step in 0..4 + n % 2 {
                 if step % 2 == 0 {
-                    let followed = graph.follow(ann, bob, EdgeSettings::default()).await;
+                    let followed = graph.follow(ann, bob, None).await;
                     edges += i64::from(matches!(followed.unwrap(), Followed::Added(_)));
                 } else {
                     edges -= i64::from(graph.unfollow(ann, bob).await.unwrap());

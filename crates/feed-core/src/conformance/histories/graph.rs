@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{History, USERS, history, replay, same, user};
 use crate::{
-    Circle, EdgeRoute, EdgeSettings, Followed, Follower, Graph, Hide, ListId, MemoryGraph, PostId,
-    Route, RouteStamp, UserId,
+    Circle, EdgeRoute, FollowSettings, Followed, Follower, Graph, Hide, ListId, MemoryGraph,
+    PostId, Route, RouteStamp, UserId,
 };
 
 const LISTS: [ListId; 2] = [ListId::new(0), ListId::new(u64::MAX)];
@@ -23,7 +23,7 @@ const FLOORS: [PostId; 4] = [
 #[non_exhaustive]
 pub enum Op {
     /// [`Graph::follow`].
-    Follow(UserId, UserId, EdgeSettings),
+    Follow(UserId, UserId, Option<FollowSettings>),
     /// [`Graph::unfollow`].
     Unfollow(UserId, UserId),
     /// [`Graph::reroute`], with the stamp that was given so many stamps ago.
@@ -46,7 +46,7 @@ fn pair() -> impl Strategy<Value = (UserId, UserId)> {
 /// Any history.
 pub fn histories() -> impl Strategy<Value = History<Op>> {
     let settings = any::<(bool, bool)>().prop_map(|(hide, notify)| {
-        EdgeSettings::default()
+        FollowSettings::default()
             .with_hide_reposts(hide)
             .with_notify(notify)
     });
@@ -64,7 +64,7 @@ pub fn histories() -> impl Strategy<Value = History<Op>> {
     let how = select(&[Hide::Block, Hide::Mute][..]);
     let list = select(&LISTS[..]);
     history(prop_oneof![
-        6 => (pair(), settings).prop_map(|((a, b), settings)| Op::Follow(a, b, settings)),
+        6 => (pair(), option::of(settings)).prop_map(|((a, b), settings)| Op::Follow(a, b, settings)),
         2 => pair().prop_map(|(a, b)| Op::Unfollow(a, b)),
         6 => (pair(), 0..4_usize, route()).prop_map(|((a, b), ago, route)| Op::Reroute(a, b, ago, route)),
         3 => (user(), 0..9_usize, route()).prop_map(|(by, ago, route)| Op::RouteAuthor(by, ago, route)),

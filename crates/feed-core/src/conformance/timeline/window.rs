@@ -109,7 +109,7 @@ pub async fn timelines_are_apart(fresh: &Fresh<dyn TimelineStore>) {
     }
 }
 
-/// Posts at both ends of their range and above 2^53 are told apart and ordered exactly.
+/// Posts at both ends of their range and above 2^53 are distinguished and ordered exactly.
 pub async fn awkward_ids_are_exact(fresh: &Fresh<dyn TimelineStore>) {
     let timelines = &*fresh.store;
     let ids = awkward_ids();

@@ -30,7 +30,7 @@ pub(super) struct Table {
     changed: VecDeque<UserId>,
 }
 
-/// How many changes are told apart. A circle that has seen none of the last so many is made anew.
+/// How many changes are distinguished. A circle that has seen none of the last so many is made anew.
 const REMEMBERED: usize = 256;
 
 impl AuthorRoutes {
@@ -115,7 +115,7 @@ impl Table {
 mod tests {
     use std::convert::Infallible;
 
-    use crate::{CircleEdge, EdgeSettings};
+    use crate::{CircleEdge, FollowSettings};
 
     use super::*;
 
@@ -125,7 +125,7 @@ mod tests {
     fn following(author: UserId) -> Circle {
         let edge = CircleEdge {
             author,
-            settings: EdgeSettings::default(),
+            settings: FollowSettings::default(),
             route: Route::PUSH,
             author_route: Route::PUSH,
         };

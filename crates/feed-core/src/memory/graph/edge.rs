@@ -1,4 +1,4 @@
-use crate::{EdgeSettings, Follower, PostId, Route, RouteStamp, UserId};
+use crate::{FollowSettings, Follower, PostId, Route, RouteStamp, UserId};
 
 /// A follow edge in 16 bytes. Every edge is stored at both its ends, so its size counts twice.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,7 +20,7 @@ const SETTINGS: u64 = HIDE_REPOSTS | NOTIFY;
 const STAMP: u32 = 4;
 
 impl Edge {
-    pub(super) fn new(settings: EdgeSettings, route: Route, stamp: RouteStamp) -> Self {
+    pub(super) fn new(settings: FollowSettings, route: Route, stamp: RouteStamp) -> Self {
         let (kind, until) = match route {
             Route::Push { pulled_until: None } => (PUSH, PostId::MIN),
             Route::Push {
@@ -35,7 +35,7 @@ impl Edge {
         }
     }
 
-    pub(super) fn with_settings(self, settings: EdgeSettings) -> Self {
+    pub(super) fn with_settings(self, settings: FollowSettings) -> Self {
         Self {
             bits: (self.bits & !SETTINGS) | settings_bits(settings),
             ..self
@@ -46,8 +46,8 @@ impl Edge {
         Self::new(self.settings(), route, stamp)
     }
 
-    pub(super) fn settings(self) -> EdgeSettings {
-        EdgeSettings::default()
+    pub(super) fn settings(self) -> FollowSettings {
+        FollowSettings::default()
             .with_hide_reposts(self.bits & HIDE_REPOSTS != 0)
             .with_notify(self.bits & NOTIFY != 0)
     }
@@ -72,7 +72,7 @@ impl Edge {
     }
 }
 
-fn settings_bits(settings: EdgeSettings) -> u64 {
+fn settings_bits(settings: FollowSettings) -> u64 {
     let hide_reposts = u64::from(settings.hide_reposts) * HIDE_REPOSTS;
     hide_reposts | (u64::from(settings.notify) * NOTIFY)
 }
@@ -95,11 +95,12 @@ mod tests {
         ];
         for (n, route) in routes.into_iter().enumerate() {
             for (hide, notify) in [(false, false), (false, true), (true, false), (true, true)] {
-                let settings = EdgeSettings::default()
+                let settings = FollowSettings::default()
                     .with_hide_reposts(hide)
                     .with_notify(notify);
                 let stamp = RouteStamp::new((1 << 59) + n as u64);
-                let edge = Edge::new(EdgeSettings::default(), route, stamp).with_settings(settings);
+                let edge =
+                    Edge::new(FollowSettings::default(), route, stamp).with_settings(settings);
                 assert_eq!(
                     (edge.settings(), edge.route(), edge.stamp()),
                     (settings, route, stamp)

@@ -133,11 +133,11 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::{EdgeSettings, Route, RouteStamp};
+    use crate::{FollowSettings, Route, RouteStamp};
 
     fn edge(stamp: u64) -> Edge {
         let stamp = RouteStamp::new(stamp);
-        Edge::new(EdgeSettings::default(), Route::Both, stamp)
+        Edge::new(FollowSettings::default(), Route::Both, stamp)
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use crate::{
-    Circle, Degree, EdgeRoute, EdgeSettings, Followed, Follower, Hide, ListId, MemoryGraph, PostId,
-    Route, RouteStamp, UserId,
+    Circle, Degree, EdgeRoute, FollowSettings, Followed, Follower, Hide, ListId, MemoryGraph,
+    PostId, Route, RouteStamp, UserId,
 };
 
 const USERS: [u64; 5] = [0, 1, 1 << 53, (1 << 53) + 1, u64::MAX];
@@ -15,7 +15,7 @@ const FLOORS: [u64; 4] = [0, 5, 6, u64::MAX];
 
 #[derive(Clone, Debug)]
 enum Op {
-    Follow(UserId, UserId, EdgeSettings),
+    Follow(UserId, UserId, Option<FollowSettings>),
     Unfollow(UserId, UserId),
     /// The stamp is the present one, or else any that was ever given.
     Reroute(UserId, UserId, Stamp, Route),
@@ -33,7 +33,7 @@ enum Stamp {
 
 #[derive(Clone, Copy, Debug)]
 struct Edge {
-    settings: EdgeSettings,
+    settings: FollowSettings,
     route: Route,
     stamp: RouteStamp,
 }
@@ -186,13 +186,13 @@ fn follow(
     graph: &MemoryGraph,
     model: &mut Model,
     edge: (UserId, UserId),
-    settings: EdgeSettings,
+    settings: Option<FollowSettings>,
 ) -> Result<(), TestCaseError> {
     let answer = graph
         .follow(edge.0, edge.1, settings)
         .expect("there is room");
     if let Some(known) = model.edges.get_mut(&edge) {
-        known.settings = settings;
+        known.settings = settings.unwrap_or(known.settings);
         prop_assert_eq!(answer, Followed::Existing(known.route, known.stamp));
         return Ok(());
     }
@@ -203,7 +203,7 @@ fn follow(
     model.edges.insert(
         edge,
         Edge {
-            settings,
+            settings: settings.unwrap_or_default(),
             route,
             stamp,
         },
@@ -277,9 +277,9 @@ fn pair() -> impl Strategy<Value = (UserId, UserId)> {
     (user(), user()).prop_filter("two users", |(one, other)| one != other)
 }
 
-fn settings() -> impl Strategy<Value = EdgeSettings> {
+fn settings() -> impl Strategy<Value = FollowSettings> {
     any::<(bool, bool)>().prop_map(|(hide, notify)| {
-        EdgeSettings::default()
+        FollowSettings::default()
             .with_hide_reposts(hide)
             .with_notify(notify)
     })
@@ -308,7 +308,7 @@ fn op() -> impl Strategy<Value = Op> {
     let how = || select(&[Hide::Block, Hide::Mute][..]);
     let list = || select(&LISTS[..]).prop_map(ListId::new);
     prop_oneof![
-        6 => (pair(), settings()).prop_map(|((viewer, author), settings)| {
+        6 => (pair(), option::of(settings())).prop_map(|((viewer, author), settings)| {
             Op::Follow(viewer, author, settings)
         }),
         2 => pair().prop_map(|(viewer, author)| Op::Unfollow(viewer, author)),

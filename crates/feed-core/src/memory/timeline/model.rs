@@ -296,8 +296,7 @@ impl Pair {
 }
 
 proptest! {
-    /// P12-P17 and P36 of any history. It is not looked at after every step, since a look settles
-    /// what waits.
+    /// It is not looked at after every step, since a look settles what waits.
     #[test]
     fn agrees_with_the_model(
         ops in vec((op(), weighted(0.3, (post(), 0_usize..2 * CAPACITY))), 1..80),

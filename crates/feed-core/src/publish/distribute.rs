@@ -1,16 +1,10 @@
 //! From a publication to its author's outbox and a task of fanout.
 
-use std::time::Duration;
-
-use backplane::{
-    id::IdError,
-    queue::{Enqueued, NewTask},
-    rate::Decision,
-};
+use backplane::queue::{Enqueued, NewTask};
 
 use crate::{
-    Appended, Error, ErrorKind, Feed, Habit, PostId, Publication, Published, Result, UserId,
-    task::{Errand, FanoutTask},
+    Appended, Error, ErrorKind, Feed, Habit, Publication, Published, Result, UserId,
+    fanout::task::{Errand, FanoutTask},
     telemetry,
 };
 
@@ -19,7 +13,8 @@ impl Feed {
     ///
     /// In this order nothing is lost between the two: a task whose post never arrives ends by itself,
     /// while a post without its task would be missing in every timeline.
-    pub(crate) async fn distribute(&self, item: Publication, elsewhere: bool) -> Result<Published> {
+    pub(crate) async fn distribute(&self, item: Publication) -> Result<Published> {
+        let elsewhere = item.is_elsewhere();
         let errand = Errand::Deliver {
             elsewhere,
             reply: item.reply_to.is_some(),
@@ -29,10 +24,10 @@ impl Feed {
         if let Some(busy) = self.announce(&task).await? {
             return Ok(busy);
         }
-        let published = self.store(item, elsewhere).await?;
+        let published = self.store(item).await?;
         let took = self.parts.clock.monotonic().saturating_sub(enqueued_at);
         let accepted = matches!(published, Published::Accepted(_));
-        if accepted && elsewhere && took > self.parts.options.orphan_after / 2 {
+        if accepted && elsewhere && took > self.parts.options.call_timeout / 2 {
             // The task may have given up on the post.
             let sent = self.send(&[task], "publish").await;
             sent.map_err(|error| Error::new(ErrorKind::Unavailable, "publish", error))?;
@@ -49,9 +44,9 @@ impl Feed {
     }
 
     /// Stores an item whose fanout is enqueued, and shows it to its author.
-    pub(crate) async fn store(&self, item: Publication, elsewhere: bool) -> Result<Published> {
+    pub(crate) async fn store(&self, item: Publication) -> Result<Published> {
         let parts = &self.parts;
-        let entry = item.entry;
+        let (entry, elsewhere) = (item.entry, item.is_elsewhere());
         let appended = parts.outbox.append(&[item]).await?;
         match appended.first() {
             Some(Appended::Stored) => {
@@ -91,32 +86,6 @@ impl Feed {
         }
     }
 
-    /// Why the author may not post now, if so.
-    pub(crate) async fn admit(&self, author: UserId) -> Result<Option<Published>> {
-        let Some(quota) = self.parts.options.post_quota else {
-            return Ok(None);
-        };
-        let key = [&b"feed:post:"[..], &author.get().to_be_bytes()].concat();
-        match self.parts.limiter.check(&key, quota, 1).await? {
-            Decision::Allowed { .. } => Ok(None),
-            Decision::Limited { retry_after } => Ok(Some(Published::RateLimited { retry_after })),
-            _ => Err(Error::bare(ErrorKind::Invalid, "publish")),
-        }
-    }
-
-    /// The next id, or how long to wait for one.
-    pub(crate) fn next_post(&self) -> Result<Result<PostId, Duration>> {
-        match self.parts.ids.next_id() {
-            Ok(id) => Ok(Ok(PostId::from(id))),
-            Err(error) => match (error.retry_after(), error) {
-                (Some(retry_after), _) => Ok(Err(retry_after)),
-                // Whoever keeps the node tries again by itself.
-                (_, IdError::AwaitingMark | IdError::LeaseExpired) => Ok(Err(KEEPER)),
-                _ => Err(Error::new(ErrorKind::Closed, "publish", error)),
-            },
-        }
-    }
-
     /// Notes that the author posts: what [`PairRate`](crate::PairRate) weighs.
     pub(crate) async fn note_post(&self, author: UserId, published: Published) {
         if matches!(published, Published::Accepted(_)) {
@@ -126,6 +95,3 @@ impl Feed {
         }
     }
 }
-
-/// What a keeper of ids may need to renew what it holds.
-const KEEPER: Duration = Duration::from_millis(250);

@@ -3,9 +3,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Action, ActionKind, Entry, Error, ErrorKind, Feed, FeedEvent, PostId, PostState, Publication,
+    Action, Entry, Error, ErrorKind, Feed, FeedEvent, NextPostId, PostId, PostState, Publication,
     Published, Recorded, Result, UserId,
-    task::{Errand, FanoutTask},
+    fanout::task::{Errand, FanoutTask},
     telemetry,
 };
 
@@ -14,7 +14,7 @@ impl Feed {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnknownPost`](crate::ErrorKind::UnknownPost) as for [`like`](Self::like);
+    /// [`ErrorKind::UnknownPost`] as for [`like`](Self::like);
     /// otherwise fails if an engine does, and retrying is safe.
     ///
     /// # Cancel safety
@@ -34,17 +34,17 @@ impl Feed {
         {
             return Ok(published);
         }
-        let id = match self.next_post()? {
-            Ok(id) if id > origin => id,
+        let id = match self.next_post_id()? {
+            NextPostId::Ready(id) if id > origin => id,
             // Another node's clock is ahead, and a repost must be newer than what it shows.
-            Ok(_) => {
+            NextPostId::Ready(_) => {
                 return Ok(Published::Busy {
                     retry_after: CLOCK_SKEW,
                 });
             }
-            Err(retry_after) => return Ok(Published::Busy { retry_after }),
+            NextPostId::Busy { retry_after } => return Ok(Published::Busy { retry_after }),
         };
-        if let Some(refusal) = self.admit(actor).await? {
+        if let Some(refusal) = self.refusal(actor).await? {
             return Ok(refusal);
         }
         let action = Action::repost(actor, original, id);
@@ -111,25 +111,16 @@ impl Feed {
         }
     }
 
-    /// Stores a repost that is announced and recorded. Of several calls that do, the one that comes
-    /// first tells.
+    /// Stores a repost that is announced and recorded. Of several calls that do, the
+    /// first emits the event.
     async fn store_repost(&self, action: Action) -> Result<Published> {
         let item = Publication::new(entry(action), Bytes::new());
-        let published = self.store(item, false).await?;
+        let published = self.store(item).await?;
         if let Published::Accepted(_) = published {
             self.note_post(action.actor, published).await;
             self.mention(FeedEvent::Acted(action)).await;
         }
         Ok(published)
-    }
-
-    async fn reposted(&self, actor: UserId, origin: PostId) -> Result<Option<PostId>> {
-        let acted = self
-            .parts
-            .actions
-            .acted(actor, ActionKind::Repost, &[origin])
-            .await?;
-        Ok(acted.into_iter().next().flatten())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     Circle, Entry, Outbox, PageSource, PostId, Result, Seek, TimelineState, TimelineStore, UserId,
-    filter::{Candidate, Filter, Scope},
+    read::filter::{Candidate, Filter, Scope},
     telemetry,
 };
 

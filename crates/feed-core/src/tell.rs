@@ -1,12 +1,14 @@
-//! Who is told of what fanout does.
+//! Events: to whom each goes, and what a failure does.
 
 use crate::{
-    Audience, Change, Entry, Feed, FeedEvent, Follower, Result,
-    task::{FanoutTask, Stage},
+    Audience, Change, Entry, Error, ErrorKind, Feed, FeedEvent, Follower, Result, UserId,
+    fanout::task::{FanoutTask, Stage},
+    graph::viewers,
+    telemetry,
 };
 
 impl Feed {
-    /// Tells those who watch the author, once a task.
+    /// To those who watch the author, once a task.
     pub(crate) async fn tell_author(&self, task: &FanoutTask, change: Change) -> Result<()> {
         if task.stage != Stage::Start {
             return Ok(());
@@ -19,7 +21,7 @@ impl Feed {
         self.parts.events.emit(&[event]).await
     }
 
-    /// Tells those of the followers who may see the post.
+    /// To those of the followers who may see the post.
     pub(crate) async fn tell_followers(
         &self,
         entry: Entry,
@@ -38,7 +40,22 @@ impl Feed {
         self.parts.events.emit(&[event]).await
     }
 
-    /// Leaves out who hides the author or is hidden from them, and of a repost also whoever hides
+    /// What a call has done, which no retry would emit again: delivered at most once.
+    pub(crate) async fn mention(&self, event: FeedEvent) {
+        telemetry::tolerate(self.parts.events.emit(&[event]).await, "event not told");
+    }
+
+    /// To open screens: what these viewers see has changed. Delivered at least once, so also where this
+    /// call changed nothing: an earlier one may have, and have been cut short.
+    pub(crate) async fn circles_changed(&self, viewers: &[UserId]) -> Result<()> {
+        let changed = |&viewer: &UserId| FeedEvent::CircleChanged { viewer };
+        let events: Vec<_> = viewers.iter().map(changed).collect();
+        let told = self.parts.events.emit(&events).await;
+        // The change itself is done.
+        told.map_err(|error| Error::new(ErrorKind::Unavailable, "tell", error))
+    }
+
+    /// Leaves out followers who hide the author or are hidden from them; for a repost, also those who hide
     /// reposts or may not see what it shows.
     ///
     /// The graph is asked once for all of them, and once more for a repost: none of their circles is
@@ -54,7 +71,7 @@ impl Feed {
             if followers.is_empty() {
                 break;
             }
-            let viewers: Vec<_> = followers.iter().map(|follower| follower.viewer).collect();
+            let viewers = viewers(&followers);
             let hidden = self.parts.graph.hidden_from(author, &viewers).await?;
             let mut hidden = hidden.into_iter();
             followers.retain(|_| hidden.next() == Some(false));

@@ -4,7 +4,7 @@
 use backplane::queue::{Lane, NewTask};
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Entry, PostId, UserId};
+use crate::{Entry, UserId};
 
 /// A piece of fanout, in 39 bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,7 +51,7 @@ pub(crate) enum Unreadable {
 }
 
 const VERSION: u8 = 1;
-const LEN: usize = 1 + 1 + 4 + 24 + 1 + 8;
+const LEN: usize = 1 + 1 + 4 + Entry::LEN + 1 + 8;
 
 impl FanoutTask {
     pub(crate) const fn new(errand: Errand, entry: Entry) -> Self {
@@ -106,9 +106,7 @@ impl FanoutTask {
         bytes.put_u8(VERSION);
         bytes.put_u8(errand);
         bytes.put_u32(version);
-        bytes.put_u64(self.entry.post.get());
-        bytes.put_u64(self.entry.author.get());
-        bytes.put_u64(self.entry.origin.get());
+        self.entry.put(&mut bytes);
         bytes.put_u8(stage);
         bytes.put_u64(follower);
         bytes.freeze()
@@ -123,7 +121,6 @@ impl FanoutTask {
 
     fn decode_this_version(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; LEN] = bytes.try_into().ok()?;
-        let long = |at: usize| bytes[at..at + 8].try_into().map(u64::from_be_bytes).ok();
         let version = bytes[2..6].try_into().map(u32::from_be_bytes).ok()?;
         let errand = match (bytes[0], bytes[1], version) {
             (VERSION, kind @ (0 | 4), reply @ 0..=1) => Errand::Deliver {
@@ -135,17 +132,14 @@ impl FanoutTask {
             (VERSION, 3, 0) => Errand::Drop,
             _ => return None,
         };
-        let stage = match (bytes[30], long(31)?) {
+        let follower = bytes[31..].try_into().map(u64::from_be_bytes).ok()?;
+        let stage = match (bytes[30], follower) {
             (0, 0) => Stage::Start,
             (1, follower) => Stage::After(UserId::new(follower)),
             (2, 0) => Stage::Forget,
             _ => return None,
         };
-        let entry = Entry {
-            post: PostId::new(long(6)?),
-            author: UserId::new(long(14)?),
-            origin: PostId::new(long(22)?),
-        };
+        let entry = Entry::take(&mut &bytes[6..])?;
         Some(Self {
             errand,
             entry,
@@ -159,6 +153,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::PostId;
 
     proptest! {
         #[test]

@@ -1,3 +1,5 @@
+//! The worker: leases, retries, and what becomes of a task in the queue.
+
 mod batch;
 
 use std::{pin::pin, time::Duration};
@@ -9,11 +11,11 @@ use backplane::{
 use fastrand::Rng;
 use futures::future::{Either, select};
 
+use self::batch::Batch;
 use crate::{
-    Error, ErrorKind, Feed, PostState, Result,
-    task::{Errand, FanoutTask, Stage, Unreadable},
+    Error, ErrorKind, Feed, Result,
+    fanout::task::{FanoutTask, Unreadable},
     telemetry,
-    worker::batch::Batch,
 };
 
 impl Feed {
@@ -22,13 +24,13 @@ impl Feed {
     ///
     /// A piece that fails is tried again after a delay. When it has been tried
     /// [`FeedOptions::attempts`](crate::FeedOptions::attempts) times, the author's posts so far are
-    /// left for readers to pull, so that none is missed; where nothing failed but to tell of a post, the
-    /// rest of its followers are served instead. If neither can be, because something stored does not
-    /// decode, the piece is a dead letter of the queue. A process that dies in the middle leaves its pieces
-    /// to whoever works next, once their leases have run out.
+    /// left for readers to pull, so that none is missed. If only events could not be delivered, the
+    /// fanout goes on without them instead. If neither is possible, because something stored does not
+    /// decode, the piece becomes a dead letter of the queue. When a process dies in the middle, another
+    /// worker takes over its pieces once their leases have run out.
     ///
-    /// A piece that takes half of its [`lease`](crate::FeedOptions::lease) has failed: a store that never
-    /// answers holds up those that come next, and the end of [`run`](Self::run), by so much a piece.
+    /// A piece that takes half of its [`lease_ttl`](crate::FeedOptions::lease_ttl) has failed. So a store
+    /// that never answers delays the next pieces, and the end of [`run`](Self::run), by that much a piece.
     ///
     /// # Errors
     ///
@@ -39,7 +41,7 @@ impl Feed {
     /// As if the process had died.
     pub async fn work(&self, most: usize) -> Result<usize> {
         let parts = &self.parts;
-        let leases = parts.queue.lease(most, parts.options.lease).await?;
+        let leases = parts.queue.lease(most, parts.options.lease_ttl).await?;
         let mut batch = Batch::new(&*parts.queue, parts.clock.monotonic());
         let mut rest = leases.iter();
         while let Some(lease) = rest.next() {
@@ -51,10 +53,32 @@ impl Feed {
             if is_due || may_die || rest.len() == 0 {
                 batch.settle(now).await;
             }
-            batch.renew(rest.as_slice(), parts.options.lease, now).await;
+            batch
+                .renew(rest.as_slice(), parts.options.lease_ttl, now)
+                .await;
         }
         batch.end()?;
         Ok(leases.len())
+    }
+
+    /// Does every piece of fanout that is due, and says how many there were. For tests and examples: a
+    /// server [runs](Self::run) its workers.
+    ///
+    /// # Errors
+    ///
+    /// As for [`work`](Self::work).
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`work`](Self::work).
+    pub async fn work_all(&self) -> Result<usize> {
+        let mut pieces = 0;
+        loop {
+            match self.work(BATCH).await? {
+                0 => return Ok(pieces),
+                some => pieces += some,
+            }
+        }
     }
 
     /// Works until `stop` completes; what is being done then is finished first. While the queue is
@@ -128,7 +152,7 @@ impl Feed {
 
     /// Fails what takes half of a lease, before those of the pieces that wait run out.
     async fn in_time<T>(&self, piece: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let limit = (self.parts.options.lease / 2).min(Sleep::LONGEST);
+        let limit = (self.parts.options.lease_ttl / 2).min(Sleep::LONGEST);
         // A piece that does not wait sets no timer.
         let limit = async { self.parts.clock.sleep(limit).await };
         match select(pin!(piece), pin!(limit)).await {
@@ -139,7 +163,7 @@ impl Feed {
 
     /// How often a piece is tried. What fails at the queue's own limit is buried, and nobody would pull
     /// it, so the last lease that the queue allows is for giving up.
-    pub(crate) fn attempts(&self) -> u32 {
+    pub(super) fn attempts(&self) -> u32 {
         let most = self.parts.queue.max_attempts().saturating_sub(1);
         self.parts.options.attempts.min(most).max(1)
     }
@@ -162,63 +186,9 @@ impl Feed {
             reason: error.to_string(),
         }
     }
-
-    /// Does one piece and says what becomes of its task.
-    async fn advance(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
-        match task.errand {
-            Errand::Deliver { .. } => self.deliver(task, lease).await,
-            Errand::Revise { above } => self.spread_revision(task, above, lease).await,
-            Errand::Retract => self.withdraw_from_timelines(task, lease).await,
-            Errand::Drop => {
-                self.parts.timelines.drop_many(&[task.entry.author]).await?;
-                Ok(Settlement::Ack)
-            }
-        }
-    }
-
-    /// What is done instead of a piece that has failed too often.
-    ///
-    /// Readers find a post that was not delivered by pulling it, and know of revisions and
-    /// retractions by themselves. A timeline that misses a post must not stay, nor what was done to a
-    /// post that is gone.
-    async fn give_up(&self, task: &FanoutTask, lease: &Lease) -> Result<Settlement> {
-        let reason = match task.errand {
-            Errand::Deliver { .. } => {
-                match self.state(task.entry.post).await? {
-                    PostState::Absent => return self.await_post(task, lease).await,
-                    PostState::Retracted => {}
-                    PostState::Live { .. } => {
-                        self.leave_to_readers(task.entry).await?;
-                        telemetry::gave_up("left to readers");
-                        if task.stage == Stage::Start {
-                            // Authors do not pull from themselves, and theirs may not be written.
-                            let drop = FanoutTask::dropping(task.entry);
-                            self.send(&[drop], "fanout").await?;
-                        }
-                    }
-                }
-                return Ok(Settlement::Ack);
-            }
-            Errand::Drop => {
-                self.parts.timelines.drop_many(&[task.entry.author]).await?;
-                return Ok(Settlement::Ack);
-            }
-            Errand::Revise { .. } => "followers not told of a revision",
-            Errand::Retract if task.stage == Stage::Forget => {
-                return self.withdraw_from_timelines(task, lease).await;
-            }
-            Errand::Retract => {
-                let delay = self.before_forgetting(task.entry);
-                let forget = task.forgetting().queued().with_delay(delay);
-                self.enqueue(&[forget], "fanout").await?;
-                "followers not told of a deletion"
-            }
-        };
-        Ok(bury(reason))
-    }
 }
 
-fn bury(reason: &'static str) -> Settlement {
+pub(super) fn bury(reason: &'static str) -> Settlement {
     telemetry::gave_up(reason);
     Settlement::Bury {
         reason: String::from(reason),

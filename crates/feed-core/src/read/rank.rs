@@ -11,7 +11,7 @@ use crate::{
     Cursor, Entry, Error, ErrorKind, Feed, Page, PageRequest, PageSize, PageSource, Result, Seek,
     UserId,
     cursor::{FeedName, Place},
-    filter::{Candidate, Filter, Scope},
+    read::filter::{Candidate, Filter, Scope},
     telemetry,
 };
 
@@ -53,7 +53,7 @@ impl Feed {
         &self,
         viewer: UserId,
         ranker: &dyn Ranker,
-        request: &PageRequest,
+        request: PageRequest,
     ) -> Result<Page> {
         let place = match request.cursor {
             Some(cursor) => cursor.place_in(FeedName::Ranked, viewer)?,
@@ -73,10 +73,10 @@ impl Feed {
     /// The first page: ranks the window, and freezes it if it is longer than the page.
     async fn rank(&self, viewer: UserId, ranker: &dyn Ranker, size: PageSize) -> Result<Page> {
         let circle = self.visit(viewer).await?;
-        let mut reader = self.home_reader(&circle, FeedName::Ranked);
+        let mut pager = self.home_pager(&circle, FeedName::Ranked);
         let window = self.parts.options.rank_window.max(size.get());
-        let (entries, older) = reader.newest(window).await?;
-        self.prepare(viewer, reader.timeline()).await;
+        let (entries, older) = pager.newest(window).await?;
+        self.prepare(viewer, pager.timeline()).await;
         let scores = ranker.score(viewer, &entries).await?;
         if scores.len() != entries.len() {
             return Err(Error::bare(ErrorKind::Invalid, "rank"));
@@ -130,8 +130,8 @@ impl Feed {
     /// A page of what is older than the ranked window.
     async fn unranked(&self, viewer: UserId, place: Seek, size: PageSize) -> Result<Page> {
         let circle = self.circle(viewer).await?;
-        let mut reader = self.home_reader(&circle, FeedName::Ranked);
-        let mut page = reader.page(place, size).await?;
+        let mut pager = self.home_pager(&circle, FeedName::Ranked);
+        let mut page = pager.page(place, size).await?;
         page.prev = None;
         Ok(page)
     }

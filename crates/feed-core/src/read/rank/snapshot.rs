@@ -14,7 +14,6 @@ pub(super) struct Snapshot {
 }
 
 const VERSION: u8 = 1;
-const ENTRY: usize = 24;
 
 impl Snapshot {
     pub(super) fn new(viewer: UserId, entries: Vec<Entry>, older: Option<Seek>) -> Self {
@@ -50,7 +49,7 @@ impl Snapshot {
     }
 
     fn encode(&self) -> Bytes {
-        let mut bytes = BytesMut::with_capacity(10 + ENTRY * self.entries.len());
+        let mut bytes = BytesMut::with_capacity(10 + Entry::LEN * self.entries.len());
         bytes.put_u8(VERSION);
         match self.older {
             Some(Seek::Before(post)) => {
@@ -60,9 +59,7 @@ impl Snapshot {
             _ => bytes.put_u8(0),
         }
         for entry in &self.entries {
-            bytes.put_u64(entry.post.get());
-            bytes.put_u64(entry.author.get());
-            bytes.put_u64(entry.origin.get());
+            entry.put(&mut bytes);
         }
         bytes.freeze()
     }
@@ -80,13 +77,9 @@ impl Snapshot {
             0 => None,
             _ => Some(Seek::Before(PostId::new(rest.try_get_u64().ok()?))),
         };
-        let mut entries = Vec::with_capacity(rest.len() / ENTRY);
+        let mut entries = Vec::with_capacity(rest.len() / Entry::LEN);
         while rest.has_remaining() {
-            entries.push(Entry {
-                post: PostId::new(rest.try_get_u64().ok()?),
-                author: UserId::new(rest.try_get_u64().ok()?),
-                origin: PostId::new(rest.try_get_u64().ok()?),
-            });
+            entries.push(Entry::take(&mut rest)?);
         }
         Some(Self {
             viewer,

@@ -4,12 +4,12 @@ use crate::{
     Circle, Cursor, Entry, FeedOptions, Outbox, Page, PageSize, PageSource, PostId, Result, Seek,
     TimelineState,
     cursor::{FeedName, Place, Recent},
-    scan::{Scan, Sources},
+    read::scan::{Scan, Sources},
     telemetry,
 };
 
 #[derive(Debug)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct Pager<'a> {
     outbox: &'a dyn Outbox,
     options: &'a FeedOptions,
     circle: &'a Circle,
@@ -28,7 +28,7 @@ struct Run {
     source: PageSource,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Pager<'a> {
     pub(crate) fn new(
         outbox: &'a dyn Outbox,
         options: &'a FeedOptions,

@@ -1,22 +1,14 @@
 //! Moving authors and pairs between push and pull, so that no post falls between.
 
 use crate::{
-    AuthorStats, Delivery, EdgeRoute, Entry, Error, ErrorKind, Feed, Follower, Habit, PostId,
-    Result, Rhythm, Route, RouteStamp, UserId, telemetry,
+    AuthorStats, Delivery, EdgeRoute, Entry, Error, ErrorKind, Feed, Follower, Result, Rhythm,
+    Route, RouteStamp, UserId, telemetry,
 };
 
 impl Feed {
-    pub(crate) async fn author_stats(&self, author: UserId) -> Result<AuthorStats> {
-        let degree = self.degree(author).await?;
-        let rhythms = self.parts.activity.rhythms(Habit::Post, &[author]).await?;
-        Ok(AuthorStats::new(
-            degree,
-            rhythms.into_iter().next().flatten(),
-        ))
-    }
-
     /// The route of an author for all followers, after the policy was asked.
-    pub(crate) async fn route(&self, stats: &AuthorStats, author: UserId) -> Result<Route> {
+    pub(crate) async fn route(&self, stats: &AuthorStats) -> Result<Route> {
+        let author = stats.author;
         let (route, stamp) = self.parts.graph.author_route(author).await?;
         match self.parts.policy.author(stats, delivery(route)) {
             Delivery::Pull if route.is_pushed() => {
@@ -44,12 +36,16 @@ impl Feed {
         }
     }
 
-    /// From `Both` to `Push`: what was published until now may be missing in timelines.
     async fn settle_author(&self, author: UserId, stamp: RouteStamp) -> Result<Route> {
-        let pulled_until = self.head(author).await?;
-        let route = Route::Push { pulled_until };
+        let route = self.settled_route(author).await?;
         self.parts.graph.route_author(author, stamp, route).await?;
         Ok(route)
+    }
+
+    /// Where `Both` leads: what the author has published until now may be missing in timelines.
+    async fn settled_route(&self, author: UserId) -> Result<Route> {
+        let pulled_until = self.head(author).await?;
+        Ok(Route::Push { pulled_until })
     }
 
     /// The same for the pairs of one author and a chunk of followers, in ascending order.
@@ -57,8 +53,7 @@ impl Feed {
     /// A pair that is found halfway, because whoever moved it has died, is settled too.
     pub(crate) async fn route_pairs(
         &self,
-        author: &AuthorStats,
-        id: UserId,
+        stats: &AuthorStats,
         followers: &mut [(Follower, Option<Rhythm>)],
     ) -> Result<()> {
         let policy = &self.parts.policy;
@@ -66,13 +61,13 @@ impl Feed {
         for (follower, visits) in &*followers {
             let edge = |route| EdgeRoute {
                 viewer: follower.viewer,
-                author: id,
+                author: stats.author,
                 stamp: follower.stamp,
                 route,
             };
             let now = delivery(follower.route);
             let wanted = if policy.judges_pairs() {
-                policy.pair(author, visits.as_ref(), now)
+                policy.pair(stats, visits.as_ref(), now)
             } else {
                 now
             };
@@ -90,8 +85,7 @@ impl Feed {
         if halfway.is_empty() {
             return Ok(());
         }
-        let pulled_until = self.head(id).await?;
-        let route = Route::Push { pulled_until };
+        let route = self.settled_route(stats.author).await?;
         let settled = halfway
             .into_iter()
             .map(|edge| EdgeRoute { route, ..edge })
@@ -195,12 +189,6 @@ impl Feed {
             Some(_) => Ok(()),
             None => Err(Error::bare(ErrorKind::Unavailable, "route author")),
         }
-    }
-
-    /// The author's newest post.
-    async fn head(&self, author: UserId) -> Result<Option<PostId>> {
-        let heads = self.parts.outbox.heads(&[author]).await?;
-        Ok(heads.first().copied().flatten())
     }
 }
 
