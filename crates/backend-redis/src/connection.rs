@@ -56,8 +56,18 @@ impl Redis {
 
     /// Runs a script on the server that has its keys: one round trip, and a second one on a server that
     /// does not know the script yet.
+    ///
+    /// A client learns that an idle connection is gone when it uses it, and makes another. So what only
+    /// reads is tried again.
     pub(crate) async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
         let mut answer = self.send(&call.by_digest()).await;
+        if call.only_reads()
+            && answer
+                .as_ref()
+                .is_err_and(RedisError::is_connection_dropped)
+        {
+            answer = self.send(&call.by_digest()).await;
+        }
         if answer.as_ref().is_err_and(failure::is_unknown_script) {
             answer = self.send(&call.in_full()).await;
         }

@@ -68,20 +68,18 @@ impl RedisDirectory {
         self
     }
 
-    fn call(&self, script: &'static Script, service: &str) -> Call {
+    /// What every script of a service begins with.
+    fn about(&self, service: &str, call: Call) -> Call {
         let key = |kind: &str| {
             let prefix = self.redis.prefix();
             format!("{prefix}{{directory}}{kind}:{service}")
         };
-        Call::of(script)
-            .key(key("known"))
-            .key(key("ends"))
-            .key(key("nodes"))
+        call.key(key("known")).key(key("ends")).key(key("nodes"))
     }
 
     /// A call about a membership, which answers whether that was held.
     fn call_of(&self, script: &'static Script, membership: &Membership) -> Call {
-        self.call(script, &membership.service)
+        self.about(&membership.service, Call::of(script))
             .bytes(&*membership.node)
             .bytes(row::digits(membership.token.get()))
     }
@@ -103,7 +101,7 @@ impl RedisDirectory {
     ) -> Result<Option<View>> {
         check_name(op, service)?;
         let known = known.map_or_else(String::new, |epoch| epoch.to_string());
-        let call = self.call(&MEMBERS, service).bytes(known);
+        let call = self.about(service, Call::reading(&MEMBERS)).bytes(known);
         let answer = self.redis.run(op, &call).await?;
         let parts = Vec::<Value>::from_redis_value_ref(&answer);
         let view = match parts.as_deref() {
@@ -123,7 +121,7 @@ impl Directory for RedisDirectory {
         check_node("join", &node)?;
         let prefix = self.redis.prefix();
         let call = self
-            .call(&JOIN, service)
+            .about(service, Call::of(&JOIN))
             .key(format!("{prefix}{{directory}}services"))
             .bytes(service)
             .bytes(&*node.name)

@@ -1,5 +1,7 @@
 //! Stores on Redis (6.2 and later) and Valkey, on one server or a Cluster.
 
+#[cfg(feature = "backplane")]
+mod bus;
 mod connection;
 #[cfg(feature = "backplane")]
 mod directory;
@@ -16,6 +18,8 @@ mod script;
 
 pub use redis;
 
+#[cfg(feature = "backplane")]
+pub use bus::{RedisBus, RedisBusOptions};
 pub use connection::{BraceInPrefix, Redis};
 #[cfg(feature = "backplane")]
 pub use directory::RedisDirectory;

@@ -4,15 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use backplane::{
-    Clock, Error, ErrorKind, Result, SystemClock,
+    Clock, Error, ErrorKind, Result, Signal, SystemClock,
     queue::{
         DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey, MAX_KEY, MAX_REASON,
         NewTask, Priority, QueueOptions, QueueStats, Settled, Settlement, TaskId, TaskQueue,
     },
 };
-use futures::future::select;
 use redis::Value;
-use tokio::sync::Notify;
 
 use self::answer::Answer;
 use crate::{
@@ -40,7 +38,7 @@ pub struct RedisQueue {
     options: Arc<QueueOptions>,
     clock: Arc<dyn Clock>,
     poll_every: Duration,
-    stirred: Arc<Notify>,
+    stirred: Arc<Signal>,
 }
 
 macro_rules! script {
@@ -77,7 +75,7 @@ impl RedisQueue {
             options: Arc::new(options),
             clock: Arc::new(SystemClock::new()),
             poll_every: Duration::from_millis(100),
-            stirred: Arc::new(Notify::new()),
+            stirred: Arc::default(),
         }
     }
 
@@ -89,8 +87,12 @@ impl RedisQueue {
     }
 
     fn call(&self, script: &'static Script) -> Call {
-        Call::of(script)
-            .key(&*self.base)
+        self.about(Call::of(script))
+    }
+
+    /// What every script of a queue begins with.
+    fn about(&self, call: Call) -> Call {
+        call.key(&*self.base)
             .number(self.options.max_attempts.max(1))
             .number(lease::micros(self.options.key_retention))
             .number(self.options.settled_keys as u64)
@@ -132,7 +134,7 @@ impl RedisQueue {
     /// How much there is, and how long until a task is due.
     async fn look(&self, op: &'static str) -> Result<(QueueStats, Option<Duration>)> {
         loop {
-            let call = self.call(&STATS);
+            let call = self.about(Call::reading(&STATS));
             let (stats, next_due, is_all) = self.ask(op, &call, answer::stats).await?;
             if is_all {
                 return Ok((stats, next_due));
@@ -161,7 +163,7 @@ impl TaskQueue for RedisQueue {
         let admitted = self.ask("enqueue", &call, answer::admitted).await?;
         match admitted {
             Answer::Admitted(tasks) => {
-                self.stirred.notify_waiters();
+                self.stirred.raise();
                 Ok(Enqueued::Accepted(tasks))
             }
             Answer::Full => Ok(Enqueued::Full {
@@ -217,14 +219,14 @@ impl TaskQueue for RedisQueue {
             let read = |it: &Value| answer::each(it, answer::settled);
             settled.extend(self.ask("settle", &call, read).await?);
         }
-        self.stirred.notify_waiters();
+        self.stirred.raise();
         Ok(settled)
     }
 
     async fn dead_letters(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<DeadLetter>> {
         let after = after.map_or_else(|| "-inf".into(), |after| format!("({after}"));
         let call = self
-            .call(&DEAD_LETTERS)
+            .about(Call::reading(&DEAD_LETTERS))
             .bytes(after)
             .number(limit.min(BATCH) as u64);
         self.ask("dead letters", &call, answer::dead_letters).await
@@ -236,7 +238,7 @@ impl TaskQueue for RedisQueue {
             let call = self.call_of(&REDRIVE, tasks);
             redriven += self.ask("redrive", &call, answer::count).await?;
         }
-        self.stirred.notify_waiters();
+        self.stirred.raise();
         Ok(redriven)
     }
 
@@ -272,14 +274,13 @@ impl TaskQueue for RedisQueue {
 
     async fn ready(&self) -> Result<()> {
         loop {
-            // It hears of all that is done from here on.
-            let stirred = std::pin::pin!(self.stirred.notified());
+            let stirred = self.stirred.listen();
             let (_, next_due) = self.look("ready").await?;
             if next_due == Some(Duration::ZERO) {
                 return Ok(());
             }
             let nap = next_due.map_or(self.poll_every, |due| due.min(self.poll_every));
-            select(stirred, self.clock.sleep(nap)).await;
+            stirred.or_after(Some(nap), &*self.clock).await;
         }
     }
 }

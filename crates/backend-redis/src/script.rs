@@ -15,6 +15,7 @@ pub(crate) struct Call {
     script: &'static Script,
     keys: Vec<Vec<u8>>,
     arguments: Vec<Vec<u8>>,
+    only_reads: bool,
 }
 
 impl Script {
@@ -38,7 +39,19 @@ impl Call {
             script,
             keys: Vec::new(),
             arguments: Vec::new(),
+            only_reads: false,
         }
+    }
+
+    /// Whoever runs it twice has run it once.
+    pub(crate) const fn reading(script: &'static Script) -> Self {
+        let mut call = Self::of(script);
+        call.only_reads = true;
+        call
+    }
+
+    pub(crate) const fn only_reads(&self) -> bool {
+        self.only_reads
     }
 
     /// All keys of a call have one hash tag, since a script is run where its first key is.

@@ -22,6 +22,7 @@
 //! # Ok(()) }
 //! ```
 
+mod event_queue;
 mod events;
 mod follower;
 mod live_buffer;
@@ -34,6 +35,7 @@ use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 
+pub use event_queue::EventQueue;
 pub use events::{BusEvent, BusEvents};
 pub use message::{Gap, GapReason, HistoryPage, HistoryRead, Message};
 pub use outgoing::{IdempotencyKey, Outgoing, Published};

@@ -24,6 +24,9 @@ local DEAD, SETTLED, BY_KEY = base .. ':dead', base .. ':settled', base .. ':key
 -- How much of each kind one script ends.
 local SLICE = 1000
 
+if redis.replicate_commands then
+  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
+end
 local time = redis.call('TIME')
 local wall = time[1] * 1000 + math.floor(time[2] / 1000)
 local now = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('HGET', base, 'now') or '0'))

@@ -1,4 +1,3 @@
-mod queue;
 mod shard;
 mod stream;
 
@@ -6,10 +5,10 @@ use std::{fmt, sync::Arc, task::Waker, time::Duration};
 
 use async_trait::async_trait;
 
-use self::{queue::EventQueue, shard::Shards};
+use self::shard::Shards;
 use crate::{
     Clock, Error, ErrorKind, Position, Result, SystemClock, Topic,
-    bus::{Bus, BusEvents, BusLimits, HistoryPage, HistoryRead, Outgoing, Published},
+    bus::{Bus, BusEvents, BusLimits, EventQueue, HistoryPage, HistoryRead, Outgoing, Published},
 };
 
 /// A [`Bus`] among nodes of one process: the reference, and all that a server without peers needs.
@@ -242,7 +241,7 @@ impl MemoryNode {
     /// See [`Bus::events`].
     #[must_use]
     pub fn events(&self) -> BusEvents {
-        BusEvents::new(self.queue.events())
+        self.queue.events()
     }
 
     /// See [`Bus::drain`].

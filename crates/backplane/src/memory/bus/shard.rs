@@ -11,8 +11,8 @@ use std::{
 use fastrand::Rng;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use super::{MemoryBusOptions, queue::EventQueue, stream::Stream};
-use crate::{Epoch, Topic, sync::Mutex};
+use super::{MemoryBusOptions, stream::Stream};
+use crate::{Epoch, Topic, bus::EventQueue, sync::Mutex};
 
 const SHARDS: u64 = 64;
 

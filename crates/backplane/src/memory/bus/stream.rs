@@ -7,10 +7,9 @@ use std::{
 
 use bytes::Bytes;
 
-use super::queue::EventQueue;
 use crate::{
     Epoch, Position, Topic,
-    bus::{BusLimits, HistoryPage, IdempotencyKey, Message, Outgoing, Published},
+    bus::{BusLimits, EventQueue, HistoryPage, IdempotencyKey, Message, Outgoing, Published},
 };
 
 /// One topic: its newest messages, the keys it remembers and the nodes that subscribe to it.

@@ -10,18 +10,15 @@ use std::{
 
 use futures::Stream;
 
-use crate::{
-    Position, Topic,
-    bus::{BusEvent, Gap, GapReason, Message},
-    sync::Mutex,
-};
+use super::{BusEvent, BusEvents, Gap, GapReason, Message};
+use crate::{Position, Topic, sync::Mutex};
 
-/// One node's events: bounded, and never silent about what did not fit.
+/// One node's events: bounded, and never silent about what did not fit. For implementations.
 ///
 /// What does not fit is counted per topic until there is room again, and then told as one gap, which
 /// stands where the dropped messages would have stood.
 #[derive(Debug)]
-pub(super) struct EventQueue {
+pub struct EventQueue {
     max_events: usize,
     max_bytes: usize,
     /// Changes under the lock of `state`; apart from it so that a publisher need not take that.
@@ -42,7 +39,9 @@ struct State {
 }
 
 impl EventQueue {
-    pub(super) fn new(max_events: usize, max_bytes: usize) -> Self {
+    /// An empty queue for as many events, and as many bytes of payload.
+    #[must_use]
+    pub fn new(max_events: usize, max_bytes: usize) -> Self {
         Self {
             max_events,
             max_bytes,
@@ -52,7 +51,8 @@ impl EventQueue {
     }
 
     /// Queues a message, and returns whom to wake once no lock is held.
-    pub(super) fn push(&self, topic: &Topic, message: Message) -> Option<Waker> {
+    #[must_use = "nobody hears of the message until the waker is woken"]
+    pub fn push(&self, topic: &Topic, message: Message) -> Option<Waker> {
         let mut state = self.state.lock();
         if self.is_closed() {
             return None;
@@ -75,8 +75,24 @@ impl EventQueue {
         state.waker.take()
     }
 
+    /// Queues word of a subscription that was renewed.
+    ///
+    /// There is always room for it: an engine renews a subscription once for each connection it makes.
+    pub fn renewed(&self, topic: &Topic) {
+        let mut state = self.state.lock();
+        if self.is_closed() || !state.topics.contains(topic) {
+            return;
+        }
+        state.queue_gap_of(topic);
+        let topic = topic.clone();
+        state.events.push_back(BusEvent::Resubscribed { topic });
+        let waker = state.waker.take();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
     /// Loses what is queued, and says so for each topic.
-    pub(super) fn cut(&self) {
+    pub fn cut(&self) {
         let mut state = self.state.lock();
         if self.is_closed() {
             return;
@@ -93,7 +109,8 @@ impl EventQueue {
     }
 
     /// Notes a subscription; `false` if the queue is closed.
-    pub(super) fn track(&self, topic: &Topic) -> bool {
+    #[must_use]
+    pub fn track(&self, topic: &Topic) -> bool {
         let mut state = self.state.lock();
         let open = !self.is_closed();
         if open {
@@ -102,7 +119,8 @@ impl EventQueue {
         open
     }
 
-    pub(super) fn untrack(&self, topic: &Topic) {
+    /// Forgets a subscription.
+    pub fn untrack(&self, topic: &Topic) {
         let mut state = self.state.lock();
         state.topics.remove(topic);
         if !self.is_closed() {
@@ -110,12 +128,26 @@ impl EventQueue {
         }
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    /// Whether a topic is subscribed.
+    #[must_use]
+    pub fn is_tracked(&self, topic: &Topic) -> bool {
+        self.state.lock().topics.contains(topic)
+    }
+
+    /// What is subscribed.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Topic> {
+        self.state.lock().topics.iter().cloned().collect()
+    }
+
+    /// Whether the node is off the bus.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
     /// Takes no further events, and returns what was subscribed.
-    pub(super) fn close(&self) -> HashSet<Topic> {
+    pub fn close(&self) -> HashSet<Topic> {
         let mut state = self.state.lock();
         self.closed.store(true, Ordering::Release);
         let (topics, waker) = (std::mem::take(&mut state.topics), state.waker.take());
@@ -125,16 +157,17 @@ impl EventQueue {
     }
 
     /// The stream of what is queued, which ends every earlier one.
-    pub(super) fn events(self: &Arc<Self>) -> impl Stream<Item = BusEvent> + Send + use<> {
+    #[must_use]
+    pub fn events(self: &Arc<Self>) -> BusEvents {
         let mut state = self.state.lock();
         state.reader += 1;
         let (reader, waker) = (state.reader, state.waker.take());
         drop(state);
         waker.into_iter().for_each(Waker::wake);
-        QueuedEvents {
+        BusEvents::new(QueuedEvents {
             queue: Arc::clone(self),
             reader,
-        }
+        })
     }
 
     fn has_room(&self, state: &State, events: usize, bytes: usize) -> bool {
@@ -208,7 +241,7 @@ mod tests {
             assert!(queue.track(topic));
             for offset in 1..=2 {
                 let position = Position::new(Epoch::new(1), offset);
-                queue.push(topic, Message::new(position, "x".into()));
+                let _ = queue.push(topic, Message::new(position, "x".into()));
             }
         }
         queue.untrack(&b);

@@ -1,0 +1,281 @@
+mod answer;
+mod subscriber;
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use backplane::{
+    Error, ErrorKind, Position, Result, Topic,
+    bus::{Bus, BusEvents, BusLimits, EventQueue, HistoryPage, HistoryRead, Outgoing, Published},
+};
+use futures::future::try_join_all;
+use redis::Value;
+
+use self::subscriber::Subscriber;
+use crate::{
+    Redis, failure,
+    script::{Call, Script},
+};
+
+/// One node's end of a [`Bus`] on Redis.
+///
+/// Publishing to a topic is one script: it numbers the messages, keeps them in the history and sends
+/// them to subscribers, in one step. A call sends one script for each of its topics, all at once. Redis
+/// delivers to each subscriber at most once; what it drops shows in the positions, and is in the
+/// history.
+///
+/// # Epochs
+///
+/// A stream begins a new epoch when it is next used after its server was started, or has taken over
+/// from a master that died: Redis replicates and writes to disk after it has answered, so that the
+/// newest messages may be gone then. Readers are told of a gap, and read anew from the truth.
+///
+/// # Connections
+///
+/// Beside the connection of [`Redis`], which it shares, a node has one of its own for what it is
+/// subscribed to. When that is lost it is made again, and every subscription with it. It needs a tokio
+/// runtime.
+pub struct RedisBus {
+    redis: Redis,
+    options: RedisBusOptions,
+    queue: Arc<EventQueue>,
+    subscriber: Subscriber,
+}
+
+/// The bounds of a [`RedisBus`]. All nodes have the same.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RedisBusOptions {
+    /// What a topic and a call may hold. Default [`BusLimits::new`].
+    pub limits: BusLimits,
+    /// Most payload bytes queued for a node that does not read its events. Default 64 MiB.
+    pub queue_bytes: usize,
+    /// How long a topic keeps its epoch that nobody uses. At least as long as its history. Default one
+    /// hour.
+    pub topic_ttl: Duration,
+    /// How often a connection is asked whether it still is one, and topics that are subscribed are kept
+    /// from being forgotten. Default 10 s.
+    pub probe_every: Duration,
+}
+
+static PUBLISH: Script = Script::new(concat!(
+    include_str!("bus/stream.lua"),
+    include_str!("bus/publish.lua")
+));
+static READ: Script = Script::new(concat!(
+    include_str!("bus/stream.lua"),
+    include_str!("bus/read.lua")
+));
+
+impl RedisBus {
+    /// A node on the server of `redis`, which subscribes by connections that `client` makes to the same
+    /// server. Its keys and channels begin with the prefix of `redis` and `{bus:`.
+    #[must_use]
+    pub fn new(redis: Redis, client: redis::Client, options: RedisBusOptions) -> Self {
+        let queue = EventQueue::new(options.limits.queue, options.queue_bytes);
+        let queue = Arc::new(queue);
+        let subscriber = Subscriber::start(client, Arc::clone(&queue), options.probe_every);
+        Self {
+            redis,
+            options,
+            queue,
+            subscriber,
+        }
+    }
+
+    fn channel(&self, topic: &Topic) -> String {
+        format!("{}{{bus:{}}}", self.redis.prefix(), topic.as_str())
+    }
+
+    /// What every script of a stream begins with.
+    fn about(&self, topic: &Topic, call: Call) -> Call {
+        let limits = &self.options.limits;
+        let topic_ttl = self.options.topic_ttl.max(limits.history_ttl);
+        call.key(self.channel(topic))
+            .bytes(format!("{:016x}", fastrand::u64(..)))
+            .number(millis(topic_ttl))
+            .number(millis(limits.history_ttl))
+    }
+
+    fn publish_call(&self, topic: &Topic, messages: &[&Outgoing]) -> Call {
+        let limits = &self.options.limits;
+        let call = self
+            .about(topic, Call::of(&PUBLISH))
+            .number(limits.history as u64)
+            .number(limits.idempotency_keys as u64)
+            .number(millis(limits.idempotency_window))
+            .bytes("PUBLISH");
+        messages.iter().fold(call, |call, message| {
+            let key = message.key.map(|key| key.get().to_be_bytes().to_vec());
+            call.bytes(key.unwrap_or_default())
+                .bytes(&message.payload[..])
+        })
+    }
+
+    async fn read(&self, op: &'static str, read: &HistoryRead) -> Result<HistoryPage> {
+        let since = read.since.map(|since| since.epoch.to_string());
+        let after = read.since.map_or(0, |since| since.offset);
+        let call = self
+            .about(&read.topic, Call::reading(&READ))
+            .bytes(since.unwrap_or_default())
+            .number(after)
+            .number(read.limit.min(self.options.limits.page) as u64)
+            .number(read.bytes as u64);
+        self.ask(op, &call, answer::page).await
+    }
+
+    async fn ask<T>(
+        &self,
+        op: &'static str,
+        call: &Call,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<T> {
+        let answer = self.redis.run(op, call).await?;
+        read(&answer).ok_or_else(|| failure::strange(op, &answer))
+    }
+
+    fn admit(&self, op: &'static str, count: usize) -> Result<()> {
+        if self.queue.is_closed() {
+            return Err(Error::bare(ErrorKind::Closed, op));
+        }
+        if count > self.options.limits.batch {
+            return Err(Error::new(ErrorKind::Invalid, op, "a batch too large"));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Bus for RedisBus {
+    fn limits(&self) -> BusLimits {
+        self.options.limits.clone()
+    }
+
+    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+        self.admit("publish", messages.len())?;
+        let too_long = |message: &Outgoing| message.payload.len() > self.options.limits.payload;
+        if messages.iter().any(too_long) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "publish",
+                "a payload too long",
+            ));
+        }
+        let mut places: HashMap<&Topic, Vec<usize>> = HashMap::new();
+        for (place, message) in messages.iter().enumerate() {
+            places.entry(&message.topic).or_default().push(place);
+        }
+        let calls = places.iter().map(|(topic, places)| async move {
+            let of_topic: Vec<_> = places.iter().map(|&place| &messages[place]).collect();
+            let call = self.publish_call(topic, &of_topic);
+            let published = self.ask("publish", &call, answer::published).await?;
+            Ok::<_, Error>(places.iter().copied().zip(published))
+        });
+        let mut published: Vec<_> = try_join_all(calls).await?.into_iter().flatten().collect();
+        published.sort_by_key(|(place, _)| *place);
+        Ok(published
+            .into_iter()
+            .map(|(_, published)| published)
+            .collect())
+    }
+
+    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+        self.admit("subscribe", topics.len())?;
+        let channels = topics
+            .iter()
+            .map(|topic| (self.channel(topic), topic.clone()));
+        self.subscriber.subscribe(channels.collect()).await?;
+        let tops = topics.iter().map(|topic| async {
+            let page = self
+                .read("subscribe", &HistoryRead::top(topic.clone()))
+                .await?;
+            Ok(page.top)
+        });
+        try_join_all(tops).await
+    }
+
+    async fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
+        self.admit("unsubscribe", topics.len())?;
+        let channels = topics
+            .iter()
+            .map(|topic| (self.channel(topic), topic.clone()));
+        self.subscriber.unsubscribe(channels.collect()).await
+    }
+
+    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+        self.admit("history", reads.len())?;
+        try_join_all(reads.iter().map(|read| self.read("history", read))).await
+    }
+
+    fn events(&self) -> BusEvents {
+        self.queue.events()
+    }
+
+    async fn drain(&self) -> Result<()> {
+        self.queue.close();
+        self.subscriber.stop();
+        Ok(())
+    }
+}
+
+impl Drop for RedisBus {
+    fn drop(&mut self) {
+        self.queue.close();
+        self.subscriber.stop();
+    }
+}
+
+impl fmt::Debug for RedisBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBus")
+            .field("redis", &self.redis)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RedisBusOptions {
+    /// Bounds topics and calls by `limits`.
+    #[must_use]
+    pub fn with_limits(mut self, limits: BusLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Queues at most `bytes` of payload for a node.
+    #[must_use]
+    pub fn with_queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue_bytes = bytes;
+        self
+    }
+
+    /// Keeps topics that nobody uses for `time`.
+    #[must_use]
+    pub fn with_topic_ttl(mut self, time: Duration) -> Self {
+        self.topic_ttl = time;
+        self
+    }
+
+    /// Probes the connection every `interval`.
+    #[must_use]
+    pub fn with_probe_every(mut self, interval: Duration) -> Self {
+        self.probe_every = interval;
+        self
+    }
+}
+
+impl Default for RedisBusOptions {
+    fn default() -> Self {
+        Self {
+            limits: BusLimits::new(),
+            queue_bytes: 64 << 20,
+            topic_ttl: Duration::from_secs(3_600),
+            probe_every: Duration::from_secs(10),
+        }
+    }
+}
+
+/// At least one, since Redis takes zero for the past.
+fn millis(time: Duration) -> u64 {
+    crate::lease::micros(time).div_ceil(1_000).max(1)
+}

@@ -1,0 +1,48 @@
+-- ARGV[4…]: how many messages and how many keys are kept, for how long keys are, and the command that
+-- publishes; then of each message its key, if it has one, and its payload.
+-- Answers the epoch, then of each message whether it is new, and its position.
+local most, most_keys = tonumber(ARGV[4]), tonumber(ARGV[5])
+local key_ttl, publish = tonumber(ARGV[6]), ARGV[7]
+
+local function known_offset(key)
+  local known = redis.call('HGET', BY_KEY, key)
+  if not known then
+    return nil
+  end
+  local offset, at = string.match(known, '^(%d+) (%d+)$')
+  return tonumber(at) + key_ttl > now and offset or nil
+end
+
+local function forget_keys()
+  while redis.call('ZCARD', ORDER) > most_keys do
+    redis.call('HDEL', BY_KEY, redis.call('ZPOPMIN', ORDER)[1])
+  end
+end
+
+local answer = { epoch }
+for at = 8, #ARGV, 2 do
+  local key, payload = ARGV[at], ARGV[at + 1]
+  local known = key ~= '' and known_offset(key)
+  if known then
+    answer[#answer + 1] = 0
+    answer[#answer + 1] = known
+  else
+    top = top + 1
+    local offset = text(top)
+    expire_messages(2)
+    redis.call('XADD', HISTORY, 'MAXLEN', most, offset .. '-0', 't', now, 'p', payload)
+    if key ~= '' then
+      redis.call('HSET', BY_KEY, key, offset .. ' ' .. text(now))
+      redis.call('ZADD', ORDER, top, key)
+      forget_keys()
+    end
+    redis.call(publish, base, epoch .. string.format('%020.0f', top) .. payload)
+    answer[#answer + 1] = 1
+    answer[#answer + 1] = offset
+  end
+end
+redis.call('HSET', base, 'top', text(top))
+redis.call('PEXPIRE', HISTORY, message_ttl)
+redis.call('PEXPIRE', BY_KEY, key_ttl)
+redis.call('PEXPIRE', ORDER, key_ttl)
+return answer
