@@ -1,5 +1,7 @@
 mod answer;
+mod slots;
 mod subscriber;
+mod wire;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -33,8 +35,9 @@ use crate::{
 /// # Connections
 ///
 /// Beside the connection of [`Redis`], which it shares, a node has one of its own for what it is
-/// subscribed to. When that is lost it is made again, and every subscription with it. It needs a tokio
-/// runtime.
+/// subscribed to; in a Cluster one for each master that serves a topic of its. When one is lost it is made
+/// again, and every subscription with it, or where the slot is served by then. Redis 7 is needed for a
+/// Cluster, since topics are shard channels there.
 pub struct RedisBus {
     redis: Redis,
     options: RedisBusOptions,
@@ -68,13 +71,18 @@ static READ: Script = Script::new(concat!(
 ));
 
 impl RedisBus {
-    /// A node on the server of `redis`, which subscribes by connections that `client` makes to the same
-    /// server. Its keys and channels begin with the prefix of `redis` and `{bus:`.
+    /// A node on the server or the Cluster of `redis`, which subscribes by connections that `client` makes:
+    /// to the same server, or to the masters of the Cluster, with the credentials of `client`. Its keys and channels begin with the prefix of `redis` and `{bus:`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
     #[must_use]
     pub fn new(redis: Redis, client: redis::Client, options: RedisBusOptions) -> Self {
         let queue = EventQueue::new(options.limits.queue, options.queue_bytes);
         let queue = Arc::new(queue);
-        let subscriber = Subscriber::start(client, Arc::clone(&queue), options.probe_every);
+        let (own, every) = (Arc::clone(&queue), options.probe_every);
+        let subscriber = Subscriber::start(redis.clone(), client, own, every);
         Self {
             redis,
             options,
@@ -85,6 +93,13 @@ impl RedisBus {
 
     fn channel(&self, topic: &Topic) -> String {
         format!("{}{{bus:{}}}", self.redis.prefix(), topic.as_str())
+    }
+
+    fn channels(&self, topics: &[Topic]) -> Vec<(String, Topic)> {
+        let topics = topics.iter();
+        topics
+            .map(|topic| (self.channel(topic), topic.clone()))
+            .collect()
     }
 
     /// What every script of a stream begins with.
@@ -104,7 +119,11 @@ impl RedisBus {
             .number(limits.history as u64)
             .number(limits.idempotency_keys as u64)
             .number(millis(limits.idempotency_window))
-            .bytes("PUBLISH");
+            .bytes(if self.redis.is_cluster() {
+                "SPUBLISH"
+            } else {
+                "PUBLISH"
+            });
         messages.iter().fold(call, |call, message| {
             let key = message.key.map(|key| key.get().to_be_bytes().to_vec());
             call.bytes(key.unwrap_or_default())
@@ -181,10 +200,7 @@ impl Bus for RedisBus {
 
     async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
         self.admit("subscribe", topics.len())?;
-        let channels = topics
-            .iter()
-            .map(|topic| (self.channel(topic), topic.clone()));
-        self.subscriber.subscribe(channels.collect()).await?;
+        self.subscriber.subscribe(&self.channels(topics)).await?;
         let tops = topics.iter().map(|topic| async {
             let page = self
                 .read("subscribe", &HistoryRead::top(topic.clone()))
@@ -196,10 +212,8 @@ impl Bus for RedisBus {
 
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
         self.admit("unsubscribe", topics.len())?;
-        let channels = topics
-            .iter()
-            .map(|topic| (self.channel(topic), topic.clone()));
-        self.subscriber.unsubscribe(channels.collect()).await
+        self.subscriber.unsubscribe(&self.channels(topics)).await;
+        Ok(())
     }
 
     async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
@@ -213,7 +227,7 @@ impl Bus for RedisBus {
 
     async fn drain(&self) -> Result<()> {
         self.queue.close();
-        self.subscriber.stop();
+        self.subscriber.stop().await;
         Ok(())
     }
 }
@@ -221,7 +235,6 @@ impl Bus for RedisBus {
 impl Drop for RedisBus {
     fn drop(&mut self) {
         self.queue.close();
-        self.subscriber.stop();
     }
 }
 

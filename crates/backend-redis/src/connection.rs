@@ -54,6 +54,16 @@ impl Redis {
         &self.prefix
     }
 
+    pub(crate) const fn is_cluster(&self) -> bool {
+        matches!(self.connection, Connection::Cluster(_))
+    }
+
+    /// Sends one command, wherever the client sends it.
+    pub(crate) async fn ask(&self, op: &'static str, command: &Cmd) -> Result<Value> {
+        let answer = self.send(command).await;
+        answer.map_err(|error| failure::of(op, error))
+    }
+
     /// Runs a script on the server that has its keys: one round trip, and a second one on a server that
     /// does not know the script yet.
     ///

@@ -1,0 +1,83 @@
+//! Which server of a Cluster serves which slot.
+
+use redis::{FromRedisValue, Value};
+
+const SLOTS: u16 = 16_384;
+
+/// Ranges of slots and the addresses of their masters.
+#[derive(Debug, Default)]
+pub(super) struct SlotMap(Vec<(u16, u16, Address)>);
+
+/// Host and port.
+pub(super) type Address = (String, u16);
+
+impl SlotMap {
+    /// Reads the answer to `CLUSTER SLOTS`.
+    pub(super) fn read(answer: &Value) -> Option<Self> {
+        let ranges = Vec::<Vec<Value>>::from_redis_value_ref(answer).ok()?;
+        let range = |range: &Vec<Value>| {
+            let [first, last, master, ..] = &range[..] else {
+                return None;
+            };
+            let master = Vec::<Value>::from_redis_value_ref(master).ok()?;
+            let [host, port, ..] = &master[..] else {
+                return None;
+            };
+            let address = (
+                String::from_redis_value_ref(host).ok()?,
+                u16::from_redis_value_ref(port).ok()?,
+            );
+            let bound = |slot| u16::from_redis_value_ref(slot).ok();
+            Some((bound(first)?, bound(last)?, address))
+        };
+        let ranges: Option<Vec<_>> = ranges.iter().map(range).collect();
+        ranges.map(Self)
+    }
+
+    /// The server of a slot, if any serves it.
+    pub(super) fn address(&self, slot: u16) -> Option<&Address> {
+        let holds = |range: &&(u16, u16, Address)| (range.0..=range.1).contains(&slot);
+        self.0.iter().find(holds).map(|(_, _, address)| address)
+    }
+}
+
+/// The slot of a key or a shard channel: CRC16 of its hash tag, which every name of this crate has.
+pub(super) fn slot_of(name: &str) -> u16 {
+    let tag = name
+        .split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'));
+    let tag = tag.map_or(name, |(tag, _)| tag);
+    crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::cluster_routing::Slot;
+
+    use super::*;
+
+    #[test]
+    fn a_slot_is_that_of_the_client() {
+        for name in ["{bus:a}", "shop:{bus:room 7}", "x{bus:odd}name}", "{bus:{}"] {
+            assert_eq!(
+                Slot::new(slot_of(name)),
+                Some(Slot::for_key(name)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_slot_of_a_range_is_found() {
+        let master = |port| Value::Array(vec![Value::BulkString(b"host".into()), Value::Int(port)]);
+        let range =
+            |from, to, port| Value::Array(vec![Value::Int(from), Value::Int(to), master(port)]);
+        let answer = Value::Array(vec![range(0, 99, 1), range(200, 16_383, 2)]);
+        let map = SlotMap::read(&answer).unwrap();
+        let port = |slot| map.address(slot).map(|(_, port)| *port);
+        assert_eq!(
+            [0, 99, 100, 200, 16_383].map(port),
+            [Some(1), Some(1), None, Some(2), Some(2)]
+        );
+    }
+}

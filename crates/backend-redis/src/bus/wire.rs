@@ -1,0 +1,372 @@
+//! One connection to one server, made again whenever it is lost, and what is subscribed on it.
+
+use std::{
+    collections::HashMap,
+    error::Error as StdError,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
+    time::Duration,
+};
+
+use backplane::{
+    BackoffOptions, Clock, Error, ErrorKind, Result, Signal, SystemClock, Topic, bus::EventQueue,
+};
+use fastrand::Rng;
+use futures::future::try_join_all;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
+    RedisResult, Value,
+    aio::{AsyncPushSender, MultiplexedConnection, SendError},
+    cmd,
+};
+use tokio::task::AbortHandle;
+
+use super::answer;
+
+/// How long a call waits for its subscriptions, and a connection for an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most channels that are named at once.
+const BATCH: usize = 1_000;
+
+/// Subscribes what it is told to, for as long as it lives.
+pub(super) struct Wire {
+    shared: Arc<Shared>,
+    task: AbortHandle,
+}
+
+/// What all wires of a node have in common.
+#[derive(Clone)]
+pub(super) struct Ends {
+    pub(super) queue: Arc<EventQueue>,
+    pub(super) clock: SystemClock,
+    pub(super) probe_every: Duration,
+    /// Whether channels belong to slots of a Cluster.
+    pub(super) sharded: bool,
+    /// Raised when a server cannot be reached, or serves a channel no more.
+    pub(super) trouble: Arc<Signal>,
+}
+
+struct Shared {
+    client: Client,
+    ends: Ends,
+    state: Mutex<State>,
+    /// Raised when there is something to subscribe, or the connection is lost.
+    stirred: Signal,
+    /// Raised when something was subscribed.
+    settled: Signal,
+}
+
+#[derive(Default)]
+struct State {
+    channels: HashMap<Box<str>, Channel>,
+    connection: Option<MultiplexedConnection>,
+    /// Counts connections, since one that is lost may say so late.
+    connections: u64,
+}
+
+struct Channel {
+    topic: Topic,
+    standing: Standing,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Standing {
+    New,
+    /// It was subscribed on a connection that was lost, or on another server.
+    Renewing,
+    Subscribed,
+}
+
+/// Takes what one connection pushes.
+struct Inbox {
+    shared: Arc<Shared>,
+    connection: u64,
+}
+
+impl Wire {
+    pub(super) fn start(client: Client, ends: Ends) -> Self {
+        let shared = Arc::new(Shared {
+            client,
+            ends,
+            state: Mutex::default(),
+            stirred: Signal::default(),
+            settled: Signal::default(),
+        });
+        let task = tokio::spawn(Arc::clone(&shared).run());
+        Self {
+            shared,
+            task: task.abort_handle(),
+        }
+    }
+
+    /// Has a channel subscribed; `renewed`, if it was on another wire.
+    pub(super) fn add(&self, channel: &str, topic: &Topic, renewed: bool) {
+        let standing = if renewed {
+            Standing::Renewing
+        } else {
+            Standing::New
+        };
+        let mut state = self.shared.state();
+        state
+            .channels
+            .entry(channel.into())
+            .or_insert_with(|| Channel {
+                topic: topic.clone(),
+                standing,
+            });
+        drop(state);
+        self.shared.stirred.raise();
+    }
+
+    /// Waits until the channels are subscribed.
+    pub(super) async fn subscribed(&self, channels: &[&str]) -> Result<()> {
+        let clock = &self.shared.ends.clock;
+        let deadline = clock.monotonic() + PATIENCE;
+        loop {
+            let settled = self.shared.settled.listen();
+            if self.shared.state().are_subscribed(channels) {
+                return Ok(());
+            }
+            let left = deadline.saturating_sub(clock.monotonic());
+            if left.is_zero() {
+                let late = "no answer from the server";
+                return Err(Error::new(ErrorKind::Unavailable, "subscribe", late));
+            }
+            settled.or_after(Some(left), clock).await;
+        }
+    }
+
+    /// Takes what is still pushed for nothing.
+    pub(super) fn forget(&self, channels: &[&str]) {
+        let mut state = self.shared.state();
+        for channel in channels {
+            state.channels.remove(*channel);
+        }
+    }
+
+    /// Ends subscriptions. Where that fails, they are forgotten.
+    pub(super) async fn remove(&self, channels: &[&str]) {
+        self.forget(channels);
+        let connection = self.shared.state().connection.clone();
+        if let Some(mut connection) = connection {
+            let ended = self.shared.name("UNSUBSCRIBE", channels, &mut connection);
+            if let Err(error) = ended.await {
+                tracing::debug!(error = &error as &dyn StdError, "not unsubscribed");
+            }
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Shared {
+    async fn run(self: Arc<Self>) {
+        let (backoff, mut jitter, mut failures) = (BackoffOptions::default(), Rng::new(), 0);
+        loop {
+            failures += 1;
+            match self.connect().await {
+                Ok(connection) => {
+                    if self.keep(connection).await {
+                        failures = 0;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn StdError, "no connection for events");
+                }
+            }
+            self.state().connection = None;
+            self.ends.trouble.raise();
+            let pause = backoff.delay(failures, None, &mut jitter);
+            self.ends.clock.sleep(pause).await;
+        }
+    }
+
+    async fn connect(self: &Arc<Self>) -> RedisResult<MultiplexedConnection> {
+        let info = self.client.get_connection_info().clone();
+        let settings = info.redis_settings().clone();
+        let settings = settings.set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(settings).into_connection_info()?)?;
+        let inbox = Inbox {
+            shared: Arc::clone(self),
+            connection: self.state().begin(),
+        };
+        let config = AsyncConnectionConfig::new()
+            .set_push_sender(inbox)
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        self.state().connection = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// Subscribes what is to be until the connection is lost, and says whether it ever did. A connection
+    /// that is dead looks like one that is quiet, so it is asked from time to time.
+    async fn keep(&self, mut connection: MultiplexedConnection) -> bool {
+        let (clock, every) = (&self.ends.clock, self.ends.probe_every);
+        let (mut probed, mut worked) = (clock.monotonic(), false);
+        loop {
+            let stirred = self.stirred.listen();
+            if self.state().connection.is_none() {
+                return worked;
+            }
+            let pending = self.state().pending();
+            let names: Vec<&str> = pending.iter().map(|name| &**name).collect();
+            if let Err(error) = self.name("SUBSCRIBE", &names, &mut connection).await {
+                tracing::warn!(error = &error as &dyn StdError, "not subscribed");
+                return worked;
+            }
+            worked = true;
+            stirred.or_after(Some(every), clock).await;
+            if clock.monotonic().saturating_sub(probed) >= every {
+                probed = clock.monotonic();
+                let pong: RedisResult<Value> = cmd("PING").query_async(&mut connection).await;
+                if pong.is_err() {
+                    return worked;
+                }
+            }
+        }
+    }
+
+    /// Subscribes to channels, or unsubscribes. A Cluster takes one in each command: several would have to
+    /// be of one slot.
+    async fn name(
+        &self,
+        command: &str,
+        channels: &[&str],
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<()> {
+        for channels in channels.chunks(BATCH) {
+            if self.ends.sharded {
+                let one = |channel: &&str| {
+                    let mut command = cmd(&format!("S{command}"));
+                    command.arg(*channel);
+                    send(command, connection.clone())
+                };
+                try_join_all(channels.iter().map(one)).await?;
+            } else if command == "SUBSCRIBE" {
+                connection.subscribe(channels).await?;
+            } else {
+                connection.unsubscribe(channels).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn send(command: Cmd, mut connection: MultiplexedConnection) -> RedisResult<()> {
+    command.exec_async(&mut connection).await
+}
+
+impl State {
+    /// Begins another connection, on which nothing is subscribed yet.
+    fn begin(&mut self) -> u64 {
+        for channel in self.channels.values_mut() {
+            if channel.standing == Standing::Subscribed {
+                channel.standing = Standing::Renewing;
+            }
+        }
+        self.connections += 1;
+        self.connections
+    }
+
+    fn pending(&self) -> Vec<Box<str>> {
+        let channels = self.channels.iter();
+        let pending = channels.filter(|(_, channel)| channel.standing != Standing::Subscribed);
+        pending.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Also if they were removed meanwhile, so that nobody waits for nothing.
+    fn are_subscribed(&self, channels: &[&str]) -> bool {
+        let is_subscribed = |name: &&&str| {
+            let channel = self.channels.get(**name);
+            channel.is_none_or(|channel| channel.standing == Standing::Subscribed)
+        };
+        channels.iter().all(|name| is_subscribed(&name))
+    }
+}
+
+impl Inbox {
+    /// A message of a channel, which stands in the order in which the server sent it.
+    fn message(&self, channel: &str, push: &[u8]) -> Option<()> {
+        let topic = self.shared.state().channels.get(channel)?.topic.clone();
+        let queue = &self.shared.ends.queue;
+        let waker = queue.push(&topic, answer::message(push)?);
+        waker.into_iter().for_each(Waker::wake);
+        Some(())
+    }
+
+    /// What is published after this arrives.
+    fn subscribed(&self, channel: &str) -> Option<()> {
+        let renewed = {
+            let mut state = self.shared.state();
+            if state.connections != self.connection {
+                return None;
+            }
+            let channel = state.channels.get_mut(channel)?;
+            let was = std::mem::replace(&mut channel.standing, Standing::Subscribed);
+            (was == Standing::Renewing).then(|| channel.topic.clone())
+        };
+        if let Some(topic) = renewed {
+            self.shared.ends.queue.renewed(&topic);
+        }
+        self.shared.settled.raise();
+        Some(())
+    }
+
+    /// The server serves the channel no more, unless this node has left it.
+    fn unsubscribed(&self, channel: &str) -> Option<()> {
+        let mut state = self.shared.state();
+        state.channels.get_mut(channel)?.standing = Standing::Renewing;
+        drop(state);
+        self.shared.ends.trouble.raise();
+        self.shared.stirred.raise();
+        Some(())
+    }
+
+    fn lost(&self) {
+        let mut state = self.shared.state();
+        if state.connections == self.connection {
+            state.connection = None;
+        }
+        drop(state);
+        self.shared.stirred.raise();
+    }
+}
+
+impl AsyncPushSender for Inbox {
+    fn send(&self, push: PushInfo) -> Result<(), SendError> {
+        let named = |name: &Value| match name {
+            Value::BulkString(name) => String::from_utf8(name.clone()).ok(),
+            _ => None,
+        };
+        // What does not decode is missing from the positions, and read from the history.
+        let _ = match (push.kind, &push.data[..]) {
+            (PushKind::Disconnection, _) => {
+                self.lost();
+                Some(())
+            }
+            (PushKind::Message | PushKind::SMessage, [channel, Value::BulkString(payload)]) => {
+                named(channel).and_then(|channel| self.message(&channel, payload))
+            }
+            (PushKind::Subscribe | PushKind::SSubscribe, [channel, ..]) => {
+                named(channel).and_then(|channel| self.subscribed(&channel))
+            }
+            (PushKind::Unsubscribe | PushKind::SUnsubscribe, [channel, ..]) => {
+                named(channel).and_then(|channel| self.unsubscribed(&channel))
+            }
+            _ => None,
+        };
+        Ok(())
+    }
+}
