@@ -1,4 +1,4 @@
-use std::{io, net::SocketAddr, thread, time::Duration};
+use std::{io, net::SocketAddr, process::Command, thread, time::Duration};
 
 use super::{Asking, Launcher};
 use crate::{Error, Result, catalogue::REDIS, error::Cause, server::Server};
@@ -48,6 +48,33 @@ impl RedisCluster {
     pub fn urls(&self) -> Vec<String> {
         let url = |address| format!("redis://{address}/");
         self.addresses().map(url).collect()
+    }
+
+    /// Kills one of the nodes as a crash of its machine does. The masters come first, in the order of their
+    /// slots, then the replicas in the order of their masters.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or it is dead already.
+    pub fn kill(&self, node: usize) -> Result<()> {
+        self.signal(node, "-KILL")
+            .map_err(|e| Error::new(&REDIS, Cause::Io("kill a node", e)))
+    }
+
+    fn signal(&self, node: usize, signal: &str) -> io::Result<()> {
+        let node = self.nodes.get(node).ok_or(io::ErrorKind::NotFound)?;
+        let info = Asking::of(node.address())?.ask(&["INFO", "server"])?;
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix("process_id:"));
+        let process = line.ok_or_else(|| io::Error::other("no process id"))?;
+        let status = Command::new("kill").args([signal, process]).status()?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "kill {signal} {process}: {status}"
+        )))
     }
 
     fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
