@@ -1,31 +1,50 @@
-//! Stores on Redis (6.2 and later) and Valkey, on one server or a Cluster.
+//! Stores on [Redis] and Valkey, on one server or a Cluster.
+//!
+//! [Redis]: https://redis.io
+//!
+//! The application makes the connection; a [`Redis`] around it is what every store takes.
+//!
+//! ```no_run
+//! use backend_redis::{Redis, RedisQueue};
+//! use backplane::queue::{NewTask, QueueOptions, TaskQueue};
+//! # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = redis::Client::open("redis://127.0.0.1/")?;
+//! let redis = Redis::from(client.get_connection_manager().await?).with_prefix("shop:")?;
+//! let queue = RedisQueue::new(redis, "mail", QueueOptions::default());
+//! queue.enqueue(&[NewTask::new("welcome, ann")]).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # What is promised
+//!
+//! Each change is one script, so it is done whole or not at all, also if several nodes make changes at
+//! once. What a server loses when it dies, and what a store makes of that, stands with each store and
+//! in `docs/redis.md`, with all keys.
+//!
+//! # Errors
+//!
+//! A server that is out of memory is `Full`. One that cannot be reached, loads its data, has become a
+//! replica or serves a slot no more is `Unavailable`. A user without the right is `Invalid`, and what does
+//! not decode is `Corrupt`.
+//!
+//! # What it is not
+//!
+//! Not a client: timeouts, TLS, credentials and reconnecting are those of the connection. Not free of
+//! tokio, which the client needs. Not tried on Redis 6.2 or on Valkey yet.
 
-#[cfg(feature = "backplane")]
-mod bus;
+mod backplane;
 mod connection;
-#[cfg(feature = "backplane")]
-mod directory;
 mod failure;
-#[cfg(feature = "backplane")]
-mod lease;
-#[cfg(feature = "backplane")]
-mod node_leases;
-#[cfg(feature = "backplane")]
-mod queue;
-#[cfg(feature = "backplane")]
-mod rate;
 mod script;
 
 pub use redis;
 
-#[cfg(feature = "backplane")]
-pub use bus::{RedisBus, RedisBusOptions};
+pub use self::backplane::{
+    RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
+};
 pub use connection::{BraceInPrefix, Redis};
-#[cfg(feature = "backplane")]
-pub use directory::RedisDirectory;
-#[cfg(feature = "backplane")]
-pub use node_leases::RedisNodeLeases;
-#[cfg(feature = "backplane")]
-pub use queue::RedisQueue;
-#[cfg(feature = "backplane")]
-pub use rate::RedisRateLimiter;
+
+/// The guide, whose code is to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/redis.md")]
+struct Guide;

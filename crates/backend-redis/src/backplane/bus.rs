@@ -290,5 +290,5 @@ impl Default for RedisBusOptions {
 
 /// At least one, since Redis takes zero for the past.
 fn millis(time: Duration) -> u64 {
-    crate::lease::micros(time).div_ceil(1_000).max(1)
+    super::times::micros(time).div_ceil(1_000).max(1)
 }

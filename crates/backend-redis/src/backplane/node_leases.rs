@@ -7,8 +7,9 @@ use backplane::{
 };
 use redis::{FromRedisValue, Value};
 
+use super::times;
 use crate::{
-    Redis, failure, lease as times,
+    Redis, failure,
     script::{Call, Script},
 };
 

@@ -12,8 +12,9 @@ use backplane::{
 };
 use redis::{FromRedisValue, Value};
 
+use super::times;
 use crate::{
-    Redis, failure, lease,
+    Redis, failure,
     script::{Call, Script},
 };
 
@@ -127,7 +128,7 @@ impl Directory for RedisDirectory {
             .bytes(&*node.name)
             .bytes(row::digits(node.incarnation.get()))
             .bytes(row::pack(&node))
-            .number(lease::ttl("join", ttl)?)
+            .number(times::ttl("join", ttl)?)
             .number(self.options.nodes as u64)
             .number(self.options.services as u64);
         let answer = self.redis.run("join", &call).await?;
@@ -150,7 +151,7 @@ impl Directory for RedisDirectory {
     }
 
     async fn renew(&self, membership: &Membership, ttl: Duration) -> Result<Tenure> {
-        let call = self.call_of(&RENEW, membership).number(lease::micros(ttl));
+        let call = self.call_of(&RENEW, membership).number(times::micros(ttl));
         self.tenure("renew", &call).await
     }
 

@@ -169,7 +169,7 @@ impl Routes {
             match self.look().await {
                 Ok(slots) => self.move_to(slots).await,
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn StdError, "no view of the slots")
+                    tracing::warn!(error = &error as &dyn StdError, "no view of the slots");
                 }
             }
             raised.or_after(Some(self.ends.probe_every), clock).await;

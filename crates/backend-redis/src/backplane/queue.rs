@@ -13,8 +13,9 @@ use backplane::{
 use redis::Value;
 
 use self::answer::Answer;
+use super::times;
 use crate::{
-    Redis, failure, lease,
+    Redis, failure,
     script::{Call, Script},
 };
 
@@ -94,7 +95,7 @@ impl RedisQueue {
     fn about(&self, call: Call) -> Call {
         call.key(&*self.base)
             .number(self.options.max_attempts.max(1))
-            .number(lease::micros(self.options.key_retention))
+            .number(times::micros(self.options.key_retention))
             .number(self.options.settled_keys as u64)
     }
 
@@ -157,7 +158,7 @@ impl TaskQueue for RedisQueue {
                 .bytes(&task.payload[..])
                 .number(task.lane.get())
                 .number(class(task.priority))
-                .number(lease::micros(task.delay))
+                .number(times::micros(task.delay))
                 .bytes(key.map_or_else(Vec::new, |key| [b"+", &key[..]].concat()));
         }
         let admitted = self.ask("enqueue", &call, answer::admitted).await?;
@@ -180,7 +181,7 @@ impl TaskQueue for RedisQueue {
         let call = self
             .call(&LEASE)
             .number(max.min(BATCH) as u64)
-            .number(lease::ttl("lease", ttl)?)
+            .number(times::ttl("lease", ttl)?)
             .number(self.options.patience.max(1));
         self.ask("lease", &call, answer::leases).await
     }
@@ -188,7 +189,7 @@ impl TaskQueue for RedisQueue {
     async fn extend(&self, leases: &[LeaseKey], ttl: Duration) -> Result<Vec<Extended>> {
         let mut extended = Vec::with_capacity(leases.len());
         for leases in leases.chunks(BATCH) {
-            let mut call = self.call(&EXTEND).number(lease::micros(ttl));
+            let mut call = self.call(&EXTEND).number(times::micros(ttl));
             for lease in leases {
                 call = call.number(lease.task.get()).number(lease.token.get());
             }
@@ -213,7 +214,7 @@ impl TaskQueue for RedisQueue {
                     .number(key.task.get())
                     .number(key.token.get())
                     .bytes(how)
-                    .number(lease::micros(delay))
+                    .number(times::micros(delay))
                     .bytes(extra);
             }
             let read = |it: &Value| answer::each(it, answer::settled);

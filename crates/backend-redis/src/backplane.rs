@@ -1,0 +1,14 @@
+//! The traits of the ground floor.
+
+mod bus;
+mod directory;
+mod node_leases;
+mod queue;
+mod rate;
+mod times;
+
+pub use bus::{RedisBus, RedisBusOptions};
+pub use directory::RedisDirectory;
+pub use node_leases::RedisNodeLeases;
+pub use queue::RedisQueue;
+pub use rate::RedisRateLimiter;

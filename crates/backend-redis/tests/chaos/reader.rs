@@ -1,0 +1,83 @@
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Mutex,
+};
+
+use backplane::{
+    Position, Topic,
+    bus::{Audience, Gap, GapReason, Message},
+};
+
+/// What a node hears of its topics, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Reader(Mutex<HashMap<Topic, Heard>>);
+
+#[derive(Debug)]
+struct Heard {
+    at: Position,
+    messages: HashSet<Position>,
+    gaps: Vec<Gap>,
+}
+
+impl Reader {
+    /// Reads a topic from a position on.
+    pub(crate) fn start(&self, topic: &Topic, at: Position) {
+        let heard = Heard {
+            at,
+            messages: HashSet::new(),
+            gaps: Vec::new(),
+        };
+        self.0.lock().unwrap().entry(topic.clone()).or_insert(heard);
+    }
+
+    /// Up to where it is complete.
+    pub(crate) fn at(&self, topic: &Topic) -> Option<Position> {
+        self.0.lock().unwrap().get(topic).map(|heard| heard.at)
+    }
+
+    /// That every one of `acked` was heard, or is covered by a gap, which is a change of the epoch.
+    /// Answers how many epochs there were after the first: one at most.
+    pub(crate) fn check(&self, topic: &Topic, acked: &[Position]) -> usize {
+        let topics = self.0.lock().unwrap();
+        let heard = &topics[topic];
+        for position in acked {
+            let is_covered = |gap: &Gap| match gap.after {
+                Some(after) if after.epoch == position.epoch => after.offset < position.offset,
+                _ => position.epoch == gap.until.epoch && position.offset <= gap.until.offset,
+            };
+            assert!(
+                heard.messages.contains(position) || heard.gaps.iter().any(is_covered),
+                "{topic}: {position:?} was acknowledged, and neither heard nor told as lost: {heard:?}"
+            );
+        }
+        let reasons: Vec<_> = heard.gaps.iter().map(|gap| gap.reason).collect();
+        let is_change = |reason: &GapReason| *reason == GapReason::EpochChanged;
+        assert!(reasons.iter().all(is_change), "{topic}: {reasons:?}");
+        assert!(reasons.len() < 2, "{topic}: one server died once");
+        reasons.len()
+    }
+}
+
+impl Audience for Reader {
+    fn message(&self, topic: &Topic, message: Message) {
+        let mut topics = self.0.lock().unwrap();
+        let position = message.position;
+        if let Some(heard) = topics.get_mut(topic) {
+            assert_eq!(
+                position,
+                heard.at.next(),
+                "{topic}: a hole, or a repetition"
+            );
+            heard.at = position;
+            heard.messages.insert(position);
+        }
+    }
+
+    fn gap(&self, topic: &Topic, gap: Gap) {
+        let mut topics = self.0.lock().unwrap();
+        if let Some(heard) = topics.get_mut(topic) {
+            heard.at = gap.until;
+            heard.gaps.push(gap);
+        }
+    }
+}
