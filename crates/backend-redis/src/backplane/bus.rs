@@ -1,5 +1,6 @@
 mod answer;
 mod slots;
+mod streams;
 mod subscriber;
 mod wire;
 
@@ -7,17 +8,14 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use backplane::{
-    Error, ErrorKind, Position, Result, Topic,
+    Clock, Error, ErrorKind, Position, Result, Sleep, SystemClock, Topic,
     bus::{Bus, BusEvents, BusLimits, EventQueue, HistoryPage, HistoryRead, Outgoing, Published},
 };
-use futures::future::try_join_all;
-use redis::Value;
+use futures::future::{join_all, try_join_all};
+use tokio::task::AbortHandle;
 
-use self::subscriber::Subscriber;
-use crate::{
-    Redis, failure,
-    script::{Call, Script},
-};
+use self::{streams::Streams, subscriber::Subscriber};
+use crate::Redis;
 
 /// One node's end of a [`Bus`] on Redis.
 ///
@@ -39,10 +37,10 @@ use crate::{
 /// again, and every subscription with it, or where the slot is served by then. Redis 7 is needed for a
 /// Cluster, since topics are shard channels there.
 pub struct RedisBus {
-    redis: Redis,
-    options: RedisBusOptions,
+    streams: Streams,
     queue: Arc<EventQueue>,
     subscriber: Subscriber,
+    keeper: AbortHandle,
 }
 
 /// The bounds of a [`RedisBus`]. All nodes have the same.
@@ -53,26 +51,17 @@ pub struct RedisBusOptions {
     pub limits: BusLimits,
     /// Most payload bytes queued for a node that does not read its events. Default 64 MiB.
     pub queue_bytes: usize,
-    /// How long a topic keeps its epoch that nobody uses. At least as long as its history. Default one
-    /// hour.
+    /// How long a topic keeps its epoch that nobody publishes to, reads or is subscribed to. At least as
+    /// long as its history. Default one hour.
     pub topic_ttl: Duration,
-    /// How often a connection is asked whether it still is one, and topics that are subscribed are kept
-    /// from being forgotten. Default 10 s.
+    /// How often a connection is asked whether it still is one. Default 10 s.
     pub probe_every: Duration,
 }
 
-static PUBLISH: Script = Script::new(concat!(
-    include_str!("bus/stream.lua"),
-    include_str!("bus/publish.lua")
-));
-static READ: Script = Script::new(concat!(
-    include_str!("bus/stream.lua"),
-    include_str!("bus/read.lua")
-));
-
 impl RedisBus {
     /// A node on the server or the Cluster of `redis`, which subscribes by connections that `client` makes:
-    /// to the same server, or to the masters of the Cluster, with the credentials of `client`. Its keys and channels begin with the prefix of `redis` and `{bus:`.
+    /// to the same server, or to the masters of the Cluster with the credentials of `client`. Its keys and
+    /// channels begin with the prefix of `redis` and `{bus:`.
     ///
     /// # Panics
     ///
@@ -83,81 +72,28 @@ impl RedisBus {
         let queue = Arc::new(queue);
         let (own, every) = (Arc::clone(&queue), options.probe_every);
         let subscriber = Subscriber::start(redis.clone(), client, own, every);
+        let streams = Streams { redis, options };
+        let keeper = tokio::spawn(keep(streams.clone(), Arc::clone(&queue))).abort_handle();
         Self {
-            redis,
-            options,
+            streams,
             queue,
             subscriber,
+            keeper,
         }
-    }
-
-    fn channel(&self, topic: &Topic) -> String {
-        format!("{}{{bus:{}}}", self.redis.prefix(), topic.as_str())
     }
 
     fn channels(&self, topics: &[Topic]) -> Vec<(String, Topic)> {
         let topics = topics.iter();
         topics
-            .map(|topic| (self.channel(topic), topic.clone()))
+            .map(|topic| (self.streams.channel(topic), topic.clone()))
             .collect()
-    }
-
-    /// What every script of a stream begins with.
-    fn about(&self, topic: &Topic, call: Call) -> Call {
-        let limits = &self.options.limits;
-        let topic_ttl = self.options.topic_ttl.max(limits.history_ttl);
-        call.key(self.channel(topic))
-            .bytes(format!("{:016x}", fastrand::u64(..)))
-            .number(millis(topic_ttl))
-            .number(millis(limits.history_ttl))
-    }
-
-    fn publish_call(&self, topic: &Topic, messages: &[&Outgoing]) -> Call {
-        let limits = &self.options.limits;
-        let call = self
-            .about(topic, Call::of(&PUBLISH))
-            .number(limits.history as u64)
-            .number(limits.idempotency_keys as u64)
-            .number(millis(limits.idempotency_window))
-            .bytes(if self.redis.is_cluster() {
-                "SPUBLISH"
-            } else {
-                "PUBLISH"
-            });
-        messages.iter().fold(call, |call, message| {
-            let key = message.key.map(|key| key.get().to_be_bytes().to_vec());
-            call.bytes(key.unwrap_or_default())
-                .bytes(&message.payload[..])
-        })
-    }
-
-    async fn read(&self, op: &'static str, read: &HistoryRead) -> Result<HistoryPage> {
-        let since = read.since.map(|since| since.epoch.to_string());
-        let after = read.since.map_or(0, |since| since.offset);
-        let call = self
-            .about(&read.topic, Call::reading(&READ))
-            .bytes(since.unwrap_or_default())
-            .number(after)
-            .number(read.limit.min(self.options.limits.page) as u64)
-            .number(read.bytes as u64);
-        self.ask(op, &call, answer::page).await
-    }
-
-    async fn ask<T>(
-        &self,
-        op: &'static str,
-        call: &Call,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Result<T> {
-        let answer = self.redis.run(op, call).await?;
-        read(&answer).ok_or_else(|| failure::strange(op, &answer))
     }
 
     fn admit(&self, op: &'static str, count: usize) -> Result<()> {
         if self.queue.is_closed() {
             return Err(Error::bare(ErrorKind::Closed, op));
         }
-        if count > self.options.limits.batch {
+        if count > self.streams.options.limits.batch {
             return Err(Error::new(ErrorKind::Invalid, op, "a batch too large"));
         }
         Ok(())
@@ -167,12 +103,13 @@ impl RedisBus {
 #[async_trait]
 impl Bus for RedisBus {
     fn limits(&self) -> BusLimits {
-        self.options.limits.clone()
+        self.streams.options.limits.clone()
     }
 
     async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
         self.admit("publish", messages.len())?;
-        let too_long = |message: &Outgoing| message.payload.len() > self.options.limits.payload;
+        let too_long =
+            |message: &Outgoing| message.payload.len() > self.streams.options.limits.payload;
         if messages.iter().any(too_long) {
             return Err(Error::new(
                 ErrorKind::Invalid,
@@ -185,9 +122,8 @@ impl Bus for RedisBus {
             places.entry(&message.topic).or_default().push(place);
         }
         let calls = places.iter().map(|(topic, places)| async move {
-            let of_topic: Vec<_> = places.iter().map(|&place| &messages[place]).collect();
-            let call = self.publish_call(topic, &of_topic);
-            let published = self.ask("publish", &call, answer::published).await?;
+            let of_topic = places.iter().map(|&place| &messages[place]);
+            let published = self.streams.publish(topic, of_topic).await?;
             Ok::<_, Error>(places.iter().copied().zip(published))
         });
         let mut published: Vec<_> = try_join_all(calls).await?.into_iter().flatten().collect();
@@ -203,6 +139,7 @@ impl Bus for RedisBus {
         self.subscriber.subscribe(&self.channels(topics)).await?;
         let tops = topics.iter().map(|topic| async {
             let page = self
+                .streams
                 .read("subscribe", &HistoryRead::top(topic.clone()))
                 .await?;
             Ok(page.top)
@@ -218,7 +155,7 @@ impl Bus for RedisBus {
 
     async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
         self.admit("history", reads.len())?;
-        try_join_all(reads.iter().map(|read| self.read("history", read))).await
+        try_join_all(reads.iter().map(|read| self.streams.read("history", read))).await
     }
 
     fn events(&self) -> BusEvents {
@@ -227,6 +164,7 @@ impl Bus for RedisBus {
 
     async fn drain(&self) -> Result<()> {
         self.queue.close();
+        self.keeper.abort();
         self.subscriber.stop().await;
         Ok(())
     }
@@ -235,15 +173,29 @@ impl Bus for RedisBus {
 impl Drop for RedisBus {
     fn drop(&mut self) {
         self.queue.close();
+        self.keeper.abort();
     }
 }
 
 impl fmt::Debug for RedisBus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisBus")
-            .field("redis", &self.redis)
-            .field("options", &self.options)
+            .field("streams", &self.streams)
             .finish_non_exhaustive()
+    }
+}
+
+/// Keeps topics from being forgotten that are subscribed.
+async fn keep(streams: Streams, queue: Arc<EventQueue>) {
+    let clock = SystemClock::new();
+    loop {
+        let pause = streams.topic_ttl() / 3;
+        clock.sleep(pause.min(Sleep::LONGEST)).await;
+        let reads: Vec<_> = queue.topics().into_iter().map(HistoryRead::top).collect();
+        for reads in reads.chunks(streams.options.limits.batch.max(1)) {
+            // One that fails is made again next time, which is in time.
+            join_all(reads.iter().map(|read| streams.read("keep", read))).await;
+        }
     }
 }
 
@@ -286,9 +238,4 @@ impl Default for RedisBusOptions {
             probe_every: Duration::from_secs(10),
         }
     }
-}
-
-/// At least one, since Redis takes zero for the past.
-fn millis(time: Duration) -> u64 {
-    super::times::micros(time).div_ceil(1_000).max(1)
 }

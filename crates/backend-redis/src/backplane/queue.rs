@@ -225,12 +225,25 @@ impl TaskQueue for RedisQueue {
     }
 
     async fn dead_letters(&self, after: Option<TaskId>, limit: usize) -> Result<Vec<DeadLetter>> {
-        let after = after.map_or_else(|| "-inf".into(), |after| format!("({after}"));
-        let call = self
-            .about(Call::reading(&DEAD_LETTERS))
-            .bytes(after)
-            .number(limit.min(BATCH) as u64);
-        self.ask("dead letters", &call, answer::dead_letters).await
+        let (mut letters, mut after) = (Vec::new(), after);
+        while letters.len() < limit {
+            let some = BATCH.min(limit - letters.len());
+            let from = after.map_or_else(|| "-inf".into(), |after| format!("({after}"));
+            let call = self
+                .about(Call::reading(&DEAD_LETTERS))
+                .bytes(from)
+                .number(some as u64);
+            let page = self
+                .ask("dead letters", &call, answer::dead_letters)
+                .await?;
+            let is_all = page.len() < some;
+            letters.extend(page);
+            after = letters.last().map(|letter| letter.task);
+            if is_all {
+                break;
+            }
+        }
+        Ok(letters)
     }
 
     async fn redrive(&self, tasks: &[TaskId]) -> Result<usize> {

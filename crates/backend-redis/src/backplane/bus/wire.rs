@@ -12,7 +12,7 @@ use backplane::{
     BackoffOptions, Clock, Error, ErrorKind, Result, Signal, SystemClock, Topic, bus::EventQueue,
 };
 use fastrand::Rng;
-use futures::future::try_join_all;
+use futures::future::join_all;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
     RedisResult, Value,
@@ -25,6 +25,9 @@ use super::answer;
 
 /// How long a call waits for its subscriptions, and a connection for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long after a server has refused a channel it is asked again, unless that is elsewhere by then.
+const RETRY_EVERY: Duration = Duration::from_millis(200);
 
 /// Most channels that are named at once.
 const BATCH: usize = 1_000;
@@ -161,6 +164,8 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         self.task.abort();
+        // The connection has an inbox, and that has what holds the connection.
+        *self.shared.state() = State::default();
     }
 }
 
@@ -218,12 +223,18 @@ impl Shared {
             }
             let pending = self.state().pending();
             let names: Vec<&str> = pending.iter().map(|name| &**name).collect();
+            let mut pause = every;
             if let Err(error) = self.name("SUBSCRIBE", &names, &mut connection).await {
                 tracing::warn!(error = &error as &dyn StdError, "not subscribed");
-                return worked;
+                if error.is_unrecoverable_error() || error.is_io_error() {
+                    return worked;
+                }
+                // The server serves some of the channels no more, or not yet; others are subscribed.
+                self.ends.trouble.raise();
+                pause = RETRY_EVERY.min(every);
             }
             worked = true;
-            stirred.or_after(Some(every), clock).await;
+            stirred.or_after(Some(pause), clock).await;
             if clock.monotonic().saturating_sub(probed) >= every {
                 probed = clock.monotonic();
                 let pong: RedisResult<Value> = cmd("PING").query_async(&mut connection).await;
@@ -249,7 +260,8 @@ impl Shared {
                     command.arg(*channel);
                     send(command, connection.clone())
                 };
-                try_join_all(channels.iter().map(one)).await?;
+                let sent = join_all(channels.iter().map(one)).await;
+                sent.into_iter().collect::<RedisResult<()>>()?;
             } else if command == "SUBSCRIBE" {
                 connection.subscribe(channels).await?;
             } else {
