@@ -59,7 +59,7 @@ impl Redis {
     }
 
     /// Sends one command, wherever the client sends it.
-    pub(crate) async fn ask(&self, op: &'static str, command: &Cmd) -> Result<Value> {
+    pub(crate) async fn command(&self, op: &'static str, command: &Cmd) -> Result<Value> {
         let answer = self.send(command).await;
         answer.map_err(|error| failure::of(op, error))
     }
@@ -69,7 +69,7 @@ impl Redis {
     ///
     /// A client learns that an idle connection is gone when it uses it, and makes another. So what only
     /// reads is tried again.
-    pub(crate) async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
+    async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
         let mut answer = self.send(&call.by_digest()).await;
         if call.only_reads()
             && answer
@@ -82,6 +82,17 @@ impl Redis {
             answer = self.send(&call.in_full()).await;
         }
         answer.map_err(|error| failure::of(op, error))
+    }
+
+    /// Runs a script, and reads its answer.
+    pub(crate) async fn ask<T>(
+        &self,
+        op: &'static str,
+        call: &Call,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<T> {
+        let answer = self.run(op, call).await?;
+        read(&answer).ok_or_else(|| failure::strange(op, &answer))
     }
 
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {

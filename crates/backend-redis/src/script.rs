@@ -9,6 +9,17 @@ pub(crate) struct Script {
     digest: OnceLock<String>,
 }
 
+/// `script!(NAME, "file.lua", …)`: a script of one file, or of a file that others begin with and one of
+/// those.
+macro_rules! script {
+    ($name:ident, $($file:literal),+) => {
+        static $name: $crate::script::Script =
+            $crate::script::Script::new(concat!($(include_str!($file)),+));
+    };
+}
+
+pub(crate) use script;
+
 /// A script with its keys and arguments.
 #[derive(Debug)]
 pub(crate) struct Call {

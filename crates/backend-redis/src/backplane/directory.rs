@@ -1,21 +1,22 @@
+mod answer;
 mod row;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use backplane::{
-    Clock, Error, ErrorKind, FencingToken, Result, SystemClock,
+    Clock, Error, ErrorKind, Result, SystemClock,
     directory::{
-        Directory, DirectoryOptions, Incarnation, Joined, Membership, Node, NodeChange, Tenure,
-        View, ViewEpoch, check_name, check_node,
+        Directory, DirectoryOptions, Joined, Membership, Node, NodeChange, Tenure, View, ViewEpoch,
+        check_name, check_node,
     },
 };
-use redis::{FromRedisValue, Value};
 
+use self::answer::Entered;
 use super::times;
 use crate::{
-    Redis, failure,
-    script::{Call, Script},
+    Redis,
+    script::{Call, Script, script},
 };
 
 /// A [`Directory`] on Redis, which all nodes share.
@@ -34,20 +35,11 @@ pub struct RedisDirectory {
     poll_every: Duration,
 }
 
-macro_rules! script {
-    ($name:ident, $file:literal) => {
-        static $name: Script = Script::new(concat!(
-            include_str!("directory/service.lua"),
-            include_str!($file)
-        ));
-    };
-}
-
-script!(JOIN, "directory/join.lua");
-script!(RENEW, "directory/renew.lua");
-script!(UPDATE, "directory/update.lua");
-script!(LEAVE, "directory/leave.lua");
-script!(MEMBERS, "directory/members.lua");
+script!(JOIN, "directory/service.lua", "directory/join.lua");
+script!(RENEW, "directory/service.lua", "directory/renew.lua");
+script!(UPDATE, "directory/service.lua", "directory/update.lua");
+script!(LEAVE, "directory/service.lua", "directory/leave.lua");
+script!(MEMBERS, "directory/service.lua", "directory/members.lua");
 
 impl RedisDirectory {
     /// The directory whose keys begin with the prefix of `redis` and `{directory}`. All nodes give the
@@ -86,11 +78,7 @@ impl RedisDirectory {
     }
 
     async fn tenure(&self, op: &'static str, call: &Call) -> Result<Tenure> {
-        match self.redis.run(op, call).await? {
-            Value::Int(1) => Ok(Tenure::Held),
-            Value::Int(0) => Ok(Tenure::Lost),
-            other => Err(failure::strange(op, &other)),
-        }
+        self.redis.ask(op, call, answer::tenure).await
     }
 
     /// The view of `service`, unless its epoch is `known`.
@@ -103,15 +91,7 @@ impl RedisDirectory {
         check_name(op, service)?;
         let known = known.map_or_else(String::new, |epoch| epoch.to_string());
         let call = self.about(service, Call::reading(&MEMBERS)).bytes(known);
-        let answer = self.redis.run(op, &call).await?;
-        let parts = Vec::<Value>::from_redis_value_ref(&answer);
-        let view = match parts.as_deref() {
-            Ok([_]) => return Ok(None),
-            Ok([epoch, nodes]) => view(epoch, nodes),
-            _ => None,
-        };
-        let view = view.ok_or_else(|| Error::bare(ErrorKind::Corrupt, op));
-        view.map(Some)
+        self.redis.ask(op, &call, answer::view).await
     }
 }
 
@@ -131,23 +111,16 @@ impl Directory for RedisDirectory {
             .number(times::ttl("join", ttl)?)
             .number(self.options.nodes as u64)
             .number(self.options.services as u64);
-        let answer = self.redis.run("join", &call).await?;
-        let parts = Vec::<String>::from_redis_value_ref(&answer).unwrap_or_default();
-        let parts: Vec<_> = parts.iter().map(String::as_str).collect();
-        Ok(
-            match (parts.as_slice(), parts.last().map(|last| last.parse())) {
-                (["member", _], Some(Ok(token))) => Joined::Member(Membership {
-                    service: service.into(),
-                    node: node.name,
-                    token: FencingToken::new(token),
-                }),
-                (["superseded", _], Some(Ok(by))) => Joined::Superseded {
-                    by: Incarnation::new(by),
-                },
-                (["full"], _) => Joined::Full,
-                _ => return Err(failure::strange("join", &answer)),
-            },
-        )
+        let entered = self.redis.ask("join", &call, answer::entered).await?;
+        Ok(match entered {
+            Entered::Member(token) => Joined::Member(Membership {
+                service: service.into(),
+                node: node.name,
+                token,
+            }),
+            Entered::Superseded(by) => Joined::Superseded { by },
+            Entered::Full => Joined::Full,
+        })
     }
 
     async fn renew(&self, membership: &Membership, ttl: Duration) -> Result<Tenure> {
@@ -192,21 +165,4 @@ impl Directory for RedisDirectory {
             self.clock.sleep(self.poll_every).await;
         }
     }
-}
-
-fn view(epoch: &Value, nodes: &Value) -> Option<View> {
-    let epoch = String::from_redis_value_ref(epoch).ok()?;
-    let rows = Vec::<Vec<u8>>::from_redis_value_ref(nodes).ok()?;
-    let mut nodes = Vec::with_capacity(rows.len() / 2);
-    for row in rows.chunks(2) {
-        let [name, row] = row else {
-            return None;
-        };
-        nodes.push(row::unpack(std::str::from_utf8(name).ok()?, row)?);
-    }
-    nodes.sort_by(|a, b| a.name.cmp(&b.name));
-    Some(View {
-        epoch: ViewEpoch::new(epoch.parse().ok()?),
-        nodes: nodes.into(),
-    })
 }

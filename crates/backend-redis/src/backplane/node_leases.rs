@@ -9,8 +9,8 @@ use redis::{FromRedisValue, Value};
 
 use super::times;
 use crate::{
-    Redis, failure,
-    script::{Call, Script},
+    Redis,
+    script::{Call, Script, script},
 };
 
 /// [`NodeLeases`] on Redis, for the generators of all nodes.
@@ -33,9 +33,9 @@ pub struct RedisNodeLeases {
     nodes: u32,
 }
 
-static ACQUIRE: Script = Script::new(include_str!("node_leases/acquire.lua"));
-static RENEW: Script = Script::new(include_str!("node_leases/renew.lua"));
-static RELEASE: Script = Script::new(include_str!("node_leases/release.lua"));
+script!(ACQUIRE, "node_leases/acquire.lua");
+script!(RENEW, "node_leases/renew.lua");
+script!(RELEASE, "node_leases/release.lua");
 
 impl RedisNodeLeases {
     /// The nodes `0..nodes`, under keys that begin with the prefix of `redis` and `{nodes}`.
@@ -61,8 +61,7 @@ impl NodeLeases for RedisNodeLeases {
             .number(self.nodes)
             .number(times::ttl("acquire", ttl)?)
             .bytes(digits(until));
-        let answer = self.redis.run("acquire", &call).await?;
-        acquired(&answer).ok_or_else(|| failure::strange("acquire", &answer))
+        self.redis.ask("acquire", &call, acquired).await
     }
 
     async fn renew(&self, lease: &NodeLease, ttl: Duration, until: Timestamp) -> Result<Renewed> {
@@ -72,11 +71,12 @@ impl NodeLeases for RedisNodeLeases {
             .number(lease.token)
             .number(times::ttl("renew", ttl)?)
             .bytes(digits(until));
-        match self.redis.run("renew", &call).await? {
-            Value::Int(1) => Ok(Renewed::Held),
-            Value::Int(0) => Ok(Renewed::Lost),
-            other => Err(failure::strange("renew", &other)),
-        }
+        let renewed = |answer: &Value| match answer {
+            Value::Int(1) => Some(Renewed::Held),
+            Value::Int(0) => Some(Renewed::Lost),
+            _ => None,
+        };
+        self.redis.ask("renew", &call, renewed).await
     }
 
     async fn release(&self, lease: &NodeLease, until: Timestamp) -> Result<()> {
@@ -85,8 +85,7 @@ impl NodeLeases for RedisNodeLeases {
             .number(lease.node)
             .number(lease.token)
             .bytes(digits(until));
-        self.redis.run("release", &call).await?;
-        Ok(())
+        self.redis.ask("release", &call, |_| Some(())).await
     }
 }
 

@@ -15,8 +15,8 @@ use redis::Value;
 use self::answer::Answer;
 use super::times;
 use crate::{
-    Redis, failure,
-    script::{Call, Script},
+    Redis,
+    script::{Call, Script, script},
 };
 
 /// A [`TaskQueue`] on Redis, which all nodes share.
@@ -42,24 +42,15 @@ pub struct RedisQueue {
     stirred: Arc<Signal>,
 }
 
-macro_rules! script {
-    ($name:ident, $file:literal) => {
-        static $name: Script = Script::new(concat!(
-            include_str!("queue/queue.lua"),
-            include_str!($file)
-        ));
-    };
-}
-
-script!(ENQUEUE, "queue/enqueue.lua");
-script!(LEASE, "queue/lease.lua");
-script!(EXTEND, "queue/extend.lua");
-script!(SETTLE, "queue/settle.lua");
-script!(DEAD_LETTERS, "queue/dead_letters.lua");
-script!(REDRIVE, "queue/redrive.lua");
-script!(DISCARD, "queue/discard.lua");
-script!(PURGE, "queue/purge.lua");
-script!(STATS, "queue/stats.lua");
+script!(ENQUEUE, "queue/queue.lua", "queue/enqueue.lua");
+script!(LEASE, "queue/queue.lua", "queue/lease.lua");
+script!(EXTEND, "queue/queue.lua", "queue/extend.lua");
+script!(SETTLE, "queue/queue.lua", "queue/settle.lua");
+script!(DEAD_LETTERS, "queue/queue.lua", "queue/dead_letters.lua");
+script!(REDRIVE, "queue/queue.lua", "queue/redrive.lua");
+script!(DISCARD, "queue/queue.lua", "queue/discard.lua");
+script!(PURGE, "queue/queue.lua", "queue/purge.lua");
+script!(STATS, "queue/queue.lua", "queue/stats.lua");
 
 /// Most things that one script is asked to do.
 const BATCH: usize = 1_000;
@@ -104,17 +95,6 @@ impl RedisQueue {
         ids.fold(self.call(script), Call::number)
     }
 
-    /// Runs a call, and reads its answer.
-    async fn ask<T>(
-        &self,
-        op: &'static str,
-        call: &Call,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Result<T> {
-        let answer = self.redis.run(op, call).await?;
-        read(&answer).ok_or_else(|| failure::strange(op, &answer))
-    }
-
     fn check_payload(&self, op: &'static str, payload: &[u8]) -> Result<()> {
         if payload.len() > self.options.payload {
             return Err(Error::new(ErrorKind::Invalid, op, "payload too long"));
@@ -136,7 +116,7 @@ impl RedisQueue {
     async fn look(&self, op: &'static str) -> Result<(QueueStats, Option<Duration>)> {
         loop {
             let call = self.about(Call::reading(&STATS));
-            let (stats, next_due, is_all) = self.ask(op, &call, answer::stats).await?;
+            let (stats, next_due, is_all) = self.redis.ask(op, &call, answer::stats).await?;
             if is_all {
                 return Ok((stats, next_due));
             }
@@ -161,7 +141,7 @@ impl TaskQueue for RedisQueue {
                 .number(times::micros(task.delay))
                 .bytes(key.map_or_else(Vec::new, |key| [b"+", &key[..]].concat()));
         }
-        let admitted = self.ask("enqueue", &call, answer::admitted).await?;
+        let admitted = self.redis.ask("enqueue", &call, answer::admitted).await?;
         match admitted {
             Answer::Admitted(tasks) => {
                 self.stirred.raise();
@@ -183,7 +163,7 @@ impl TaskQueue for RedisQueue {
             .number(max.min(BATCH) as u64)
             .number(times::ttl("lease", ttl)?)
             .number(self.options.patience.max(1));
-        self.ask("lease", &call, answer::leases).await
+        self.redis.ask("lease", &call, answer::leases).await
     }
 
     async fn extend(&self, leases: &[LeaseKey], ttl: Duration) -> Result<Vec<Extended>> {
@@ -194,7 +174,7 @@ impl TaskQueue for RedisQueue {
                 call = call.number(lease.task.get()).number(lease.token.get());
             }
             let read = |it: &Value| answer::each(it, answer::extended);
-            extended.extend(self.ask("extend", &call, read).await?);
+            extended.extend(self.redis.ask("extend", &call, read).await?);
         }
         Ok(extended)
     }
@@ -218,7 +198,7 @@ impl TaskQueue for RedisQueue {
                     .bytes(extra);
             }
             let read = |it: &Value| answer::each(it, answer::settled);
-            settled.extend(self.ask("settle", &call, read).await?);
+            settled.extend(self.redis.ask("settle", &call, read).await?);
         }
         self.stirred.raise();
         Ok(settled)
@@ -234,6 +214,7 @@ impl TaskQueue for RedisQueue {
                 .bytes(from)
                 .number(some as u64);
             let page = self
+                .redis
                 .ask("dead letters", &call, answer::dead_letters)
                 .await?;
             let is_all = page.len() < some;
@@ -250,7 +231,7 @@ impl TaskQueue for RedisQueue {
         let mut redriven = 0;
         for tasks in tasks.chunks(BATCH) {
             let call = self.call_of(&REDRIVE, tasks);
-            redriven += self.ask("redrive", &call, answer::count).await?;
+            redriven += self.redis.ask("redrive", &call, answer::count).await?;
         }
         self.stirred.raise();
         Ok(redriven)
@@ -261,7 +242,7 @@ impl TaskQueue for RedisQueue {
         for tasks in tasks.chunks(BATCH) {
             let call = self.call_of(&DISCARD, tasks);
             let read = |it: &Value| answer::each(it, answer::discarded);
-            discarded.extend(self.ask("discard", &call, read).await?);
+            discarded.extend(self.redis.ask("discard", &call, read).await?);
         }
         Ok(discarded)
     }
@@ -270,7 +251,7 @@ impl TaskQueue for RedisQueue {
         let mut purged = 0;
         loop {
             let call = self.call(&PURGE).number(lane.get());
-            let (some, is_all) = self.ask("purge", &call, answer::purged).await?;
+            let (some, is_all) = self.redis.ask("purge", &call, answer::purged).await?;
             purged += some;
             if is_all {
                 return Ok(purged);

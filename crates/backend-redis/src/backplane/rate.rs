@@ -8,8 +8,8 @@ use backplane::{
 use redis::Value;
 
 use crate::{
-    Redis, failure,
-    script::{Call, Script},
+    Redis,
+    script::{Call, script},
 };
 
 /// A [`RateLimiter`] on Redis, which all nodes share.
@@ -25,7 +25,7 @@ pub struct RedisRateLimiter {
     redis: Redis,
 }
 
-static CHECK: Script = Script::new(include_str!("rate.lua"));
+script!(CHECK, "rate.lua");
 
 impl RedisRateLimiter {
     /// The limiter whose keys begin with the prefix of `redis` and `rate:`.
@@ -52,10 +52,8 @@ impl RateLimiter for RedisRateLimiter {
             let (microseconds, ticks) = pace.split(instant);
             call = call.number(microseconds).number(ticks);
         }
-        let answer = self.redis.run("check", &call).await?;
-        let (taken, missing) = pace
-            .read(&answer)
-            .ok_or_else(|| failure::strange("check", &answer))?;
+        let read = |answer: &Value| pace.read(answer);
+        let (taken, missing) = self.redis.ask("check", &call, read).await?;
         Ok(pace.decide(taken, missing, quota, cost))
     }
 }

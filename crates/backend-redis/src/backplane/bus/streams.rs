@@ -2,28 +2,19 @@
 
 use std::time::Duration;
 
-use backplane::{
-    Result, Topic,
-    bus::{HistoryPage, HistoryRead, Outgoing, Published},
-};
-use redis::Value;
-
 use super::{RedisBusOptions, answer};
 use crate::{
     Redis,
     backplane::times::micros,
-    failure,
-    script::{Call, Script},
+    script::{Call, script},
+};
+use backplane::{
+    Result, Topic,
+    bus::{HistoryPage, HistoryRead, Outgoing, Published},
 };
 
-static PUBLISH: Script = Script::new(concat!(
-    include_str!("stream.lua"),
-    include_str!("publish.lua")
-));
-static READ: Script = Script::new(concat!(
-    include_str!("stream.lua"),
-    include_str!("read.lua")
-));
+script!(PUBLISH, "stream.lua", "publish.lua");
+script!(READ, "stream.lua", "read.lua");
 
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
@@ -61,7 +52,7 @@ impl Streams {
             call.bytes(key.unwrap_or_default())
                 .bytes(&message.payload[..])
         });
-        self.ask("publish", &call, answer::published).await
+        self.redis.ask("publish", &call, answer::published).await
     }
 
     pub(super) async fn read(&self, op: &'static str, read: &HistoryRead) -> Result<HistoryPage> {
@@ -73,7 +64,7 @@ impl Streams {
             .number(after)
             .number(read.limit.min(self.options.limits.page) as u64)
             .number(read.bytes as u64);
-        self.ask(op, &call, answer::page).await
+        self.redis.ask(op, &call, answer::page).await
     }
 
     /// What every script of a stream begins with.
@@ -87,16 +78,6 @@ impl Streams {
     /// How long a topic is kept that nobody uses.
     pub(super) fn topic_ttl(&self) -> Duration {
         self.options.topic_ttl.max(self.options.limits.history_ttl)
-    }
-
-    async fn ask<T>(
-        &self,
-        op: &'static str,
-        call: &Call,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Result<T> {
-        let answer = self.redis.run(op, call).await?;
-        read(&answer).ok_or_else(|| failure::strange(op, &answer))
     }
 }
 

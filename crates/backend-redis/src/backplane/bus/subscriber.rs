@@ -157,7 +157,10 @@ impl Routes {
 
     async fn look(&self) -> Result<SlotMap> {
         let mut command = cmd("CLUSTER");
-        let answer = self.redis.ask("subscribe", command.arg("SLOTS")).await?;
+        let answer = self
+            .redis
+            .command("subscribe", command.arg("SLOTS"))
+            .await?;
         SlotMap::read(&answer).ok_or_else(|| Error::bare(ErrorKind::Corrupt, "subscribe"))
     }
 
