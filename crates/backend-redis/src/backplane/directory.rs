@@ -12,7 +12,7 @@ use backplane::{
     },
 };
 
-use self::answer::Entered;
+use self::answer::{Entered, Seen};
 use super::times;
 use crate::{
     Redis,
@@ -81,17 +81,17 @@ impl RedisDirectory {
         self.redis.ask(op, call, answer::tenure).await
     }
 
-    /// The view of `service`, unless its epoch is `known`.
-    async fn view(
+    /// What there is to see of `service`, unless its epoch is `known`.
+    async fn look(
         &self,
         op: &'static str,
         service: &str,
         known: Option<ViewEpoch>,
-    ) -> Result<Option<View>> {
+    ) -> Result<Seen> {
         check_name(op, service)?;
         let known = known.map_or_else(String::new, |epoch| epoch.to_string());
         let call = self.about(service, Call::reading(&MEMBERS)).bytes(known);
-        self.redis.ask(op, &call, answer::view).await
+        self.redis.ask(op, &call, answer::seen).await
     }
 }
 
@@ -153,13 +153,15 @@ impl Directory for RedisDirectory {
     }
 
     async fn members(&self, service: &str) -> Result<View> {
-        let view = self.view("members", service, None).await?;
-        view.ok_or_else(|| Error::bare(ErrorKind::Corrupt, "members"))
+        match self.look("members", service, None).await? {
+            Seen::Changed(view) => Ok(view),
+            Seen::Unchanged => Err(Error::bare(ErrorKind::Corrupt, "members")),
+        }
     }
 
     async fn changed(&self, service: &str, since: ViewEpoch) -> Result<View> {
         loop {
-            if let Some(view) = self.view("changed", service, Some(since)).await? {
+            if let Seen::Changed(view) = self.look("changed", service, Some(since)).await? {
                 return Ok(view);
             }
             self.clock.sleep(self.poll_every).await;
