@@ -26,11 +26,17 @@ async fn a_topic_is_kept_that_is_subscribed() {
     let options = RedisBusOptions::default()
         .with_limits(limits)
         .with_topic_ttl(Duration::from_millis(600));
-    let node = RedisBus::new(redis, client, options);
+    let node = RedisBus::new(redis, client.clone(), options);
     let [kept, left]: [Topic; 2] = ["kept", "left"].map(|name| name.parse().unwrap());
     node.subscribe(std::slice::from_ref(&kept)).await.unwrap();
     let before = [epoch(&node, &kept).await, epoch(&node, &left).await];
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    // It was used last, so whatever nobody keeps is gone with it.
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut exists = redis::cmd("EXISTS");
+    exists.arg("{bus:left}");
+    while exists.query_async::<bool>(&mut connection).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(epoch(&node, &kept).await, before[0]);
     assert_ne!(epoch(&node, &left).await, before[1]);
 }

@@ -208,6 +208,14 @@ pub const MAX_KEY: usize = 256;
 /// The most bytes of a reason that are kept.
 pub const MAX_REASON: usize = 1024;
 
+/// The start of `reason`, at most [`MAX_REASON`] bytes of whole characters. For implementations.
+#[must_use]
+pub fn cut_reason(reason: &str) -> &str {
+    let fits = (0..=reason.len().min(MAX_REASON)).rev();
+    let end = fits.into_iter().find(|&end| reason.is_char_boundary(end));
+    &reason[..end.unwrap_or(0)]
+}
+
 /// How much work a queue holds.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct QueueStats {

@@ -47,7 +47,7 @@ impl Feed {
                         if task.stage == Stage::Start {
                             // Authors do not pull from themselves, and theirs may not be written.
                             let drop = FanoutTask::dropping(task.entry);
-                            self.send(&[drop], "fanout").await?;
+                            self.send(drop, "fanout").await?;
                         }
                     }
                 }
@@ -64,7 +64,7 @@ impl Feed {
             Errand::Retract => {
                 let delay = self.before_forgetting(task.entry);
                 let forget = task.forgetting().queued().with_delay(delay);
-                self.enqueue(&[forget], "fanout").await?;
+                self.enqueue(forget, "fanout").await?;
                 "followers not told of a deletion"
             }
         };

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use backplane::{
     Clock, Error, ErrorKind, Result, Signal, SystemClock,
     queue::{
-        DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey, MAX_KEY, MAX_REASON,
-        NewTask, Priority, QueueOptions, QueueStats, Settled, Settlement, TaskId, TaskQueue,
+        DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey, NewTask, Priority,
+        QueueOptions, QueueStats, Settled, Settlement, TaskId, TaskQueue, cut_reason,
     },
 };
 use redis::Value;
@@ -95,23 +95,6 @@ impl RedisQueue {
         ids.fold(self.call(script), Call::number)
     }
 
-    fn check_payload(&self, op: &'static str, payload: &[u8]) -> Result<()> {
-        if payload.len() > self.options.payload {
-            return Err(Error::new(ErrorKind::Invalid, op, "payload too long"));
-        }
-        Ok(())
-    }
-
-    fn check_new(&self, tasks: &[NewTask]) -> Result<()> {
-        for task in tasks {
-            self.check_payload("enqueue", &task.payload)?;
-            if task.key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
-                return Err(Error::new(ErrorKind::Invalid, "enqueue", "key too long"));
-            }
-        }
-        Ok(())
-    }
-
     /// How much there is, and how long until a task is due.
     async fn look(&self, op: &'static str) -> Result<(QueueStats, Option<Duration>)> {
         loop {
@@ -127,7 +110,8 @@ impl RedisQueue {
 #[async_trait]
 impl TaskQueue for RedisQueue {
     async fn enqueue(&self, tasks: &[NewTask]) -> Result<Enqueued> {
-        self.check_new(tasks)?;
+        let check = |task| self.options.check_task("enqueue", task);
+        tasks.iter().try_for_each(check)?;
         let mut call = self
             .call(&ENQUEUE)
             .number(self.options.capacity as u64)
@@ -182,7 +166,7 @@ impl TaskQueue for RedisQueue {
     async fn settle(&self, settlements: &[(LeaseKey, Settlement)]) -> Result<Vec<Settled>> {
         for (_, settlement) in settlements {
             if let Settlement::Continue { payload, .. } = settlement {
-                self.check_payload("settle", payload)?;
+                self.options.check_payload("settle", payload)?;
             }
         }
         let mut settled = Vec::with_capacity(settlements.len());
@@ -294,19 +278,12 @@ fn parts(settlement: &Settlement) -> Result<(&'static str, Duration, Vec<u8>)> {
     Ok(match settlement {
         Settlement::Ack => ("ack", Duration::ZERO, Vec::new()),
         Settlement::Continue { payload, delay } => ("continue", *delay, payload.to_vec()),
-        Settlement::Retry { delay, reason } => ("retry", *delay, cut(reason)),
+        Settlement::Retry { delay, reason } => ("retry", *delay, cut_reason(reason).into()),
         Settlement::Release { delay } => ("release", *delay, Vec::new()),
-        Settlement::Bury { reason } => ("bury", Duration::ZERO, cut(reason)),
+        Settlement::Bury { reason } => ("bury", Duration::ZERO, cut_reason(reason).into()),
         _ => {
             let unknown = "a settlement of a later release";
             return Err(Error::new(ErrorKind::Invalid, "settle", unknown));
         }
     })
-}
-
-/// The start of `reason`, at most [`MAX_REASON`] bytes of whole characters.
-fn cut(reason: &str) -> Vec<u8> {
-    let fits = (0..=reason.len().min(MAX_REASON)).rev();
-    let end = fits.into_iter().find(|&end| reason.is_char_boundary(end));
-    reason.as_bytes()[..end.unwrap_or(0)].to_vec()
 }

@@ -78,6 +78,7 @@ async fn readers_follow_a_replica_that_takes_over() {
         let before: HashMap<_, _> = acked.clone();
         loop {
             round(&*writer, &topics, &mut acked).await;
+            // So that the reader finds in the history what it missed.
             tokio::time::sleep(Duration::from_millis(50)).await;
             // Each topic has been published to again and again since, and the reader is up to date.
             let is_past = |topic: &Topic| acked[topic].len() >= before[topic].len() + 10;
@@ -85,11 +86,8 @@ async fn readers_follow_a_replica_that_takes_over() {
                 break;
             }
         }
-        while !topics
-            .iter()
-            .all(|topic| reader.at(topic) == acked[topic].last().copied())
-        {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        for topic in &topics {
+            reader.reaches(topic, *acked[topic].last().unwrap()).await;
         }
     };
     let script = tokio::time::timeout(Duration::from_secs(90), script);

@@ -4,13 +4,16 @@ use std::{
 };
 
 use backplane::{
-    Position, Topic,
+    Position, Signal, Topic,
     bus::{Audience, Gap, GapReason, Message},
 };
 
 /// What a node hears of its topics, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Reader(Mutex<HashMap<Topic, Heard>>);
+pub(crate) struct Reader {
+    topics: Mutex<HashMap<Topic, Heard>>,
+    heard: Signal,
+}
 
 #[derive(Debug)]
 struct Heard {
@@ -27,18 +30,28 @@ impl Reader {
             messages: HashSet::new(),
             gaps: Vec::new(),
         };
-        self.0.lock().unwrap().entry(topic.clone()).or_insert(heard);
+        self.topics
+            .lock()
+            .unwrap()
+            .entry(topic.clone())
+            .or_insert(heard);
     }
 
-    /// Up to where it is complete.
-    pub(crate) fn at(&self, topic: &Topic) -> Option<Position> {
-        self.0.lock().unwrap().get(topic).map(|heard| heard.at)
+    /// Waits until a topic is complete up to a position.
+    pub(crate) async fn reaches(&self, topic: &Topic, position: Position) {
+        loop {
+            let heard = self.heard.listen();
+            if self.topics.lock().unwrap()[topic].at == position {
+                return;
+            }
+            heard.await;
+        }
     }
 
     /// That every one of `acked` was heard, or is covered by a gap, which is a change of the epoch.
     /// Answers how many epochs there were after the first: one at most.
     pub(crate) fn check(&self, topic: &Topic, acked: &[Position]) -> usize {
-        let topics = self.0.lock().unwrap();
+        let topics = self.topics.lock().unwrap();
         let heard = &topics[topic];
         for position in acked {
             let is_covered = |gap: &Gap| match gap.after {
@@ -60,7 +73,7 @@ impl Reader {
 
 impl Audience for Reader {
     fn message(&self, topic: &Topic, message: Message) {
-        let mut topics = self.0.lock().unwrap();
+        let mut topics = self.topics.lock().unwrap();
         let position = message.position;
         if let Some(heard) = topics.get_mut(topic) {
             assert_eq!(
@@ -71,13 +84,15 @@ impl Audience for Reader {
             heard.at = position;
             heard.messages.insert(position);
         }
+        self.heard.raise();
     }
 
     fn gap(&self, topic: &Topic, gap: Gap) {
-        let mut topics = self.0.lock().unwrap();
+        let mut topics = self.topics.lock().unwrap();
         if let Some(heard) = topics.get_mut(topic) {
             heard.at = gap.until;
             heard.gaps.push(gap);
         }
+        self.heard.raise();
     }
 }

@@ -128,12 +128,6 @@ impl EventQueue {
         }
     }
 
-    /// Whether a topic is subscribed.
-    #[must_use]
-    pub fn is_tracked(&self, topic: &Topic) -> bool {
-        self.state.lock().topics.contains(topic)
-    }
-
     /// What is subscribed.
     #[must_use]
     pub fn topics(&self) -> Vec<Topic> {

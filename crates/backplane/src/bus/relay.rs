@@ -318,18 +318,12 @@ impl Relay {
         let mut out = Vec::new();
         let mut state = self.state.lock();
         let result = match (control, result) {
-            (Control::Subscribe(topics), Ok(positions)) => {
-                state.links.subscribed(topics, positions, now, &mut out);
-                Ok(())
-            }
-            (Control::SubscribeAgain(topics), Ok(positions)) => {
-                state
-                    .links
-                    .subscribed_again(topics, positions, now, &mut out);
-                Ok(())
-            }
             (Control::Unsubscribe(topics), Ok(_)) => {
                 state.links.unsubscribed(topics);
+                Ok(())
+            }
+            (control, Ok(positions)) => {
+                state.links.subscribed(control, positions, now, &mut out);
                 Ok(())
             }
             (control, Err(error)) if is_refusal(&error) => {

@@ -12,9 +12,9 @@ use self::{
     movement::is_live,
 };
 use super::{
-    Admission, Cause, DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey, MAX_KEY,
-    MAX_REASON, NewTask, Priority, QueueOptions, QueueStats, Settled, Settlement, Standing, TaskId,
-    TaskRecord,
+    Admission, Cause, DeadLetter, Discarded, Enqueued, Extended, Lane, Lease, LeaseKey, NewTask,
+    Priority, QueueOptions, QueueStats, Settled, Settlement, Standing, TaskId, TaskRecord,
+    cut_reason,
 };
 use crate::{Error, ErrorKind, FencingToken, Result, Timestamp};
 
@@ -239,7 +239,7 @@ impl Ledger {
     ) -> Result<Vec<Settled>> {
         for (_, settlement) in settlements {
             if let Settlement::Continue { payload, .. } = settlement {
-                self.check_payload("settle", payload)?;
+                self.options.check_payload("settle", payload)?;
             }
         }
         self.advance(now);
@@ -362,14 +362,11 @@ impl Ledger {
         let mut keys = HashSet::new();
         let mut new = 0;
         for task in tasks {
-            self.check_payload("enqueue", &task.payload)?;
+            self.options.check_task("enqueue", task)?;
             let Some(key) = &task.key else {
                 new += 1;
                 continue;
             };
-            if key.len() > MAX_KEY {
-                return Err(Error::new(ErrorKind::Invalid, "enqueue", "key too long"));
-            }
             new += usize::from(!self.by_key.contains_key(key) && keys.insert(key));
         }
         if new > self.options.capacity {
@@ -377,13 +374,6 @@ impl Ledger {
             return Err(Error::new(ErrorKind::Invalid, "enqueue", more));
         }
         Ok(new)
-    }
-
-    fn check_payload(&self, op: &'static str, payload: &Bytes) -> Result<()> {
-        if payload.len() > self.options.payload {
-            return Err(Error::new(ErrorKind::Invalid, op, "payload too long"));
-        }
-        Ok(())
     }
 
     fn admit(&mut self, new: &NewTask, now: Moment) -> Admission {
@@ -447,7 +437,7 @@ impl Ledger {
             }
             Settlement::Retry { delay, reason } => {
                 if self.tasks[slot].attempts >= self.options.max_attempts {
-                    self.bury(slot, Cause::Failed(cut(reason)), now.wall);
+                    self.bury(slot, Cause::Failed(cut_reason(reason).into()), now.wall);
                     return Settled::Buried;
                 }
                 self.wait(slot, *delay);
@@ -456,7 +446,9 @@ impl Ledger {
                 self.tasks[slot].attempts -= 1;
                 self.wait(slot, *delay);
             }
-            Settlement::Bury { reason } => self.bury(slot, Cause::Buried(cut(reason)), now.wall),
+            Settlement::Bury { reason } => {
+                self.bury(slot, Cause::Buried(cut_reason(reason).into()), now.wall);
+            }
         }
         Settled::Done
     }
@@ -496,11 +488,4 @@ impl List {
         self.chain.remove(tasks, slot);
         self.len -= 1;
     }
-}
-
-/// The start of `reason`, at most [`MAX_REASON`] bytes of whole characters.
-fn cut(reason: &str) -> String {
-    let fits = (0..=reason.len().min(MAX_REASON)).rev();
-    let end = fits.into_iter().find(|&end| reason.is_char_boundary(end));
-    reason[..end.unwrap_or(0)].to_owned()
 }

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use super::{MAX_KEY, NewTask};
+use crate::{Error, ErrorKind, Result};
+
 /// The bounds of a queue.
 ///
 /// Every queue of this workspace takes them, so that a queue in memory and one in an engine refuse
@@ -85,6 +88,30 @@ impl QueueOptions {
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = delay;
         self
+    }
+
+    /// Refuses a task that breaks the limits. For implementations.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, of the operation `op`.
+    pub fn check_task(&self, op: &'static str, task: &NewTask) -> Result<()> {
+        if task.key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
+            return Err(Error::new(ErrorKind::Invalid, op, "key too long"));
+        }
+        self.check_payload(op, &task.payload)
+    }
+
+    /// Refuses a payload that breaks the limits. For implementations.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, of the operation `op`.
+    pub fn check_payload(&self, op: &'static str, payload: &[u8]) -> Result<()> {
+        if payload.len() > self.payload {
+            return Err(Error::new(ErrorKind::Invalid, op, "payload too long"));
+        }
+        Ok(())
     }
 }
 

@@ -102,7 +102,7 @@ impl Feed {
         if pushed.is_ok_and(|report| report.failed.is_empty()) {
             return Ok(());
         }
-        self.send(&[FanoutTask::dropping(entry)], "fanout").await
+        self.send(FanoutTask::dropping(entry), "fanout").await
     }
 
     /// The followers of a chunk who get the post written. Those who were away for long have their timelines

@@ -36,7 +36,7 @@ impl Feed {
     pub(super) async fn retract(&self, entry: Entry, op: &'static str) -> Result<()> {
         let Entry { post, author, .. } = entry;
         let task = FanoutTask::new(Errand::Retract, entry);
-        self.send(&[task], op).await?;
+        self.send(task, op).await?;
         if self.parts.outbox.retract(author, post).await? == Retracted::NotAuthor {
             return Err(Error::bare(ErrorKind::NotAuthor, op));
         }

@@ -20,16 +20,17 @@ impl Feed {
             reply: item.reply_to.is_some(),
         };
         let task = FanoutTask::new(errand, item.entry);
-        let enqueued_at = self.parts.clock.monotonic();
+        let clock = &self.parts.clock;
+        let enqueued_at = elsewhere.then(|| clock.monotonic());
         if let Some(busy) = self.announce(&task).await? {
             return Ok(busy);
         }
         let published = self.store(item).await?;
-        let took = self.parts.clock.monotonic().saturating_sub(enqueued_at);
-        let accepted = matches!(published, Published::Accepted(_));
-        if accepted && elsewhere && took > self.parts.options.call_timeout / 2 {
+        let late = self.parts.options.call_timeout / 2;
+        let is_late = |at| clock.monotonic().saturating_sub(at) > late;
+        if matches!(published, Published::Accepted(_)) && enqueued_at.is_some_and(is_late) {
             // The task may have given up on the post.
-            let sent = self.send(&[task], "publish").await;
+            let sent = self.send(task, "publish").await;
             sent.map_err(|error| Error::new(ErrorKind::Unavailable, "publish", error))?;
         }
         Ok(published)
@@ -70,17 +71,13 @@ impl Feed {
         }
     }
 
-    /// Enqueues tasks, all or none; those of writes before the writes are done.
-    pub(crate) async fn send(&self, tasks: &[FanoutTask], op: &'static str) -> Result<()> {
-        if tasks.is_empty() {
-            return Ok(());
-        }
-        let queued: Vec<_> = tasks.iter().map(FanoutTask::queued).collect();
-        self.enqueue(&queued, op).await
+    /// Enqueues a task; that of a write before the write is done.
+    pub(crate) async fn send(&self, task: FanoutTask, op: &'static str) -> Result<()> {
+        self.enqueue(task.queued(), op).await
     }
 
-    pub(crate) async fn enqueue(&self, tasks: &[NewTask], op: &'static str) -> Result<()> {
-        match self.parts.queue.enqueue(tasks).await? {
+    pub(crate) async fn enqueue(&self, task: NewTask, op: &'static str) -> Result<()> {
+        match self.parts.queue.enqueue(&[task]).await? {
             Enqueued::Full { .. } => Err(Error::bare(ErrorKind::Full, op)),
             Enqueued::Accepted(_) => Ok(()),
         }

@@ -54,7 +54,7 @@ impl Feed {
             _ => return Err(Error::bare(ErrorKind::UnknownPost, op)),
         };
         let task = FanoutTask::new(Errand::Revise { above }, Entry::original(post, author));
-        self.send(&[task], op).await?;
+        self.send(task, op).await?;
         match self.parts.outbox.revise(author, post, body).await? {
             Revised::Stored(version) => Ok(version),
             Revised::Gone => Err(Error::bare(ErrorKind::UnknownPost, op)),

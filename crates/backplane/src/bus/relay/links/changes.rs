@@ -33,26 +33,19 @@ impl Links {
         None
     }
 
+    /// Takes where the topics stand that a call has subscribed.
     pub(in crate::bus::relay) fn subscribed(
         &mut self,
-        topics: Vec<Topic>,
+        control: Control,
         positions: Vec<Position>,
         now: Duration,
         out: &mut Vec<Output>,
     ) {
-        self.to_subscribe.succeeded();
-        self.join_all(topics, positions, now, out);
-    }
-
-    pub(in crate::bus::relay) fn subscribed_again(
-        &mut self,
-        topics: Vec<Topic>,
-        positions: Vec<Position>,
-        now: Duration,
-        out: &mut Vec<Output>,
-    ) {
-        self.to_subscribe_again.succeeded();
-        self.join_all(topics, positions, now, out);
+        let (lane, topics) = self.lane(control);
+        lane.succeeded();
+        for (topic, position) in topics.into_iter().zip(positions) {
+            self.join(&topic, position, now, out);
+        }
     }
 
     pub(in crate::bus::relay) fn unsubscribed(&mut self, topics: Vec<Topic>) {
@@ -130,18 +123,6 @@ impl Links {
             if let Some(link) = self.by_topic.get_mut(topic) {
                 link.unasked = None;
             }
-        }
-    }
-
-    fn join_all(
-        &mut self,
-        topics: Vec<Topic>,
-        positions: Vec<Position>,
-        now: Duration,
-        out: &mut Vec<Output>,
-    ) {
-        for (topic, position) in topics.into_iter().zip(positions) {
-            self.join(&topic, position, now, out);
         }
     }
 

@@ -25,7 +25,12 @@ fn joined(options: RelayOptions, start: Position) -> Links {
     let subscribe = Control::Subscribe(vec![topic()]);
     assert_eq!(links.next_control(), Some(subscribe));
     let mut out = Vec::new();
-    links.subscribed(vec![topic()], vec![start], Duration::ZERO, &mut out);
+    links.subscribed(
+        Control::Subscribe(vec![topic()]),
+        vec![start],
+        Duration::ZERO,
+        &mut out,
+    );
     assert_eq!(out, [Output::Joined(topic(), start)]);
     links
 }
@@ -95,7 +100,12 @@ fn what_was_not_held_for_a_subscription_is_told_if_no_history_heals_it() {
         links.event(arrival(4), &mut out);
         links.event(missed, &mut out);
         links.event(arrival(5), &mut out);
-        links.subscribed(vec![topic()], vec![at(3)], Duration::ZERO, &mut out);
+        links.subscribed(
+            Control::Subscribe(vec![topic()]),
+            vec![at(3)],
+            Duration::ZERO,
+            &mut out,
+        );
         links.abandon(&mut out);
         let message = Output::Message(topic(), Message::new(at(4), "x".into()));
         let gap = lost(at(4), at(6), GapReason::Lost);
@@ -122,7 +132,12 @@ fn a_message_that_overtakes_its_subscription_needs_no_history() {
         links.event(arrival(offset), &mut out);
     }
     assert_eq!(out, []);
-    links.subscribed(vec![topic()], vec![at(3)], Duration::ZERO, &mut out);
+    links.subscribed(
+        Control::Subscribe(vec![topic()]),
+        vec![at(3)],
+        Duration::ZERO,
+        &mut out,
+    );
     let overtaker = Message::new(at(4), "x".into());
     let expected = [
         Output::Joined(topic(), at(3)),
@@ -143,7 +158,12 @@ fn what_overtakes_its_subscription_is_held_within_bounds_and_read_beyond_them() 
     for offset in 4..=7 {
         links.event(arrival(offset), &mut out);
     }
-    links.subscribed(vec![topic()], vec![at(3)], Duration::ZERO, &mut out);
+    links.subscribed(
+        Control::Subscribe(vec![topic()]),
+        vec![at(3)],
+        Duration::ZERO,
+        &mut out,
+    );
     let message = |offset| Output::Message(topic(), Message::new(at(offset), "x".into()));
     let expected = [Output::Joined(topic(), at(3)), message(4), message(5)];
     assert_eq!(out, expected, "two bytes are held");
@@ -167,7 +187,12 @@ fn one_call_to_the_history_asks_for_no_more_bytes_than_it_may() {
     assert!(links.next_control().is_some());
     let mut out = Vec::new();
     let starts = vec![at(3); topics.len()];
-    links.subscribed(topics.clone(), starts, Duration::ZERO, &mut out);
+    links.subscribed(
+        Control::Subscribe(topics.clone()),
+        starts,
+        Duration::ZERO,
+        &mut out,
+    );
     links.tick(RelayOptions::default().check_every);
     let tops = links.next_reads().unwrap();
     assert_eq!(tops.reads.len(), 10, "they bring nothing");
@@ -195,7 +220,12 @@ fn a_topic_that_is_joined_anew_is_read_once() {
     assert_eq!(links.next_control(), Some(unsubscribe));
     links.unsubscribed(vec![topic()]);
     assert!(links.next_control().is_some());
-    links.subscribed(vec![topic()], vec![at(5)], left, &mut out);
+    links.subscribed(
+        Control::Subscribe(vec![topic()]),
+        vec![at(5)],
+        left,
+        &mut out,
+    );
     links.event(arrival(8), &mut out);
     let reads = links.next_reads().unwrap();
     let read: Vec<_> = reads.reads.iter().map(|read| read.since).collect();
@@ -225,7 +255,12 @@ fn what_may_have_reached_the_bus_is_left_there() {
     let left = links.next_tick().unwrap();
     links.tick(left);
     assert_eq!(links.next_control(), Some(subscribe));
-    links.subscribed(vec![topic()], vec![at(3)], left, &mut Vec::new());
+    links.subscribed(
+        Control::Subscribe(vec![topic()]),
+        vec![at(3)],
+        left,
+        &mut Vec::new(),
+    );
     let unsubscribe = Control::Unsubscribe(vec![topic()]);
     assert_eq!(links.next_control(), Some(unsubscribe));
 }
@@ -244,7 +279,12 @@ fn a_call_that_failed_is_made_again_in_smaller_parts() {
         let subscribe = Control::Subscribe(half.to_vec());
         assert_eq!(links.next_control(), Some(subscribe));
     }
-    links.subscribed(topics, vec![at(3); 8], Duration::ZERO, &mut out);
+    links.subscribed(
+        Control::Subscribe(topics),
+        vec![at(3); 8],
+        Duration::ZERO,
+        &mut out,
+    );
     links.tick(RelayOptions::default().check_every);
     let tops = links.next_reads().unwrap();
     assert_eq!(tops.reads.len(), 8);
@@ -263,7 +303,12 @@ fn what_is_refused_keeps_no_messages_and_reads_them_once_it_is_joined() {
     let again = links.next_tick().unwrap();
     links.tick(again);
     assert!(links.next_control().is_some());
-    links.subscribed_again(vec![topic()], vec![at(3)], again, &mut out);
+    links.subscribed(
+        Control::SubscribeAgain(vec![topic()]),
+        vec![at(3)],
+        again,
+        &mut out,
+    );
     assert_eq!(out, [Output::Joined(topic(), at(3))]);
     let reads = links.next_reads().unwrap();
     assert_eq!(reads.reads[0].since, Some(at(3)));
@@ -310,7 +355,7 @@ fn a_topic_lingers_from_its_last_release_and_no_longer() {
     links.wish(&b, true, Duration::ZERO);
     assert!(links.next_control().is_some());
     links.subscribed(
-        vec![b.clone()],
+        Control::Subscribe(vec![b.clone()]),
         vec![at(3)],
         Duration::ZERO,
         &mut Vec::new(),
@@ -337,7 +382,12 @@ fn a_topic_that_is_left_as_soon_as_it_is_joined_is_not_joined() {
     links.wish(&topic(), false, Duration::ZERO);
     let late = Duration::from_secs(2);
     let mut out = Vec::new();
-    links.subscribed(vec![topic()], vec![at(3)], late, &mut out);
+    links.subscribed(
+        Control::Subscribe(vec![topic()]),
+        vec![at(3)],
+        late,
+        &mut out,
+    );
     assert_eq!(
         out,
         [],
@@ -350,7 +400,12 @@ fn a_topic_that_is_left_as_soon_as_it_is_joined_is_not_joined() {
     assert_eq!(links.next_control(), Some(unsubscribe));
     links.unsubscribed(vec![topic()]);
     assert_eq!(links.next_control(), Some(subscribe));
-    links.subscribed(vec![topic()], vec![at(9)], late, &mut out);
+    links.subscribed(
+        Control::Subscribe(vec![topic()]),
+        vec![at(9)],
+        late,
+        &mut out,
+    );
     assert_eq!(out, [Output::Joined(topic(), at(9))]);
 }
 
@@ -367,7 +422,12 @@ fn topics_that_were_joined_together_are_checked_one_after_another() {
     }
     assert!(links.next_control().is_some());
     let starts = vec![at(3); topics.len()];
-    links.subscribed(topics, starts, Duration::ZERO, &mut Vec::new());
+    links.subscribed(
+        Control::Subscribe(topics),
+        starts,
+        Duration::ZERO,
+        &mut Vec::new(),
+    );
     links.tick(every * 7 / 8);
     let early = links.next_reads().unwrap().reads.len();
     assert!((20..80).contains(&early), "{early}");

@@ -1,0 +1,166 @@
+//! What the answers of a server mean to a caller, and that nothing is lost or used twice over them.
+#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
+
+use std::time::Duration;
+
+use backend_redis::{BraceInPrefix, Redis, RedisDirectory, RedisNodeLeases, RedisQueue};
+use backplane::{
+    ErrorKind, Timestamp,
+    directory::{Directory, DirectoryOptions, Incarnation, Joined, Membership, Node},
+    id::{Acquired, NodeLeases},
+    queue::{NewTask, QueueOptions, TaskQueue},
+};
+use redis::{Client, aio::MultiplexedConnection};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A server, and somebody who sees to it.
+struct House {
+    server: engines::Redis,
+    operator: MultiplexedConnection,
+    redis: Redis,
+}
+
+impl House {
+    async fn new() -> Self {
+        let server = engines::Redis::start().unwrap();
+        let client = Client::open(server.url()).unwrap();
+        Self {
+            operator: client.get_multiplexed_async_connection().await.unwrap(),
+            redis: client.get_connection_manager().await.unwrap().into(),
+            server,
+        }
+    }
+
+    async fn order(&mut self, command: &str) {
+        let mut words = command.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        command.arg(words.collect::<Vec<_>>());
+        command.exec_async(&mut self.operator).await.unwrap();
+    }
+
+    fn queue(&self) -> RedisQueue {
+        RedisQueue::new(self.redis.clone(), "work", QueueOptions::default())
+    }
+}
+
+/// How adding a task fails, which it must.
+async fn refusal(queue: &RedisQueue) -> ErrorKind {
+    let refused = queue.enqueue(&[NewTask::new("refused")]).await;
+    refused.unwrap_err().kind()
+}
+
+/// How many tasks there are once another was added.
+async fn ready_after_one_more(queue: &RedisQueue) -> usize {
+    queue.enqueue(&[NewTask::new("accepted")]).await.unwrap();
+    queue.stats().await.unwrap().ready
+}
+
+#[tokio::test]
+async fn a_server_out_of_memory_is_full_and_nothing_was_added() {
+    let mut house = House::new().await;
+    let queue = house.queue();
+    house.order("CONFIG SET maxmemory 1").await;
+    assert_eq!(refusal(&queue).await, ErrorKind::Full);
+    house.order("CONFIG SET maxmemory 0").await;
+    assert_eq!(ready_after_one_more(&queue).await, 1);
+}
+
+#[tokio::test]
+async fn a_server_that_became_a_replica_is_unavailable() {
+    let mut house = House::new().await;
+    let queue = house.queue();
+    assert_eq!(ready_after_one_more(&queue).await, 1);
+    house.order("REPLICAOF 127.0.0.1 1").await;
+    assert_eq!(refusal(&queue).await, ErrorKind::Unavailable);
+    house.order("REPLICAOF NO ONE").await;
+    assert_eq!(ready_after_one_more(&queue).await, 2);
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_is_unavailable() {
+    let house = House::new().await;
+    let queue = house.queue();
+    drop(house.server);
+    assert_eq!(refusal(&queue).await, ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_user_without_the_right_is_invalid() {
+    let mut house = House::new().await;
+    house
+        .order("ACL SETUSER guest on nopass ~* +@all -@scripting")
+        .await;
+    let url = house.server.url().replace("redis://", "redis://guest:any@");
+    let client = Client::open(url).unwrap();
+    let redis = Redis::from(client.get_connection_manager().await.unwrap());
+    let queue = RedisQueue::new(redis, "work", QueueOptions::default());
+    assert_eq!(refusal(&queue).await, ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_key_of_somebody_elses_is_corrupt() {
+    let mut house = House::new().await;
+    house.order("SET {queue:work} stranger").await;
+    assert_eq!(refusal(&house.queue()).await, ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn scripts_that_were_flushed_are_sent_again() {
+    let mut house = House::new().await;
+    let queue = house.queue();
+    assert_eq!(ready_after_one_more(&queue).await, 1);
+    house.order("SCRIPT FLUSH").await;
+    assert_eq!(ready_after_one_more(&queue).await, 2);
+}
+
+#[tokio::test]
+async fn a_prefix_with_a_brace_is_refused() {
+    let house = House::new().await;
+    for prefix in ["{", "a}b"] {
+        let refused = house.redis.clone().with_prefix(prefix);
+        assert!(matches!(refused, Err(BraceInPrefix { .. })));
+    }
+}
+
+async fn join(directory: &RedisDirectory) -> Membership {
+    let node = Node::new("a", Incarnation::new(1), "");
+    match directory.join("chat", node, MINUTE).await.unwrap() {
+        Joined::Member(membership) => membership,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn node_token(leases: &RedisNodeLeases) -> u64 {
+    match leases.acquire(MINUTE, Timestamp::EPOCH).await.unwrap() {
+        Acquired::Granted(lease) => lease.token,
+        Acquired::AllTaken { .. } => panic!("one node is free"),
+    }
+}
+
+/// A late settlement, renewal or view of before the loss must not be taken for one of after it.
+#[tokio::test]
+async fn numbers_go_on_above_all_that_were_lost() {
+    let mut house = House::new().await;
+    let queue = house.queue();
+    let directory = RedisDirectory::new(house.redis.clone(), DirectoryOptions::default());
+    let leases = RedisNodeLeases::new(house.redis.clone(), 1);
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        assert_eq!(ready_after_one_more(&queue).await, 1);
+        let leased = queue.lease(1, MINUTE).await.unwrap()[0].key;
+        let membership = join(&directory).await;
+        let epoch = directory.members("chat").await.unwrap().epoch;
+        seen.push([
+            leased.task.get(),
+            leased.token.get(),
+            membership.token.get(),
+            epoch.get(),
+            node_token(&leases).await,
+        ]);
+        house.order("FLUSHALL").await;
+    }
+    for (before, after) in seen[0].iter().zip(seen[1]) {
+        assert!(after > *before, "{seen:?}");
+    }
+}
