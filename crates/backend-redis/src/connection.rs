@@ -1,7 +1,10 @@
 use std::{fmt, sync::Arc};
 
 use backplane::Result;
-use redis::{Cmd, RedisError, Value, aio::ConnectionManager, cluster_async::ClusterConnection};
+use futures::future::join_all;
+use redis::{
+    Cmd, Pipeline, RedisError, Value, aio::ConnectionManager, cluster_async::ClusterConnection,
+};
 
 use crate::{failure, script::Call};
 
@@ -82,6 +85,50 @@ impl Redis {
             answer = self.send(&call.in_full()).await;
         }
         answer.map_err(|error| failure::of(op, error))
+    }
+
+    /// Sends commands at once, and answers each in the order given: one round trip to a server, and one to
+    /// each master of a Cluster that has a key of theirs.
+    pub(crate) async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
+        match &self.connection {
+            Connection::Server(connection) => {
+                let mut pipeline = Pipeline::with_capacity(commands.len());
+                for command in commands {
+                    pipeline.add_command(command.clone());
+                }
+                let mut connection = connection.clone();
+                let sent = connection.send_packed_commands(&pipeline, 0, commands.len());
+                match sent.await {
+                    Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
+                    Err(error) => commands.iter().map(|_| Err(error.clone())).collect(),
+                }
+            }
+            Connection::Cluster(_) => {
+                join_all(commands.iter().map(|command| self.send(command))).await
+            }
+        }
+    }
+
+    /// Runs scripts at once, and reads the answer of each, in the order given.
+    pub(crate) async fn ask_all<T>(
+        &self,
+        op: &'static str,
+        calls: &[Call],
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Vec<Result<T>> {
+        let by_digest: Vec<_> = calls.iter().map(Call::by_digest).collect();
+        let mut answers = self.send_all(&by_digest).await;
+        let unknown = |answer: &Result<_, _>| answer.as_ref().is_err_and(failure::is_unknown_script);
+        for (answer, call) in answers.iter_mut().zip(calls) {
+            if unknown(answer) {
+                *answer = self.send(&call.in_full()).await;
+            }
+        }
+        let read = |answer: Result<Value, RedisError>| {
+            let answer = answer.map_err(|error| failure::of(op, error))?;
+            read(&answer).ok_or_else(|| failure::strange(op, &answer))
+        };
+        answers.into_iter().map(read).collect()
     }
 
     /// Runs a script, and reads its answer.

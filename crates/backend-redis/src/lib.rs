@@ -32,13 +32,17 @@
 //! Not a client: timeouts, TLS, credentials and reconnecting are those of the connection. Not free of
 //! tokio, which the client needs. Not tried on Redis 6.2 or on Valkey yet.
 
+#[cfg(feature = "backplane")]
 mod backplane;
 mod connection;
 mod failure;
+#[cfg(feature = "feed")]
+mod feed;
 mod script;
 
 pub use redis;
 
+#[cfg(feature = "backplane")]
 pub use self::backplane::{
     RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
 };

@@ -1,6 +1,7 @@
 //! Every list of conformance, on one server and on a Cluster.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
+mod feed;
 mod network;
 
 use std::sync::{
@@ -71,11 +72,13 @@ macro_rules! lists {
 }
 
 lists!(server);
+feed::lists!(server);
 
 mod cluster {
     use super::*;
 
     lists!(on_cluster);
+    feed::lists!(on_cluster);
 
     backplane::bus_conformance!(async { Network::of_a_cluster() });
 }

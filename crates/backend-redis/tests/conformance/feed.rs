@@ -1,0 +1,7 @@
+//! The lists of feed-core.
+
+macro_rules! lists {
+    ($redis:ident) => {};
+}
+
+pub(crate) use lists;
