@@ -125,7 +125,7 @@ fn assert_complete(step: Step) {
 fn page(node: &MemoryNode, topic: &Topic, since: Option<Position>) -> HistoryPage {
     let read = HistoryRead::new(topic.clone(), since, MISSED as usize);
     let mut pages = node.history(&[read]).expect("within the limits");
-    pages.remove(0)
+    pages.remove(0).expect("a stream that exists")
 }
 
 fn total(node: &MemoryNode, messages: &[Outgoing]) -> u64 {

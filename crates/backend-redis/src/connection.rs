@@ -118,8 +118,13 @@ impl Redis {
     ) -> Vec<Result<T>> {
         let by_digest: Vec<_> = calls.iter().map(Call::by_digest).collect();
         let mut answers = self.send_all(&by_digest).await;
-        let unknown = |answer: &Result<_, _>| answer.as_ref().is_err_and(failure::is_unknown_script);
+        let unknown =
+            |answer: &Result<_, _>| answer.as_ref().is_err_and(failure::is_unknown_script);
         for (answer, call) in answers.iter_mut().zip(calls) {
+            let dropped = |error: &RedisError| error.is_connection_dropped();
+            if call.only_reads() && answer.as_ref().is_err_and(dropped) {
+                *answer = self.send(&call.by_digest()).await;
+            }
             if unknown(answer) {
                 *answer = self.send(&call.in_full()).await;
             }

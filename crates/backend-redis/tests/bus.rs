@@ -12,7 +12,8 @@ use redis::Client;
 
 async fn epoch(node: &RedisBus, topic: &Topic) -> Epoch {
     let read = HistoryRead::top(topic.clone());
-    node.history(&[read]).await.unwrap()[0].top.epoch
+    let pages = node.history(&[read]).await.unwrap();
+    pages[0].as_ref().unwrap().top.epoch
 }
 
 /// A topic keeps its epoch as long as somebody is subscribed to it, and is forgotten else.

@@ -69,39 +69,47 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// The bounds within which the promises of this bus hold.
     fn limits(&self) -> BusLimits;
 
-    /// Publishes messages in the order given, and says where each stands.
+    /// Publishes messages in the order given, and says of each where it stands, or why it was not
+    /// published.
     ///
     /// Each message is published atomically; the batch is not. A message whose
     /// [`IdempotencyKey`] its topic remembers is not published again.
     ///
+    /// Of one message: [`Full`](crate::ErrorKind::Full) if there is no room for another stream, and
+    /// [`Corrupt`](crate::ErrorKind::Corrupt) if what is stored of the topic does not decode: it was not
+    /// published. On [`Unavailable`](crate::ErrorKind::Unavailable) it may have been; with a key it can be
+    /// repeated safely. Engines keep topics on several servers, so that one message may fail where others do
+    /// not.
+    ///
     /// # Errors
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) if the batch or a payload is larger than the
-    /// [`limits`](Self::limits), and [`Full`](crate::ErrorKind::Full) if there is no room for another
-    /// stream: nothing was published. On [`Unavailable`](crate::ErrorKind::Unavailable) any of the
-    /// messages may have been; those with a key can be repeated safely.
-    /// [`Closed`](crate::ErrorKind::Closed) after [`drain`](Self::drain).
+    /// [`limits`](Self::limits), and [`Closed`](crate::ErrorKind::Closed) after [`drain`](Self::drain):
+    /// nothing was published. Any other error stands for one of each message.
     ///
     /// # Cancel safety
     ///
     /// As on `Unavailable`.
-    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>>;
+    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Result<Published>>>;
 
-    /// Adds topics to this node's stream of events, and says where each stands.
+    /// Adds topics to this node's stream of events, and says of each where it stands, or why it was not
+    /// added.
     ///
     /// Every message after the returned position arrives as an event, or is covered by a gap; a few
-    /// at or before it may arrive as well. Subscribing to a topic twice is subscribing once.
+    /// at or before it may arrive as well. Subscribing to a topic twice is subscribing once, but where the
+    /// engine may have dropped the subscription silently it is made anew.
+    ///
+    /// Of one topic: as for [`publish`](Self::publish). On `Unavailable` and `Corrupt` it may be
+    /// subscribed.
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish), and [`Corrupt`](crate::ErrorKind::Corrupt) if what is stored of a
-    /// topic does not decode: the others may be subscribed without it. On `Unavailable` any of the
-    /// topics may be subscribed.
+    /// As [`publish`](Self::publish).
     ///
     /// # Cancel safety
     ///
     /// As on `Unavailable`.
-    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>>;
+    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Result<Position>>>;
 
     /// Removes topics from this node's stream of events.
     ///
@@ -117,7 +125,7 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// As on `Unavailable`.
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<()>;
 
-    /// Reads one page for each of `reads`, in their order.
+    /// Reads one page for each of `reads`, in their order, or says why it cannot be read.
     ///
     /// A page holds the oldest retained messages after [`HistoryRead::since`], at most as many as
     /// asked for and as [`BusLimits::page`] allows, and ends before the message that would make it
@@ -128,16 +136,17 @@ pub trait Bus: fmt::Debug + Send + Sync {
     /// recoverable as any other; but where nobody subscribes, the topic may be forgotten
     /// [`history_ttl`](BusLimits::history_ttl) after it was first read, and then begins a new epoch.
     ///
+    /// Of one page: `Full` for a topic that has no stream yet, or begins a new epoch, and no room for it;
+    /// `Corrupt` if it does not decode, though the top of its topic may; `Unavailable`.
+    ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish), but that `Full` means a topic which has no stream yet; and
-    /// [`Corrupt`](crate::ErrorKind::Corrupt) if a page does not decode: the others may be read without
-    /// it, and so may the top of its topic.
+    /// As [`publish`](Self::publish).
     ///
     /// # Cancel safety
     ///
     /// Reads have no effect.
-    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>>;
+    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<Result<HistoryPage>>>;
 
     /// The node's one stream of events, of all its topics.
     ///

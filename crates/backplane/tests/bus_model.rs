@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use backplane::{
     Clock, Epoch, ManualClock, Position, Topic,
-    bus::{BusEvent, BusEvents, BusLimits, HistoryRead, IdempotencyKey, Outgoing, Published},
+    bus::{
+        BusEvent, BusEvents, BusLimits, HistoryPage, HistoryRead, IdempotencyKey, Outgoing,
+        Published,
+    },
     memory::{MemoryBus, MemoryBusOptions, MemoryNode},
 };
 use bytes::Bytes;
@@ -173,6 +176,7 @@ impl World {
         for ((&(topic, _), (is_new, offset)), published) in
             messages.iter().zip(expected).zip(published)
         {
+            let published = published.unwrap();
             assert_eq!(matches!(published, Published::New(_)), is_new);
             self.assert_at(topic, published.position(), offset);
         }
@@ -181,7 +185,8 @@ impl World {
     fn subscribe(&mut self, node: usize, topic: usize) {
         let top = self.lines[topic].top();
         let positions = self.readers[node].node.subscribe(&[name(topic)]).unwrap();
-        self.assert_at(topic, positions[0], top);
+        let position = *positions[0].as_ref().unwrap();
+        self.assert_at(topic, position, top);
         self.readers[node].heard.entry(topic).or_insert(top);
     }
 
@@ -219,17 +224,21 @@ impl World {
         }
     }
 
+    fn page(&self, read: HistoryRead) -> HistoryPage {
+        let pages = self.readers[0].node.history(&[read]).unwrap();
+        pages.into_iter().next().unwrap().unwrap()
+    }
+
     fn history(&mut self, topic: usize, since: Option<u64>, limit: usize) {
         let (now, top) = (self.clock.monotonic(), self.lines[topic].top());
         let mut read = HistoryRead::top(name(topic));
-        let pages = self.readers[0].node.history(&[read.clone()]).unwrap();
-        self.assert_at(topic, pages[0].top, top);
-        assert_eq!(pages[0].messages, []);
+        let page = self.page(read.clone());
+        self.assert_at(topic, page.top, top);
+        assert_eq!(page.messages, []);
 
         read.limit = limit;
-        read.since = since.map(|offset| Position::new(pages[0].top.epoch, offset));
-        let mut pages = self.readers[0].node.history(&[read]).unwrap();
-        let page = pages.remove(0);
+        read.since = since.map(|offset| Position::new(page.top.epoch, offset));
+        let page = self.page(read);
         let expected = self.lines[topic].page(since.unwrap_or(0), limit, now);
         let found = page.messages.into_iter();
         let found: Vec<_> = found

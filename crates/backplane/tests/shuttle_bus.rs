@@ -71,7 +71,8 @@ fn read_on(node: &MemoryNode, mut at: Position) -> Position {
 }
 
 fn top(node: &MemoryNode) -> Position {
-    node.history(&[HistoryRead::top(topic())]).unwrap()[0].top
+    let pages = node.history(&[HistoryRead::top(topic())]).unwrap();
+    pages[0].as_ref().unwrap().top
 }
 
 #[test]
@@ -81,7 +82,7 @@ fn a_subscription_made_among_publishes_misses_nothing_after_its_position() {
             let bus = bus(100);
             let node = bus.node();
             let threads = publishers(&bus);
-            let start = node.subscribe(&[topic()]).unwrap()[0];
+            let start = node.subscribe(&[topic()]).unwrap().remove(0).unwrap();
             join_all(threads);
             let top = top(&node);
             assert_eq!(top.offset, PUBLISHERS * EACH);
@@ -97,7 +98,7 @@ fn a_queue_read_while_it_overflows_says_what_it_dropped() {
         || {
             let bus = bus(2);
             let node = bus.node();
-            let start = node.subscribe(&[topic()]).unwrap()[0];
+            let start = node.subscribe(&[topic()]).unwrap().remove(0).unwrap();
             let threads = publishers(&bus);
             let at = read_on(&node, start);
             join_all(threads);

@@ -8,7 +8,7 @@ mod hint;
 mod known;
 mod watch;
 
-use std::sync::Arc;
+use std::{error::Error as StdError, sync::Arc};
 
 use async_trait::async_trait;
 use backplane::{
@@ -127,7 +127,8 @@ impl LiveFeeds {
     /// arrives after the first page.
     ///
     /// Among several nodes it waits until the bus brings what happens at the others, for which
-    /// [`run`](Self::run) must run.
+    /// [`run`](Self::run) must run. Where the bus cannot serve some of the authors now, it opens without,
+    /// and shows the feed anew once it can.
     ///
     /// # Errors
     ///
@@ -160,17 +161,35 @@ impl LiveFeeds {
         };
         let outgoing = |(topic, hint): (Topic, Hint)| Outgoing::new(topic, hint.encode());
         let messages: Vec<_> = messages.into_iter().map(outgoing).collect();
+        let mut failure = None;
         for batch in messages.chunks(nodes.bus.limits().batch.max(1)) {
-            nodes.bus.publish(batch).await?;
+            failure = nodes
+                .bus
+                .publish(batch)
+                .await?
+                .into_iter()
+                .find_map(Result::err)
+                .or(failure);
         }
-        Ok(())
+        failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Waits until what other nodes publish on these topics arrives here.
+    /// Waits until what other nodes publish on these topics arrives here. A topic that the bus cannot
+    /// serve now is heard of as a gap once it can.
     async fn joined(&self, topics: &[Topic]) -> Result<()> {
-        if let Some(nodes) = &self.nodes {
-            for topic in topics {
-                nodes.relay.joined(topic).await?;
+        let Some(nodes) = &self.nodes else {
+            return Ok(());
+        };
+        for topic in topics {
+            match nodes.relay.joined(topic).await.map_err(Error::from) {
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::Closed | ErrorKind::Invalid) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let error: &dyn StdError = &error;
+                    tracing::warn!(error, topic = topic.as_str(), "not heard live yet");
+                }
             }
         }
         Ok(())

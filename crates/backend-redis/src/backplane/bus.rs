@@ -4,14 +4,13 @@ mod streams;
 mod subscriber;
 mod wire;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use backplane::{
     Clock, Error, ErrorKind, Position, Result, Sleep, SystemClock, Topic,
     bus::{Bus, BusEvents, BusLimits, EventQueue, HistoryPage, HistoryRead, Outgoing, Published},
 };
-use futures::future::{join_all, try_join_all};
 use tokio::task::AbortHandle;
 
 use self::{streams::Streams, subscriber::Subscriber};
@@ -106,7 +105,7 @@ impl Bus for RedisBus {
         self.streams.options.limits.clone()
     }
 
-    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Result<Published>>> {
         self.admit("publish", messages.len())?;
         let too_long =
             |message: &Outgoing| message.payload.len() > self.streams.options.limits.payload;
@@ -117,34 +116,19 @@ impl Bus for RedisBus {
                 "a payload too long",
             ));
         }
-        let mut places: HashMap<&Topic, Vec<usize>> = HashMap::new();
-        for (place, message) in messages.iter().enumerate() {
-            places.entry(&message.topic).or_default().push(place);
-        }
-        let calls = places.iter().map(|(topic, places)| async move {
-            let of_topic = places.iter().map(|&place| &messages[place]);
-            let published = self.streams.publish(topic, of_topic).await?;
-            Ok::<_, Error>(places.iter().copied().zip(published))
-        });
-        let mut published: Vec<_> = try_join_all(calls).await?.into_iter().flatten().collect();
-        published.sort_by_key(|(place, _)| *place);
-        Ok(published
-            .into_iter()
-            .map(|(_, published)| published)
-            .collect())
+        Ok(self.streams.publish(messages).await)
     }
 
-    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Result<Position>>> {
         self.admit("subscribe", topics.len())?;
-        self.subscriber.subscribe(&self.channels(topics)).await?;
-        let tops = topics.iter().map(|topic| async {
-            let page = self
-                .streams
-                .read("subscribe", &HistoryRead::top(topic.clone()))
-                .await?;
-            Ok(page.top)
-        });
-        try_join_all(tops).await
+        let subscribed = self.subscriber.subscribe(&self.channels(topics)).await?;
+        let reads: Vec<_> = topics.iter().cloned().map(HistoryRead::top).collect();
+        let tops = self.streams.read("subscribe", &reads).await;
+        let position = |(subscribed, page): (Result<()>, Result<HistoryPage>)| {
+            subscribed?;
+            Ok(page?.top)
+        };
+        Ok(subscribed.into_iter().zip(tops).map(position).collect())
     }
 
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
@@ -153,9 +137,9 @@ impl Bus for RedisBus {
         Ok(())
     }
 
-    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<Result<HistoryPage>>> {
         self.admit("history", reads.len())?;
-        try_join_all(reads.iter().map(|read| self.streams.read("history", read))).await
+        Ok(self.streams.read("history", reads).await)
     }
 
     fn events(&self) -> BusEvents {
@@ -194,7 +178,7 @@ async fn keep(streams: Streams, queue: Arc<EventQueue>) {
         let reads: Vec<_> = queue.topics().into_iter().map(HistoryRead::top).collect();
         for reads in reads.chunks(streams.options.limits.batch.max(1)) {
             // One that fails is made again next time, which is in time.
-            join_all(reads.iter().map(|read| streams.read("keep", read))).await;
+            streams.read("keep", reads).await;
         }
     }
 }

@@ -36,14 +36,15 @@ async fn node(cluster: &engines::RedisCluster) -> Arc<dyn Bus> {
 async fn round(writer: &dyn Bus, topics: &[Topic], acked: &mut HashMap<Topic, Vec<Position>>) {
     let publish = |topic: &Topic| {
         let message = Outgoing::new(topic.clone(), "x");
-        async move { (message.topic.clone(), writer.publish(&[message]).await) }
+        async move {
+            let published = writer.publish(std::slice::from_ref(&message)).await;
+            let published = published.and_then(|mut published| published.remove(0));
+            (message.topic, published)
+        }
     };
     for (topic, published) in futures::future::join_all(topics.iter().map(publish)).await {
         match published {
-            Ok(published) => acked
-                .entry(topic)
-                .or_default()
-                .push(published[0].position()),
+            Ok(published) => acked.entry(topic).or_default().push(published.position()),
             Err(error) => assert!(error.is_retryable(), "{error:?}"),
         }
     }

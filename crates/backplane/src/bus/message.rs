@@ -132,4 +132,6 @@ pub enum GapReason {
     Lost,
     /// The reader's queue was full.
     Overflow,
+    /// The node could not join the topic when the reader asked for it, and has now.
+    Late,
 }

@@ -20,10 +20,10 @@ pub use self::options::RelayOptions;
 
 use self::{
     calls::Calls,
-    links::{Control, Links, Output, Reads},
+    links::{Line, Links, Output},
     waiting::Waiting,
 };
-use super::{Bus, BusEvent, Gap, HistoryPage, Message};
+use super::{Bus, BusEvent, Gap, Message};
 use crate::{Clock, Error, ErrorKind, Position, Result, Sleep, Topic, sync::Mutex};
 
 /// How many events are taken from the bus before the audience hears of them.
@@ -123,14 +123,15 @@ impl Relay {
     /// A reader who resumes from a position waits for this before it reads the history: of what
     /// is published in between, only the history knows.
     ///
-    /// It waits for as long as [`run`](Self::run) is not polled, the bus is unavailable, or the bus has
-    /// no room for the topic.
+    /// It waits for as long as [`run`](Self::run) is not polled and the bus does not answer.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Invalid`] if nobody wants the topic, or it is released meanwhile;
-    /// [`ErrorKind::Closed`] if the relay has stopped, or stops meanwhile; [`ErrorKind::Corrupt`], or
-    /// again `Invalid`, if that is why the bus refuses the topic, which is tried again all the same.
+    /// [`ErrorKind::Closed`] if the relay has stopped, or stops meanwhile. Otherwise the error with which
+    /// the bus refused the topic. It is tried again for as long as it is wanted, and when the node
+    /// joins after somebody was told otherwise, the audience hears of it as a gap
+    /// ([`GapReason::Late`](super::GapReason::Late)).
     ///
     /// # Cancel safety
     ///
@@ -158,12 +159,10 @@ impl Relay {
 
     /// Relays to `audience` until the node is drained, and then what it had queued.
     ///
-    /// Calls that fail because the bus is unavailable are repeated for ever, while what it still
-    /// delivers is passed on. A topic that the bus has no room for, or whose data it cannot decode, is
-    /// tried again for as long as it is wanted, after delays of its own as
-    /// [`backoff`](RelayOptions::backoff) says; the others join and leave meanwhile. Where the history of
-    /// a topic that has joined does not decode, or can be read no more, the audience is told of a gap up
-    /// to the newest position that is known.
+    /// What fails for one topic is tried again for as long as it is wanted, after delays of its own as
+    /// [`backoff`](RelayOptions::backoff) says; the others join, leave and are read meanwhile, and what the
+    /// bus delivers is passed on. Where the history of a topic that has joined does not decode, or can be
+    /// read no more, the audience is told of a gap up to the newest position that is known.
     ///
     /// # Errors
     ///
@@ -178,7 +177,7 @@ impl Relay {
     pub async fn run(&self, audience: &dyn Audience) -> Result<()> {
         let _run = self.begin()?;
         let mut events = self.bus.events().ready_chunks(EVENTS_PER_TURN).fuse();
-        let mut calls = Calls::new(Arc::clone(&self.bus), &self.options);
+        let mut calls = Calls::new(Arc::clone(&self.bus));
         let mut turns = 0;
         loop {
             turns += 1;
@@ -196,35 +195,25 @@ impl Relay {
             let wake_at = self.advance(&mut calls);
             let mut timer = pin!(self.sleep_until(wake_at).fuse());
             let mut stirred = pin!(self.stirred().fuse());
-            let outcome = select_biased! {
-                (control, result) = &mut calls.control => {
-                    calls.ended(result.is_ok());
-                    self.controlled(control, result, audience)
-                }
-                (reads, result) = &mut calls.reads => {
-                    calls.ended(result.is_ok());
-                    self.paged(reads, result, audience)
+            select_biased! {
+                (line, answer) = calls.next() => {
+                    calls.ended(line, &answer);
+                    if calls.are_closed() {
+                        self.stop();
+                    }
+                    let now = self.clock.monotonic();
+                    self.change(audience, |links, out| links.ended(line, answer, now, out));
                 }
                 chunk = events.next() => match chunk {
-                    Some(chunk) => { self.heard(chunk, audience); Ok(()) }
+                    Some(chunk) => self.heard(chunk, audience),
                     None => break,
                 },
-                () = stirred => Ok(()),
-                () = timer => Ok(()),
-            };
-            match outcome {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::Closed => {
-                    calls.close();
-                    self.stop();
-                }
-                Err(_) => calls.pause(self.clock.monotonic()),
+                () = stirred => {}
+                () = timer => {}
             }
         }
         self.stop();
-        let mut out = Vec::new();
-        self.state.lock().links.abandon(&mut out);
-        self.deliver(out, audience);
+        self.change(audience, Links::abandon);
         self.end().await
     }
 
@@ -285,86 +274,25 @@ impl Relay {
         let now = self.clock.monotonic();
         let mut state = self.state.lock();
         state.links.tick(now);
-        if let Some(until) = calls.paused(now) {
-            return Some(
-                state
-                    .links
-                    .next_tick()
-                    .map_or(until, |tick| tick.min(until)),
-            );
+        for line in Line::ALL {
+            calls.make(line, || state.links.errand(line));
         }
-        calls.change(|| state.links.next_control());
-        calls.read(|| state.links.next_reads());
         state.links.next_tick()
     }
 
     fn heard(&self, events: Vec<BusEvent>, audience: &dyn Audience) {
-        let mut out = Vec::new();
-        let mut state = self.state.lock();
-        for event in events {
-            state.links.event(event, &mut out);
-        }
-        drop(state);
-        self.deliver(out, audience);
+        self.change(audience, |links, out| {
+            for event in events {
+                links.event(event, out);
+            }
+        });
     }
 
-    fn controlled(
-        &self,
-        control: Control,
-        result: Result<Vec<Position>>,
-        audience: &dyn Audience,
-    ) -> Result<()> {
-        let now = self.clock.monotonic();
+    /// Changes the links, and tells what follows.
+    fn change(&self, audience: &dyn Audience, change: impl FnOnce(&mut Links, &mut Vec<Output>)) {
         let mut out = Vec::new();
-        let mut state = self.state.lock();
-        let result = match (control, result) {
-            (Control::Unsubscribe(topics), Ok(_)) => {
-                state.links.unsubscribed(topics);
-                Ok(())
-            }
-            (control, Ok(positions)) => {
-                state.links.subscribed(control, positions, now, &mut out);
-                Ok(())
-            }
-            (control, Err(error)) if is_refusal(&error) => {
-                state.links.refused(control, error.kind(), now, &mut out);
-                Ok(())
-            }
-            (control, Err(error)) => {
-                state.links.retry(control);
-                Err(error)
-            }
-        };
-        drop(state);
+        change(&mut self.state.lock().links, &mut out);
         self.deliver(out, audience);
-        result
-    }
-
-    fn paged(
-        &self,
-        reads: Reads,
-        result: Result<Vec<HistoryPage>>,
-        audience: &dyn Audience,
-    ) -> Result<()> {
-        let mut out = Vec::new();
-        let mut state = self.state.lock();
-        let result = match result {
-            Ok(pages) => {
-                state.links.paged(reads, pages, &mut out);
-                Ok(())
-            }
-            Err(error) if is_refusal(&error) => {
-                state.links.undecoded(reads, &mut out);
-                Ok(())
-            }
-            Err(error) => {
-                state.links.reread(reads);
-                Err(error)
-            }
-        };
-        drop(state);
-        self.deliver(out, audience);
-        result
     }
 
     /// Called without the lock, since the audience may call [`want`](Self::want) under a lock of its
@@ -379,7 +307,12 @@ impl Relay {
                     waiting.unwrap_or_default().answer(Ok(position));
                 }
                 Output::Refused(topic, kind) => {
-                    let waiting = self.state.lock().waiting.remove(&topic);
+                    let mut state = self.state.lock();
+                    let waiting = state.waiting.remove(&topic);
+                    if waiting.is_some() {
+                        state.links.told(&topic);
+                    }
+                    drop(state);
                     waiting.unwrap_or_default().answer(Err(kind));
                 }
             }
@@ -421,16 +354,6 @@ async fn yield_now() {
         Poll::Pending
     })
     .await;
-}
-
-/// Whether the same call would fail for ever, or for as long as there is no room, though a part of it
-/// may not.
-fn is_refusal(error: &Error) -> bool {
-    match error.kind() {
-        ErrorKind::Closed => false,
-        ErrorKind::Full => true,
-        _ => !error.is_retryable(),
-    }
 }
 
 impl Drop for Run<'_> {

@@ -20,7 +20,7 @@ use futures::StreamExt;
 
 use super::{Fresh, ROUNDS, at_once};
 use crate::{
-    Epoch, ErrorKind, Position, Topic,
+    Epoch, ErrorKind, Position, Result, Topic,
     bus::{
         Bus, BusEvent, BusEvents, HistoryPage, HistoryRead, IdempotencyKey, Message, Outgoing,
         Published,
@@ -131,7 +131,7 @@ pub async fn topics_are_subscribed_in_the_order_asked(fresh: &Fresh<dyn BusNetwo
     publish(&*node, "a", 3).await;
     publish(&*node, "b", 1).await;
     let names = ["b", "c", "a"];
-    let positions = node.subscribe(&names.map(topic)).await.unwrap();
+    let positions = all(node.subscribe(&names.map(topic)).await);
     for (name, position) in names.into_iter().zip(&positions) {
         assert_eq!(*position, history(&*node, name, None, 0).await.top);
     }
@@ -142,7 +142,7 @@ pub async fn topics_are_subscribed_in_the_order_asked(fresh: &Fresh<dyn BusNetwo
 /// Subscribing to a topic again delivers its messages once, and returns its position as of then.
 pub async fn subscribing_twice_delivers_once(fresh: &Fresh<dyn BusNetwork>) {
     let node = fresh.store.join().await;
-    let twice = node.subscribe(&[topic("a"), topic("a")]).await.unwrap();
+    let twice = all(node.subscribe(&[topic("a"), topic("a")]).await);
     assert_eq!(twice[0], twice[1]);
     let mut events = node.events();
     publish(&*node, "a", 1).await;
@@ -170,10 +170,10 @@ pub async fn unsubscribing_stops_delivery(fresh: &Fresh<dyn BusNetwork>) {
 /// A topic's messages and positions are those of no other topic.
 pub async fn topics_are_independent(fresh: &Fresh<dyn BusNetwork>) {
     let node = fresh.store.join().await;
-    node.subscribe(&[topic("a"), topic("A")]).await.unwrap();
+    all(node.subscribe(&[topic("a"), topic("A")]).await);
     let mut events = node.events();
     let batch = ["a", "b", "A", "a"].map(|name| Outgoing::new(topic(name), name));
-    let published = node.publish(&batch).await.unwrap();
+    let published = all(node.publish(&batch).await);
     let offsets: Vec<_> = published.iter().map(|p| p.position().offset).collect();
     assert_eq!(offsets, [1, 1, 1, 2]);
     let mut received = Vec::new();
@@ -216,7 +216,7 @@ pub async fn history_pages_are_contiguous(fresh: &Fresh<dyn BusNetwork>) {
 pub async fn a_page_ends_before_the_bytes_asked_for_are_exceeded(fresh: &Fresh<dyn BusNetwork>) {
     let node = fresh.store.join().await;
     let sizes = [3, 3, 1, 0].map(|size| Outgoing::new(topic("a"), vec![7; size]));
-    let published = node.publish(&sizes).await.unwrap();
+    let published = all(node.publish(&sizes).await);
     let after = |count: usize| (count > 0).then(|| published[count - 1].position());
     for (read_before, bytes, expected) in [
         (0, 6, vec![1, 2]),
@@ -228,7 +228,7 @@ pub async fn a_page_ends_before_the_bytes_asked_for_are_exceeded(fresh: &Fresh<d
     ] {
         let read = HistoryRead::new(topic("a"), after(read_before), 9).with_bytes(bytes);
         let top = HistoryRead::top(topic("a")).with_bytes(bytes);
-        let pages = node.history(&[read, top]).await.unwrap();
+        let pages = all(node.history(&[read, top]).await);
         assert_eq!(offsets(&pages[0].messages), expected, "{bytes} bytes");
         assert_eq!(pages[1], HistoryPage::new(vec![], pages[0].top));
     }
@@ -258,11 +258,11 @@ pub async fn topics_are_read_in_the_order_asked(fresh: &Fresh<dyn BusNetwork>) {
         HistoryRead::new(topic("a"), None, 9),
         HistoryRead::new(topic("b"), None, 1),
     ];
-    let pages = node.history(&reads).await.unwrap();
+    let pages = all(node.history(&reads).await);
     let lengths: Vec<_> = pages.iter().map(|page| page.messages.len()).collect();
     assert_eq!(lengths, [2, 1, 0, 0, 3, 1]);
     for (read, page) in reads.into_iter().zip(pages) {
-        assert_eq!(node.history(&[read]).await.unwrap(), [page]);
+        assert_eq!(all(node.history(&[read]).await), [page]);
     }
 }
 
@@ -353,12 +353,12 @@ pub async fn a_key_publishes_once(fresh: &Fresh<dyn BusNetwork>) {
     let message = Outgoing::new(topic("a"), "once").with_key(IdempotencyKey::of("1"));
     let other = Outgoing::new(topic("a"), "once").with_key(IdempotencyKey::of("2"));
     let batch = [message.clone(), message.clone(), other];
-    let first = here.publish(&batch).await.unwrap();
+    let first = all(here.publish(&batch).await);
     let position = first[0].position();
     assert_eq!(first[0], Published::New(position));
     assert_eq!(first[1], Published::Duplicate(position));
     assert_eq!(first[2], Published::New(position.next()));
-    let again = there.publish(&[message]).await.unwrap();
+    let again = all(there.publish(&[message]).await);
     assert_eq!(again, [Published::Duplicate(position)]);
     assert_eq!(offsets(&receive(&mut events, 2).await), [1, 2]);
     assert!(is_quiet(&*here, &mut events).await);
@@ -369,7 +369,7 @@ pub async fn a_key_is_forgotten_after_its_window(fresh: &Fresh<dyn BusNetwork>) 
     let node = fresh.store.join().await;
     let window = node.limits().idempotency_window;
     let message = Outgoing::new(topic("a"), "x").with_key(IdempotencyKey::of("1"));
-    let publish = async || node.publish(std::slice::from_ref(&message)).await.unwrap()[0];
+    let publish = async || all(node.publish(std::slice::from_ref(&message)).await)[0];
     let first = publish().await.position();
     fresh.time.pass(window / 2).await;
     assert_eq!(publish().await, Published::Duplicate(first));
@@ -382,7 +382,7 @@ pub async fn a_key_belongs_to_its_topic(fresh: &Fresh<dyn BusNetwork>) {
     let node = fresh.store.join().await;
     let key = IdempotencyKey::of("1");
     let batch = ["a", "b"].map(|name| Outgoing::new(topic(name), "x").with_key(key));
-    let published = node.publish(&batch).await.unwrap();
+    let published = all(node.publish(&batch).await);
     assert!(published.iter().all(|p| matches!(p, Published::New(_))));
 }
 
@@ -444,17 +444,17 @@ pub async fn arguments_beyond_the_limits_have_no_effect(fresh: &Fresh<dyn BusNet
             .all(|error| error.kind() == ErrorKind::Invalid)
     );
     assert_eq!(history(&*node, "a", None, 9).await.top.offset, 0);
-    node.publish(&[largest]).await.unwrap();
+    all(node.publish(&[largest]).await);
     assert_eq!(publish(&*node, "c", limits.batch).await.len(), limits.batch);
 }
 
 /// A call with nothing to do succeeds.
 pub async fn empty_batches_are_accepted(fresh: &Fresh<dyn BusNetwork>) {
     let node = fresh.store.join().await;
-    assert_eq!(node.publish(&[]).await.unwrap(), []);
-    assert_eq!(node.subscribe(&[]).await.unwrap(), []);
+    assert_eq!(all(node.publish(&[]).await), []);
+    assert_eq!(all(node.subscribe(&[]).await), []);
     node.unsubscribe(&[]).await.unwrap();
-    assert_eq!(node.history(&[]).await.unwrap(), []);
+    assert_eq!(all(node.history(&[]).await), []);
 }
 
 /// A drained node yields what it had queued, ends its events, and refuses every call; other nodes go on.
@@ -482,6 +482,11 @@ pub async fn draining_ends_the_events_and_the_node(fresh: &Fresh<dyn BusNetwork>
     assert_eq!(receive(&mut staying.events(), 3).await.len(), 3);
 }
 
+/// The parts of a call, none of which failed.
+fn all<T>(parts: Result<Vec<Result<T>>>) -> Vec<T> {
+    parts.unwrap().into_iter().map(Result::unwrap).collect()
+}
+
 fn topic(name: &str) -> Topic {
     name.parse().expect("the cases' names are valid")
 }
@@ -493,19 +498,19 @@ async fn publish(node: &dyn Bus, name: &str, count: usize) -> Vec<Position> {
         .collect();
     let mut positions = Vec::new();
     for batch in messages.chunks(node.limits().batch) {
-        let published = node.publish(batch).await.unwrap();
+        let published = all(node.publish(batch).await);
         positions.extend(published.into_iter().map(Published::position));
     }
     positions
 }
 
 async fn subscribe(node: &dyn Bus, name: &str) -> Position {
-    node.subscribe(&[topic(name)]).await.unwrap()[0]
+    all(node.subscribe(&[topic(name)]).await)[0]
 }
 
 async fn history(node: &dyn Bus, name: &str, since: Option<Position>, limit: usize) -> HistoryPage {
     let read = HistoryRead::new(topic(name), since, limit);
-    node.history(&[read]).await.unwrap().remove(0)
+    all(node.history(&[read]).await).remove(0)
 }
 
 async fn receive(events: &mut BusEvents, count: usize) -> Vec<Message> {
@@ -522,10 +527,8 @@ async fn receive(events: &mut BusEvents, count: usize) -> Vec<Message> {
 /// Whether nothing is on its way to `node`: the next event is that of a message published now.
 async fn is_quiet(node: &dyn Bus, events: &mut BusEvents) -> bool {
     let marker = topic("is quiet?");
-    node.subscribe(std::slice::from_ref(&marker)).await.unwrap();
-    node.publish(&[Outgoing::new(marker.clone(), "")])
-        .await
-        .unwrap();
+    all(node.subscribe(std::slice::from_ref(&marker)).await);
+    all(node.publish(&[Outgoing::new(marker.clone(), "")]).await);
     let next = events.next().await;
     node.unsubscribe(std::slice::from_ref(&marker))
         .await

@@ -59,7 +59,7 @@ impl FlakyBus {
     }
 
     /// Makes the engine's data of `topic` undecodable: subscriptions to it and reads of its history
-    /// fail, and every other that shares a call with them. What is published still arrives.
+    /// fail. What is published still arrives.
     pub fn corrupt(&self, topic: &Topic) {
         self.corrupt.lock().insert(topic.clone());
     }
@@ -75,16 +75,27 @@ impl FlakyBus {
         self.unsubscribed.load(Ordering::Relaxed)
     }
 
-    fn decode<'a>(
+    /// Fails the parts of a call whose topics do not decode.
+    fn decode<'a, T>(
         &self,
         op: &'static str,
-        mut topics: impl Iterator<Item = &'a Topic>,
-    ) -> Result<()> {
+        topics: impl Iterator<Item = &'a Topic>,
+        parts: Vec<Result<T>>,
+    ) -> Vec<Result<T>> {
         let corrupt = self.corrupt.lock();
-        if topics.any(|topic| corrupt.contains(topic)) {
-            return Err(Error::new(ErrorKind::Corrupt, op, "spoiled on purpose"));
-        }
-        Ok(())
+        let decoded = |(topic, part)| {
+            if corrupt.contains(topic) {
+                return Err(Error::new(ErrorKind::Corrupt, op, "spoiled on purpose"));
+            }
+            part
+        };
+        topics.zip(parts).map(decoded).collect()
+    }
+
+    /// Fails some parts of a call that took effect.
+    fn spoil_some<T>(&self, op: &'static str, parts: Vec<Result<T>>) -> Vec<Result<T>> {
+        let spoil = |part| self.faults.strike(op).and(part);
+        parts.into_iter().map(spoil).collect()
     }
 }
 
@@ -94,21 +105,21 @@ impl Bus for FlakyBus {
         self.inner.limits()
     }
 
-    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Result<Published>>> {
         self.faults.dawdle().await;
         self.faults.strike("publish")?;
         let published = self.inner.publish(messages).await?;
         self.faults.strike("publish")?;
-        Ok(published)
+        Ok(self.spoil_some("publish", published))
     }
 
-    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Result<Position>>> {
         self.faults.dawdle().await;
         self.faults.strike("subscribe")?;
-        self.decode("subscribe", topics.iter())?;
         let positions = self.inner.subscribe(topics).await?;
         self.faults.strike("subscribe")?;
-        Ok(positions)
+        let positions = self.spoil_some("subscribe", positions);
+        Ok(self.decode("subscribe", topics.iter(), positions))
     }
 
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
@@ -119,11 +130,12 @@ impl Bus for FlakyBus {
         self.faults.strike("unsubscribe")
     }
 
-    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<Result<HistoryPage>>> {
         self.faults.dawdle().await;
         self.faults.strike("history")?;
-        self.decode("history", reads.iter().map(|read| &read.topic))?;
-        self.inner.history(reads).await
+        let pages = self.inner.history(reads).await?;
+        let pages = self.spoil_some("history", pages);
+        Ok(self.decode("history", reads.iter().map(|read| &read.topic), pages))
     }
 
     fn events(&self) -> BusEvents {

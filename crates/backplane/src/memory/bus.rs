@@ -40,8 +40,7 @@ pub struct MemoryBusOptions {
     pub limits: BusLimits,
     /// Most payload bytes queued for a node that does not read its events. Default 64 MiB.
     pub queue_bytes: usize,
-    /// Most topics that have a stream. Calls that run at the same moment may pass it, by a batch each.
-    /// Default 1,048,576.
+    /// Most topics that have a stream. Default 1,048,576.
     pub max_topics: usize,
     /// How long an empty topic keeps its epoch, if it ever held a message. Default one day.
     pub topic_ttl: Duration,
@@ -171,7 +170,7 @@ impl MemoryNode {
     /// # Errors
     ///
     /// As [`Bus::publish`], but never `Unavailable`.
-    pub fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+    pub fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Result<Published>>> {
         let now = self.admit_messages(messages)?;
         let publish = |message| self.shared.publish(message, now);
         Ok(messages.iter().map(publish).collect())
@@ -181,10 +180,10 @@ impl MemoryNode {
     ///
     /// # Errors
     ///
-    /// As [`publish`](Self::publish).
+    /// As [`publish`](Self::publish), and those of one message.
     pub fn publish_one(&self, message: &Outgoing) -> Result<Published> {
         let now = self.admit_messages(std::slice::from_ref(message))?;
-        Ok(self.shared.publish(message, now))
+        self.shared.publish(message, now)
     }
 
     /// See [`Bus::subscribe`].
@@ -192,18 +191,19 @@ impl MemoryNode {
     /// # Errors
     ///
     /// As [`Bus::subscribe`], but never `Unavailable`.
-    pub fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
-        let now = self.admit("subscribe", topics.iter())?;
+    pub fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Result<Position>>> {
+        let now = self.admit("subscribe", topics.len())?;
         let shards = &self.shared.shards;
         let subscribe = |topic| {
-            shards.with(topic, now, |stream| {
-                if !self.queue.track(topic) {
-                    return Err(Error::bare(ErrorKind::Closed, "subscribe"));
-                }
-                Ok(stream.join(&self.queue, now))
-            })
+            let joined = shards.with(topic, now, |stream| {
+                let tracked = self.queue.track(topic);
+                tracked.then(|| stream.join(&self.queue, now))
+            });
+            joined
+                .ok_or_else(|| Error::bare(ErrorKind::Full, "subscribe"))?
+                .ok_or_else(|| Error::bare(ErrorKind::Closed, "subscribe"))
         };
-        topics.iter().map(subscribe).collect()
+        Ok(topics.iter().map(subscribe).collect())
     }
 
     /// See [`Bus::unsubscribe`].
@@ -212,7 +212,7 @@ impl MemoryNode {
     ///
     /// As [`Bus::unsubscribe`], but never `Unavailable`.
     pub fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {
-        self.check("unsubscribe", topics.len())?;
+        self.admit("unsubscribe", topics.len())?;
         for topic in topics {
             self.leave(topic);
         }
@@ -224,16 +224,17 @@ impl MemoryNode {
     /// # Errors
     ///
     /// As [`Bus::history`], but never `Unavailable`.
-    pub fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
-        let now = self.admit("history", reads.iter().map(|read| &read.topic))?;
+    pub fn history(&self, reads: &[HistoryRead]) -> Result<Vec<Result<HistoryPage>>> {
+        let now = self.admit("history", reads.len())?;
         let Shared {
             shards, options, ..
         } = &*self.shared;
         let read = |read: &HistoryRead| {
-            shards.with(&read.topic, now, |stream| {
+            let page = shards.with(&read.topic, now, |stream| {
                 stream.expire(now);
                 stream.page(read.since, read.limit.min(options.limits.page), read.bytes)
-            })
+            });
+            page.ok_or_else(|| Error::bare(ErrorKind::Full, "history"))
         };
         Ok(reads.iter().map(read).collect())
     }
@@ -271,31 +272,18 @@ impl MemoryNode {
                 "payload too large",
             ));
         }
-        self.admit("publish", messages.iter().map(|message| &message.topic))
+        self.admit("publish", messages.len())
     }
 
-    /// Checks everything that may refuse a call, so that a refused one has no effect.
-    fn admit<'a>(
-        &self,
-        op: &'static str,
-        topics: impl ExactSizeIterator<Item = &'a Topic>,
-    ) -> Result<Duration> {
-        self.check(op, topics.len())?;
-        let now = self.shared.clock.monotonic();
-        if !self.shared.shards.have_room_for(topics, now) {
-            return Err(Error::bare(ErrorKind::Full, op));
-        }
-        Ok(now)
-    }
-
-    fn check(&self, op: &'static str, batch: usize) -> Result<()> {
+    /// Checks what refuses a call as a whole.
+    fn admit(&self, op: &'static str, batch: usize) -> Result<Duration> {
         if self.queue.is_closed() {
             return Err(Error::bare(ErrorKind::Closed, op));
         }
         if batch > self.shared.options.limits.batch {
             return Err(Error::new(ErrorKind::Invalid, op, "batch too large"));
         }
-        Ok(())
+        Ok(self.shared.clock.monotonic())
     }
 }
 
@@ -317,11 +305,11 @@ impl Bus for MemoryNode {
         self.shared.options.limits.clone()
     }
 
-    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Result<Published>>> {
         self.publish(messages)
     }
 
-    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Result<Position>>> {
         self.subscribe(topics)
     }
 
@@ -329,7 +317,7 @@ impl Bus for MemoryNode {
         self.unsubscribe(topics)
     }
 
-    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<Result<HistoryPage>>> {
         self.history(reads)
     }
 
@@ -344,13 +332,13 @@ impl Bus for MemoryNode {
 }
 
 impl Shared {
-    fn publish(&self, message: &Outgoing, now: Duration) -> Published {
+    fn publish(&self, message: &Outgoing, now: Duration) -> Result<Published> {
         let mut wakers: Vec<Waker> = Vec::new();
         let published = self.shards.with(&message.topic, now, |stream| {
             stream.publish(message, now, &self.options.limits, &mut wakers)
         });
         wakers.into_iter().for_each(Waker::wake);
-        published
+        published.ok_or_else(|| Error::bare(ErrorKind::Full, "publish"))
     }
 }
 
@@ -411,22 +399,31 @@ mod tests {
         Outgoing::new(topic(name), "x")
     }
 
-    /// A batch that is refused for lack of room, after what is idle was swept.
-    fn too_many() -> Vec<Outgoing> {
-        (1_000..1_201).map(say).collect()
-    }
-
     #[test]
-    fn a_batch_that_needs_too_many_streams_publishes_nothing() {
+    fn a_topic_without_room_keeps_no_other_of_its_batch_back() {
         let (bus, _) = small_bus();
         let node = bus.node();
         let batch: Vec<_> = (0..200).map(say).collect();
-        node.publish(&batch[..199]).unwrap();
-        let refused = node.publish(&[say(0), say(199), say(200)]).unwrap_err();
-        assert_eq!(refused.kind(), ErrorKind::Full);
-        let read = HistoryRead::top(topic(0));
-        assert_eq!(node.history(&[read]).unwrap()[0].top.offset, 1);
-        node.publish(&batch).unwrap();
+        assert!(
+            node.publish(&batch[..199])
+                .unwrap()
+                .iter()
+                .all(Result::is_ok)
+        );
+        let published = node.publish(&[say(0), say(199), say(200), say(1)]).unwrap();
+        let kinds = published
+            .into_iter()
+            .map(|one| one.map_err(|error| error.kind()).err());
+        assert!(kinds.eq([None, None, Some(ErrorKind::Full), None]));
+        let read = |name| {
+            node.history(&[HistoryRead::top(topic(name))])
+                .unwrap()
+                .remove(0)
+        };
+        assert_eq!(read(1).unwrap().top.offset, 2);
+        assert_eq!(read(200).unwrap_err().kind(), ErrorKind::Full);
+        let joined = node.subscribe(&[topic(200), topic(0)]).unwrap();
+        assert!(joined[0].is_err() && joined[1].is_ok());
         assert_eq!(bus.topics(), 200);
     }
 
@@ -438,7 +435,7 @@ mod tests {
         node.subscribe(&[topic("watched")]).unwrap();
         for _ in 0..3 {
             clock.advance(Duration::from_secs(13 * 60 * 60));
-            node.publish(&too_many()).unwrap_err();
+            bus.shared.shards.sweep_all(clock.monotonic());
         }
         assert_eq!(bus.topics(), 1, "only the watched one is left");
         let after = node.publish_one(&say("idle")).unwrap().position();
@@ -488,11 +485,11 @@ mod tests {
             first
                 .iter()
                 .zip(again)
-                .all(|(first, again)| first.top == again.top)
+                .all(|(first, again)| first.as_ref().unwrap().top == again.unwrap().top)
         );
         clock.advance(bus.shared.options.limits.history_ttl / 2);
         for _ in 0..8 {
-            node.publish(&too_many()).unwrap_err();
+            bus.shared.shards.sweep_all(clock.monotonic());
         }
         assert_eq!(bus.topics(), 0);
     }
@@ -512,18 +509,18 @@ mod tests {
             "only the topic's own shard: {}",
             bus.topics()
         );
-        node.publish(&too_many()).unwrap_err();
-        assert!(bus.topics() < 150, "{}", bus.topics());
+        let others: Vec<_> = (200..300).map(say).collect();
+        assert!(node.publish(&others).unwrap().iter().all(Result::is_ok));
     }
 
     #[test]
     fn a_dropped_node_leaves_no_subscription_behind() {
         let (bus, clock) = small_bus();
-        let (node, other) = (bus.node(), bus.node());
+        let node = bus.node();
         node.subscribe(&[topic("a")]).unwrap();
         drop(node);
         clock.advance(Duration::from_secs(25 * 60 * 60));
-        other.publish(&too_many()).unwrap_err();
+        bus.shared.shards.sweep_all(clock.monotonic());
         assert_eq!(bus.topics(), 0, "the topic of the dropped node is idle");
     }
 

@@ -6,6 +6,7 @@ mod house;
 
 mod ends;
 mod histories;
+mod outage;
 mod resume;
 mod screen;
 

@@ -1,6 +1,6 @@
 //! The streams of topics, as their scripts keep them.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use super::{RedisBusOptions, answer};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     script::{Call, script},
 };
 use backplane::{
-    Result, Topic,
+    Error, Result, Topic,
     bus::{HistoryPage, HistoryRead, Outgoing, Published},
 };
 
@@ -28,12 +28,34 @@ impl Streams {
         format!("{}{{bus:{}}}", self.redis.prefix(), topic.as_str())
     }
 
-    /// Publishes messages of one topic.
-    pub(super) async fn publish(
-        &self,
-        topic: &Topic,
-        messages: impl Iterator<Item = &Outgoing>,
-    ) -> Result<Vec<Published>> {
+    /// Publishes messages: one script for each topic, all at once.
+    pub(super) async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<Published>> {
+        let mut places: HashMap<&Topic, Vec<usize>> = HashMap::new();
+        for (place, message) in messages.iter().enumerate() {
+            places.entry(&message.topic).or_default().push(place);
+        }
+        let (places, calls): (Vec<_>, Vec<_>) = places
+            .into_iter()
+            .map(|(topic, places)| {
+                let of_topic = places.iter().map(|&place| &messages[place]);
+                let call = self.publication(topic, of_topic);
+                (places, call)
+            })
+            .unzip();
+        let answers = self.redis.ask_all("publish", &calls, answer::published);
+        let mut published = Vec::with_capacity(messages.len());
+        for (places, answer) in places.into_iter().zip(answers.await) {
+            published.extend(each(places, answer));
+        }
+        published.sort_by_key(|(place, _)| *place);
+        published
+            .into_iter()
+            .map(|(_, published)| published)
+            .collect()
+    }
+
+    /// The script that publishes messages of one topic.
+    fn publication<'a>(&self, topic: &Topic, messages: impl Iterator<Item = &'a Outgoing>) -> Call {
         let limits = &self.options.limits;
         // Redis sends what is published on a shard channel within the shard, else to all nodes.
         let publish = if self.redis.is_cluster() {
@@ -47,24 +69,31 @@ impl Streams {
             .number(limits.idempotency_keys as u64)
             .number(millis(limits.idempotency_window))
             .bytes(publish);
-        let call = messages.fold(call, |call, message| {
+        messages.fold(call, |call, message| {
             let key = message.key.map(|key| key.get().to_be_bytes().to_vec());
             call.bytes(key.unwrap_or_default())
                 .bytes(&message.payload[..])
-        });
-        self.redis.ask("publish", &call, answer::published).await
+        })
     }
 
-    pub(super) async fn read(&self, op: &'static str, read: &HistoryRead) -> Result<HistoryPage> {
+    /// Reads pages: one script for each, all at once.
+    pub(super) async fn read(
+        &self,
+        op: &'static str,
+        reads: &[HistoryRead],
+    ) -> Vec<Result<HistoryPage>> {
+        let calls: Vec<_> = reads.iter().map(|read| self.reading(read)).collect();
+        self.redis.ask_all(op, &calls, answer::page).await
+    }
+
+    fn reading(&self, read: &HistoryRead) -> Call {
         let since = read.since.map(|since| since.epoch.to_string());
         let after = read.since.map_or(0, |since| since.offset);
-        let call = self
-            .about(&read.topic, Call::reading(&READ))
+        self.about(&read.topic, Call::reading(&READ))
             .bytes(since.unwrap_or_default())
             .number(after)
             .number(read.limit.min(self.options.limits.page) as u64)
-            .number(read.bytes as u64);
-        self.redis.ask(op, &call, answer::page).await
+            .number(read.bytes as u64)
     }
 
     /// What every script of a stream begins with.
@@ -78,6 +107,24 @@ impl Streams {
     /// How long a topic is kept that nobody uses.
     pub(super) fn topic_ttl(&self) -> Duration {
         self.options.topic_ttl.max(self.options.limits.history_ttl)
+    }
+}
+
+/// What the script of one topic says of the messages in `places`.
+fn each(places: Vec<usize>, answer: Result<Vec<Published>>) -> Vec<(usize, Result<Published>)> {
+    match answer {
+        Ok(published) => places
+            .into_iter()
+            .zip(published.into_iter().map(Ok))
+            .collect(),
+        Err(error) => {
+            let error = Arc::new(error);
+            let failed = |place| {
+                let error = Error::new(error.kind(), "publish", Arc::clone(&error));
+                (place, Err(error))
+            };
+            places.into_iter().map(failed).collect()
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! What a node is subscribed to, and on which servers.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     error::Error as StdError,
     sync::Arc,
     time::Duration,
 };
 
 use backplane::{Clock, Error, ErrorKind, Result, SystemClock, Topic, bus::EventQueue};
-use futures::future::{join_all, try_join_all};
+use futures::future::join_all;
 use redis::{Client, ConnectionAddr, cmd};
 use tokio::{sync::Mutex, task::AbortHandle};
 
@@ -68,7 +68,8 @@ impl Subscriber {
         Self { routes, task }
     }
 
-    pub(super) async fn subscribe(&self, channels: &[(String, Topic)]) -> Result<()> {
+    /// Says of each channel whether it is subscribed.
+    pub(super) async fn subscribe(&self, channels: &[(String, Topic)]) -> Result<Vec<Result<()>>> {
         let queue = &self.routes.ends.queue;
         if !channels.iter().all(|(_, topic)| queue.track(topic)) {
             return Err(Error::bare(ErrorKind::Closed, "subscribe"));
@@ -77,8 +78,15 @@ impl Subscriber {
         let waits = wires
             .iter()
             .map(|(wire, channels)| wire.subscribed(channels));
-        try_join_all(waits).await?;
-        Ok(())
+        let subscribed: HashSet<_> = join_all(waits).await.into_iter().flatten().collect();
+        let outcome = |(channel, _): &(String, Topic)| {
+            if subscribed.contains(channel.as_str()) {
+                return Ok(());
+            }
+            let silent = "no server has confirmed the subscription";
+            Err(Error::new(ErrorKind::Unavailable, "subscribe", silent))
+        };
+        Ok(channels.iter().map(outcome).collect())
     }
 
     pub(super) async fn unsubscribe(&self, channels: &[(String, Topic)]) {
@@ -108,7 +116,7 @@ impl Drop for Subscriber {
 type Wires<'a> = Vec<(Arc<Wire>, Vec<&'a str>)>;
 
 impl Routes {
-    /// Gives channels to the wires that they belong to.
+    /// Gives channels to the wires that they belong to; those of a slot that nobody serves, to none.
     async fn place<'a>(&self, channels: &'a [(String, Topic)]) -> Result<Wires<'a>> {
         let mut state = self.state.lock().await;
         if self.ends.sharded && !channels.is_empty() && state.wires.is_empty() {
@@ -118,8 +126,12 @@ impl Routes {
         for (channel, topic) in channels {
             let home = state.homes.get(channel.as_str());
             let address = match home {
-                Some((_, address)) => address.clone(),
-                None => self.address(&state, channel)?,
+                Some((_, address)) => Some(address.clone()),
+                None => self.address(&state, channel),
+            };
+            let Some(address) = address else {
+                self.ends.trouble.raise();
+                continue;
             };
             state.wire(&address, self).add(channel, topic, false);
             let home = (topic.clone(), address.clone());
@@ -146,13 +158,12 @@ impl Routes {
             .collect()
     }
 
-    fn address(&self, state: &State, channel: &str) -> Result<Address> {
-        if !self.ends.sharded {
-            return Ok(Address::default());
+    fn address(&self, state: &State, channel: &str) -> Option<Address> {
+        if self.ends.sharded {
+            state.slots.address(slot_of(channel)).cloned()
+        } else {
+            Some(Address::default())
         }
-        let address = state.slots.address(slot_of(channel));
-        let unserved = || Error::new(ErrorKind::Unavailable, "subscribe", "a slot is not served");
-        address.cloned().ok_or_else(unserved)
     }
 
     async fn look(&self) -> Result<SlotMap> {

@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use backplane::{
-    BackoffOptions, Clock, Error, ErrorKind, Result, Signal, SystemClock, Topic, bus::EventQueue,
-};
+use backplane::{BackoffOptions, Clock, Result, Signal, SystemClock, Topic, bus::EventQueue};
 use fastrand::Rng;
 use futures::future::join_all;
 use redis::{
@@ -79,6 +77,8 @@ enum Standing {
     /// It was subscribed on a connection that was lost, or on another server.
     Renewing,
     Subscribed,
+    /// It was, as far as is known, and somebody asks for it again.
+    Confirming,
 }
 
 /// Takes what one connection pushes.
@@ -103,38 +103,33 @@ impl Wire {
         }
     }
 
-    /// Has a channel subscribed; `renewed`, if it was on another wire.
+    /// Has a channel subscribed, again if it is already; `renewed`, if it was on another wire.
     pub(super) fn add(&self, channel: &str, topic: &Topic, renewed: bool) {
-        let standing = if renewed {
-            Standing::Renewing
-        } else {
-            Standing::New
-        };
         let mut state = self.shared.state();
-        state
-            .channels
-            .entry(channel.into())
-            .or_insert_with(|| Channel {
-                topic: topic.clone(),
-                standing,
-            });
+        let known = state.channels.entry(channel.into());
+        let known = known.or_insert_with(|| Channel {
+            topic: topic.clone(),
+            standing: Standing::New,
+        });
+        if renewed {
+            known.standing = Standing::Renewing;
+        } else if known.standing == Standing::Subscribed {
+            known.standing = Standing::Confirming;
+        }
         drop(state);
         self.shared.stirred.raise();
     }
 
-    /// Waits until the channels are subscribed.
-    pub(super) async fn subscribed(&self, channels: &[&str]) -> Result<()> {
+    /// Waits for the channels to be subscribed, and says which are in the end.
+    pub(super) async fn subscribed<'a>(&self, channels: &[&'a str]) -> Vec<&'a str> {
         let clock = &self.shared.ends.clock;
         let deadline = clock.monotonic() + PATIENCE;
         loop {
             let settled = self.shared.settled.listen();
-            if self.shared.state().are_subscribed(channels) {
-                return Ok(());
-            }
+            let subscribed = self.shared.state().subscribed(channels);
             let left = deadline.saturating_sub(clock.monotonic());
-            if left.is_zero() {
-                let late = "no answer from the server";
-                return Err(Error::new(ErrorKind::Unavailable, "subscribe", late));
+            if subscribed.len() == channels.len() || left.is_zero() {
+                return subscribed;
             }
             settled.or_after(Some(left), clock).await;
         }
@@ -284,7 +279,7 @@ impl State {
     /// Begins another connection, on which nothing is subscribed yet.
     fn begin(&mut self) -> u64 {
         for channel in self.channels.values_mut() {
-            if channel.standing == Standing::Subscribed {
+            if channel.standing != Standing::New {
                 channel.standing = Standing::Renewing;
             }
         }
@@ -298,13 +293,13 @@ impl State {
         pending.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Also if they were removed meanwhile, so that nobody waits for nothing.
-    fn are_subscribed(&self, channels: &[&str]) -> bool {
+    /// Which of the channels are subscribed, or were removed meanwhile, so that nobody waits for nothing.
+    fn subscribed<'a>(&self, channels: &[&'a str]) -> Vec<&'a str> {
         let is_subscribed = |name: &&&str| {
             let channel = self.channels.get(**name);
             channel.is_none_or(|channel| channel.standing == Standing::Subscribed)
         };
-        channels.iter().all(|name| is_subscribed(&name))
+        channels.iter().filter(is_subscribed).copied().collect()
     }
 }
 

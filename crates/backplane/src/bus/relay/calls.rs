@@ -1,119 +1,92 @@
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use fastrand::Rng;
 use futures::{
     FutureExt,
-    future::{BoxFuture, Fuse, FusedFuture},
+    future::BoxFuture,
+    stream::{FuturesUnordered, SelectNextSome, StreamExt},
 };
 
-use super::{
-    RelayOptions,
-    links::{Control, Reads},
-};
-use crate::{
-    Error, ErrorKind, Position, Result,
-    bus::{Bus, HistoryPage},
-};
+use super::links::{Answer, Errand, Line};
+use crate::{ErrorKind, Result, bus::Bus};
 
-/// The calls under way, at most one of each kind, so that events never wait for them.
+/// The calls under way, at most one of each [`Line`], so that neither events nor healthy topics wait for
+/// those that are stuck.
 pub(super) struct Calls {
     bus: Arc<dyn Bus>,
-    pub(super) control: Fuse<BoxFuture<'static, (Control, Result<Vec<Position>>)>>,
-    pub(super) reads: Fuse<BoxFuture<'static, (Reads, Result<Vec<HistoryPage>>)>>,
+    under_way: UnderWay,
+    busy: [bool; Line::ALL.len()],
     /// Whether the bus takes no more calls.
     closed: bool,
-    /// Before when no call is made, since one failed.
-    not_before: Duration,
-    /// How many calls have failed since the last that did not.
-    failures: u32,
-    options: RelayOptions,
-    jitter: Rng,
 }
+
+type UnderWay = FuturesUnordered<BoxFuture<'static, (Line, Answer)>>;
 
 impl Calls {
-    pub(super) fn new(bus: Arc<dyn Bus>, options: &RelayOptions) -> Self {
+    pub(super) fn new(bus: Arc<dyn Bus>) -> Self {
         Self {
             bus,
-            control: Fuse::terminated(),
-            reads: Fuse::terminated(),
+            under_way: UnderWay::new(),
+            busy: Default::default(),
             closed: false,
-            not_before: Duration::ZERO,
-            failures: 0,
-            options: options.clone(),
-            jitter: Rng::with_seed(options.seed),
         }
     }
 
-    /// When calls may be made again, if not `now`.
-    pub(super) fn paused(&self, now: Duration) -> Option<Duration> {
-        (now < self.not_before).then_some(self.not_before)
-    }
-
-    /// Makes the call that `next` names, unless the bus is closed or one of its kind is under way.
-    pub(super) fn change(&mut self, next: impl FnOnce() -> Option<Control>) {
+    /// Makes the call that `next` names, unless the bus is closed or one of that line is under way.
+    pub(super) fn make(&mut self, line: Line, next: impl FnOnce() -> Option<Errand>) {
         if !self.closed
-            && self.control.is_terminated()
-            && let Some(control) = next()
+            && !self.busy[line as usize]
+            && let Some(errand) = next()
         {
-            self.control = change(Arc::clone(&self.bus), control).boxed().fuse();
+            self.busy[line as usize] = true;
+            let bus = Arc::clone(&self.bus);
+            let run = async move { (line, run(bus, errand).await) };
+            self.under_way.push(run.boxed());
         }
     }
 
-    /// Makes the call that `next` names, unless the bus is closed or one of its kind is under way.
-    pub(super) fn read(&mut self, next: impl FnOnce() -> Option<Reads>) {
-        if !self.closed
-            && self.reads.is_terminated()
-            && let Some(reads) = next()
-        {
-            self.reads = read(Arc::clone(&self.bus), reads).boxed().fuse();
-        }
+    /// The next call that ends; never, if none is under way. It is to be told to [`ended`](Self::ended).
+    pub(super) fn next(&mut self) -> SelectNextSome<'_, UnderWay> {
+        self.under_way.select_next_some()
     }
 
-    pub(super) fn ended(&mut self, succeeded: bool) {
-        if succeeded {
-            self.failures = 0;
-        }
+    /// Lets the next call of `line` be made; no call any more, if the node was drained.
+    pub(super) fn ended(&mut self, line: Line, answer: &Answer) {
+        self.busy[line as usize] = false;
+        self.closed |= answer.is_closed();
     }
 
-    /// Makes no call any more.
-    pub(super) fn close(&mut self) {
-        self.closed = true;
-    }
-
-    /// Makes no call for a while.
-    pub(super) fn pause(&mut self, now: Duration) {
-        let delay = self.options.delay(self.failures, &mut self.jitter);
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = now.saturating_add(delay);
+    pub(super) const fn are_closed(&self) -> bool {
+        self.closed
     }
 }
 
-async fn change(bus: Arc<dyn Bus>, control: Control) -> (Control, Result<Vec<Position>>) {
-    let result = match &control {
-        Control::Subscribe(topics) | Control::SubscribeAgain(topics) => {
-            let positions = bus.subscribe(topics).await;
-            positions.and_then(|positions| complete("subscribe", positions, topics.len()))
+async fn run(bus: Arc<dyn Bus>, errand: Errand) -> Answer {
+    match errand {
+        Errand::Subscribe(topics) => {
+            let positions = each(bus.subscribe(&topics).await, topics.len());
+            Answer::Subscribed(topics, positions)
         }
-        Control::Unsubscribe(topics) => bus.unsubscribe(topics).await.map(|()| Vec::new()),
-    };
-    (control, result)
-}
-
-async fn read(bus: Arc<dyn Bus>, reads: Reads) -> (Reads, Result<Vec<HistoryPage>>) {
-    let pages = bus.history(&reads.reads).await;
-    let pages = pages.and_then(|pages| complete("history", pages, reads.reads.len()));
-    (reads, pages)
-}
-
-/// Nobody can tell which one is missing.
-fn complete<T>(op: &'static str, answers: Vec<T>, asked: usize) -> Result<Vec<T>> {
-    if answers.len() == asked {
-        return Ok(answers);
+        Errand::Unsubscribe(topics) => {
+            let outcome = bus.unsubscribe(&topics).await;
+            Answer::Unsubscribed(topics, outcome.map_err(|error| error.kind()))
+        }
+        Errand::Read(reads) => {
+            let pages = each(bus.history(&reads.reads).await, reads.reads.len());
+            Answer::Read(reads, pages)
+        }
     }
-    let (kind, found) = (ErrorKind::Corrupt, answers.len());
-    Err(Error::new(
-        kind,
-        op,
-        format!("{found} answers to {asked} questions"),
-    ))
+}
+
+/// What a call says of each of its parts. Where there are too few answers, nobody can tell which one is
+/// missing.
+fn each<T>(answer: Result<Vec<Result<T>>>, asked: usize) -> Vec<Result<T, ErrorKind>> {
+    let failed = |kind| (0..asked).map(|_| Err(kind)).collect();
+    match answer {
+        Err(error) => failed(error.kind()),
+        Ok(parts) if parts.len() != asked => failed(ErrorKind::Corrupt),
+        Ok(parts) => {
+            let kind = |part: Result<T>| part.map_err(|error| error.kind());
+            parts.into_iter().map(kind).collect()
+        }
+    }
 }

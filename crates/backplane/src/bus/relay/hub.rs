@@ -41,7 +41,7 @@ impl Relay {
     /// # Errors
     ///
     /// As [`Connection::catch_up`], [`joined`](Self::joined) and
-    /// [`Bus::history`](crate::bus::Bus::history). The connection is not subscribed then.
+    /// [`Bus::history`](crate::bus::Bus::history), as a whole or of the one page. The connection is not subscribed then.
     ///
     /// # Cancel safety
     ///
@@ -61,7 +61,7 @@ impl Relay {
             let read = read.with_bytes(catch_up.byte_limit());
             let pages = self.bus.history(&[read]).await?;
             let page = pages.into_iter().next();
-            let page = page.ok_or_else(|| Error::bare(ErrorKind::Corrupt, "history"))?;
+            let page = page.ok_or_else(|| Error::bare(ErrorKind::Corrupt, "history"))??;
             if catch_up.page(page) == Progress::CaughtUp {
                 return Ok(());
             }

@@ -1,14 +1,19 @@
 mod agenda;
 mod changes;
+mod errand;
 mod held;
 mod lane;
+mod later;
 mod reads;
 
 use std::{collections::HashMap, time::Duration};
 
 use fastrand::Rng;
 
-pub(super) use self::{changes::Control, reads::Reads};
+pub(super) use self::{
+    errand::{Answer, Errand, Line},
+    reads::Reads,
+};
 
 use self::{agenda::Agenda, held::Held, lane::Lane};
 use crate::{
@@ -38,13 +43,15 @@ pub(super) struct Links {
     /// What was refused before, which may be much and in vain.
     to_subscribe_again: Lane<Topic>,
     to_unsubscribe: Lane<Topic>,
-    /// Which of these three lanes went last: they take turns.
-    went_last: u8,
     /// Topics of which the bus refused a change, until it is tried again.
     refused: Agenda,
     jitter: Rng,
     /// Links by topic and generation.
     to_read: Lane<(Topic, u64)>,
+    /// What could not be read before.
+    to_read_again: Lane<(Topic, u64)>,
+    /// Topics that could not be read, until they are tried again.
+    unread: Agenda,
     lingering: Agenda,
     unchecked: Agenda,
 }
@@ -59,11 +66,18 @@ struct Link {
     unasked: Option<u64>,
     /// When the position is to be checked, once the topic is joined.
     check_at: Option<Duration>,
-    read_queued: bool,
+    reading: Reading,
+    /// How often it could not be read since it last could.
+    read_failures: u32,
     /// How often the bus has refused the change that is queued or under way.
     refusals: u32,
-    /// Why the bus will not let the node join, unless something changes there.
+    /// Why the bus did not let the node join.
     refused_as: Option<ErrorKind>,
+    /// Whether somebody was told so, and counts on being told more.
+    told: bool,
+    /// Whether a subscription is queued or under way while the node follows. It is not left before that
+    /// has ended, which could overtake the leaving.
+    renewing: bool,
     /// Whether a message came since the last check of the position.
     active: bool,
 }
@@ -83,12 +97,21 @@ enum State {
     Leaving,
 }
 
+/// Whether something is to be read of a topic.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Reading {
+    None,
+    Queued,
+    /// Since it could not be read before, not before then.
+    At(Duration),
+}
+
 /// What the node's subscribers are to learn.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Output {
     /// From here on, every message after the position is delivered.
     Joined(Topic, Position),
-    /// The bus will not let the node join.
+    /// The bus did not let the node join yet.
     Refused(Topic, ErrorKind),
     Message(Topic, Message),
     Gap(Topic, Gap),
@@ -102,13 +125,14 @@ impl Links {
             to_subscribe: Lane::new(batch),
             to_subscribe_again: Lane::new(batch),
             to_unsubscribe: Lane::new(batch),
-            went_last: 0,
             refused: Agenda::default(),
             jitter: Rng::with_seed(options.seed),
             options,
             by_topic: HashMap::new(),
             generation: 0,
             to_read: Lane::new(batch),
+            to_read_again: Lane::new(batch),
+            unread: Agenda::default(),
             lingering: Agenda::default(),
             unchecked: Agenda::default(),
         }
@@ -119,17 +143,52 @@ impl Links {
         self.by_topic.len()
     }
 
-    /// The position that the node has reached in `topic`, or why it will not be joined as far as can be
-    /// told; nothing while it is about to be.
-    pub(super) fn outcome(&self, topic: &Topic) -> Option<Result<Position, ErrorKind>> {
-        let link = self.by_topic.get(topic);
+    /// The position that the node has reached in `topic`, or why it has not joined; nothing while it is
+    /// about to.
+    pub(super) fn outcome(&mut self, topic: &Topic) -> Option<Result<Position, ErrorKind>> {
+        let link = self.by_topic.get_mut(topic);
         let Some(link) = link.filter(|link| link.unwanted_since.is_none()) else {
             return Some(Err(ErrorKind::Invalid));
         };
         match &link.state {
             State::Following(follower) => Some(Ok(follower.at())),
-            State::Joining(_) => link.refused_as.map(Err),
+            State::Joining(_) => {
+                link.told |= link.refused_as.is_some();
+                link.refused_as.map(Err)
+            }
             State::Leaving => None,
+        }
+    }
+
+    /// The next call to make on `line`, if any.
+    pub(super) fn errand(&mut self, line: Line) -> Option<Errand> {
+        match line {
+            Line::Subscribe | Line::SubscribeAgain => {
+                let topics = self.next_subscriptions(line);
+                (!topics.is_empty()).then_some(Errand::Subscribe(topics))
+            }
+            Line::Unsubscribe => {
+                let topics = self.to_unsubscribe.take_batch();
+                (!topics.is_empty()).then_some(Errand::Unsubscribe(topics))
+            }
+            Line::Read | Line::ReadAgain => self.next_reads(line).map(Errand::Read),
+        }
+    }
+
+    /// Takes how a call on `line` has ended.
+    pub(super) fn ended(
+        &mut self,
+        line: Line,
+        answer: Answer,
+        now: Duration,
+        out: &mut Vec<Output>,
+    ) {
+        match answer {
+            Answer::Subscribed(topics, outcomes) => {
+                self.subscribed(line, topics, outcomes, now, out);
+            }
+            Answer::Unsubscribed(topics, outcome) => self.unsubscribed(topics, outcome, now),
+            Answer::Read(reads, pages) => self.paged(line, reads, pages, now, out),
         }
     }
 
@@ -190,10 +249,13 @@ impl Links {
     }
 
     /// Does what is due: topics that lingered long enough are left, positions are checked, and
-    /// what was refused is tried again.
+    /// what was refused or could not be read is tried again.
     pub(super) fn tick(&mut self, now: Duration) {
         while let Some(topic) = self.refused.pop_due(now) {
             self.change_again(topic);
+        }
+        while let Some(topic) = self.unread.pop_due(now) {
+            self.read_again(topic);
         }
         while let Some(topic) = self.lingering.pop_due(now) {
             self.leave(topic);
@@ -208,7 +270,12 @@ impl Links {
 
     /// When [`tick`](Self::tick) has something to do next.
     pub(super) fn next_tick(&self) -> Option<Duration> {
-        let agendas = [&self.lingering, &self.unchecked, &self.refused];
+        let agendas = [
+            &self.lingering,
+            &self.unchecked,
+            &self.refused,
+            &self.unread,
+        ];
         agendas.into_iter().filter_map(Agenda::next).min()
     }
 
@@ -226,9 +293,12 @@ impl Links {
             state: State::Joining(Held::default()),
             unasked: Some(self.to_subscribe.push(topic.clone())),
             check_at: None,
-            read_queued: false,
+            reading: Reading::None,
+            read_failures: 0,
             refusals: 0,
             refused_as: None,
+            told: false,
+            renewing: false,
             active: false,
         };
         self.by_topic.insert(topic.clone(), link);
@@ -237,6 +307,7 @@ impl Links {
     fn leave(&mut self, topic: Topic) {
         if let Some(link) = self.by_topic.get_mut(&topic)
             && matches!(link.state, State::Following(_))
+            && !link.renewing
         {
             link.state = State::Leaving;
             self.to_unsubscribe.push(topic);

@@ -1,6 +1,6 @@
 use super::{
-    BTreeMap, BusEvent, BusNetwork, Fresh, IdempotencyKey, Outgoing, Published, StreamExt, history,
-    offsets, publish, subscribe, topic,
+    BTreeMap, BusEvent, BusNetwork, Fresh, IdempotencyKey, Outgoing, Published, StreamExt, all,
+    history, offsets, publish, subscribe, topic,
 };
 
 /// A node that does not read its events receives of each topic every message or a gap that covers it,
@@ -55,11 +55,11 @@ pub async fn a_topic_remembers_as_many_keys_as_it_says(fresh: &Fresh<dyn BusNetw
     let messages: Vec<_> = (0..=limits.idempotency_keys).map(keyed).collect();
     let mut positions = Vec::new();
     for batch in messages.chunks(limits.batch) {
-        let published = node.publish(batch).await.unwrap();
+        let published = all(node.publish(batch).await);
         positions.extend(published.into_iter().map(Published::position));
     }
     for (message, position) in messages.iter().zip(positions).skip(1) {
-        let again = node.publish(std::slice::from_ref(message)).await.unwrap();
+        let again = all(node.publish(std::slice::from_ref(message)).await);
         assert_eq!(again, [Published::Duplicate(position)]);
     }
 }

@@ -1,5 +1,5 @@
 use super::{
-    Bus, BusEvent, BusNetwork, Duration, Fresh, IdempotencyKey, Outgoing, Position, StreamExt,
+    Bus, BusEvent, BusNetwork, Duration, Fresh, IdempotencyKey, Outgoing, Position, StreamExt, all,
     is_quiet, publish, topic,
 };
 
@@ -8,8 +8,8 @@ use super::{
 pub async fn a_lost_connection_is_told_topic_by_topic(fresh: &Fresh<dyn BusNetwork>) {
     let (reader, writer) = (fresh.store.join().await, fresh.store.join().await);
     let mut left = ["a", "b"].map(topic).to_vec();
-    reader.subscribe(&left).await.unwrap();
-    reader.subscribe(&[topic("left")]).await.unwrap();
+    all(reader.subscribe(&left).await);
+    all(reader.subscribe(&[topic("left")]).await);
     reader.unsubscribe(&[topic("left")]).await.unwrap();
     publish(&*writer, "a", 3).await;
     let mut events = reader.events();
@@ -39,8 +39,9 @@ pub async fn a_lost_connection_is_told_topic_by_topic(fresh: &Fresh<dyn BusNetwo
 async fn publish_at_last(fresh: &Fresh<dyn BusNetwork>, node: &dyn Bus, name: &str) -> Position {
     let message = Outgoing::new(topic(name), "x").with_key(IdempotencyKey::of(name));
     loop {
-        match node.publish(std::slice::from_ref(&message)).await {
-            Ok(published) => return published[0].position(),
+        let published = node.publish(std::slice::from_ref(&message)).await;
+        match published.and_then(|mut published| published.remove(0)) {
+            Ok(published) => return published.position(),
             Err(error) => assert!(error.is_retryable(), "{error}"),
         }
         fresh.time.pass(Duration::from_millis(20)).await;

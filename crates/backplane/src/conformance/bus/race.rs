@@ -1,6 +1,6 @@
 use super::{
-    Arc, Bus, BusNetwork, Fresh, IdempotencyKey, Outgoing, Published, ROUNDS, at_once, offsets,
-    publish, receive, run, subscribe, topic,
+    Arc, Bus, BusNetwork, Fresh, IdempotencyKey, Outgoing, Published, ROUNDS, all, at_once,
+    offsets, publish, receive, run, subscribe, topic,
 };
 
 async fn two_nodes(fresh: &Fresh<dyn BusNetwork>) -> [Arc<dyn Bus>; 2] {
@@ -53,7 +53,7 @@ pub async fn concurrent_publishers_of_one_key_publish_once(fresh: &Fresh<dyn Bus
         let message = Outgoing::new(topic("a"), "once").with_key(key);
         let publishers = (0..4).map(|n| {
             let (node, message) = (Arc::clone(&nodes[n % 2]), message.clone());
-            async move { node.publish(&[message]).await.unwrap()[0] }
+            async move { all(node.publish(&[message]).await)[0] }
         });
         let published = at_once(publishers).await;
         let position = published[0].position();

@@ -1,5 +1,5 @@
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     hash::BuildHasher,
     sync::{
         Arc,
@@ -9,7 +9,7 @@ use std::{
 };
 
 use fastrand::Rng;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
 
 use super::{MemoryBusOptions, stream::Stream};
 use crate::{Epoch, Topic, bus::EventQueue, sync::Mutex};
@@ -61,35 +61,36 @@ impl Shards {
         self.topics.load(Ordering::Relaxed)
     }
 
-    /// Whether those of `topics` that have no stream may get one.
-    pub(super) fn have_room_for<'a>(
-        &self,
-        topics: impl ExactSizeIterator<Item = &'a Topic>,
-        now: Duration,
-    ) -> bool {
-        if self.len() + topics.len() <= self.max_topics {
-            return true;
-        }
-        let is_unknown = |topic: &&Topic| self.with_existing(topic, |_| ()).is_none();
-        let topics: HashSet<_> = topics.collect();
-        let unknown = topics.iter().copied().filter(is_unknown).count();
-        if unknown == 0 || self.len() + unknown <= self.max_topics {
-            return true;
-        }
-        for shard in &self.split {
-            self.sweep(&mut shard.lock(), now);
-        }
-        let unknown = topics.iter().copied().filter(is_unknown).count();
-        self.len() + unknown <= self.max_topics
-    }
-
-    /// Runs `f` on the stream of `topic`, which begins now if there is none.
+    /// Runs `f` on the stream of `topic`, which begins now if there is none; `None` if there is no room
+    /// for it, once what is idle was looked for everywhere.
     pub(super) fn with<T>(
         &self,
         topic: &Topic,
         now: Duration,
         f: impl FnOnce(&mut Stream) -> T,
-    ) -> T {
+    ) -> Option<T> {
+        let f = match self.with_room(topic, now, f) {
+            Ok(done) => return Some(done),
+            Err(f) => f,
+        };
+        self.sweep_all(now);
+        self.with_room(topic, now, f).ok()
+    }
+
+    /// Forgets some of what is idle, everywhere.
+    pub(super) fn sweep_all(&self, now: Duration) {
+        for shard in &self.split {
+            self.sweep(&mut shard.lock(), now);
+        }
+    }
+
+    /// Gives `f` back if there is no room.
+    fn with_room<T, F: FnOnce(&mut Stream) -> T>(
+        &self,
+        topic: &Topic,
+        now: Duration,
+        f: F,
+    ) -> Result<T, F> {
         let mut shard = self.shard(topic).lock();
         self.sweep(&mut shard, now);
         let Shard {
@@ -102,12 +103,26 @@ impl Shards {
             |stream| stream.topic() == topic,
             |stream| self.hasher.hash_one(stream.topic()),
         );
-        let create = || {
-            self.topics.fetch_add(1, Ordering::Relaxed);
-            sweep.push_back((now.saturating_add(self.history_ttl), topic.clone()));
-            Stream::new(topic.clone(), Epoch::new(epochs.u64(..)), now)
+        let mut stream = match entry {
+            Entry::Occupied(stream) => stream,
+            Entry::Vacant(place) => {
+                if !self.take_room() {
+                    return Err(f);
+                }
+                sweep.push_back((now.saturating_add(self.history_ttl), topic.clone()));
+                let epoch = Epoch::new(epochs.u64(..));
+                place.insert(Stream::new(topic.clone(), epoch, now))
+            }
         };
-        f(entry.or_insert_with(create).into_mut())
+        Ok(f(stream.get_mut()))
+    }
+
+    fn take_room(&self) -> bool {
+        let more = |topics| (topics < self.max_topics).then_some(topics + 1);
+        let taken = self
+            .topics
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok()
     }
 
     pub(super) fn with_existing<T>(

@@ -2,60 +2,71 @@
 
 use std::time::Duration;
 
-use super::{Follower, Link, Links, Output, State, lane::Lane};
-use crate::{ErrorKind, Position, Topic};
-
-/// A call to the bus that changes what is subscribed. One is made at a time.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(in crate::bus::relay) enum Control {
-    Subscribe(Vec<Topic>),
-    /// To topics that were refused before.
-    SubscribeAgain(Vec<Topic>),
-    Unsubscribe(Vec<Topic>),
-}
+use super::{Follower, Line, Link, Links, Output, Reading, State, lane::Lane, later::Later};
+use crate::{
+    ErrorKind, Position, Topic,
+    bus::{Gap, GapReason},
+};
 
 impl Links {
-    /// The next change of subscriptions to make, if any.
-    pub(in crate::bus::relay) fn next_control(&mut self) -> Option<Control> {
-        for _ in 0..3 {
-            self.went_last = (self.went_last + 1) % 3;
-            let (lane, control): (_, fn(_) -> _) = match self.went_last {
-                0 => (&mut self.to_subscribe_again, Control::SubscribeAgain),
-                1 => (&mut self.to_subscribe, Control::Subscribe),
-                _ => (&mut self.to_unsubscribe, Control::Unsubscribe),
-            };
-            let topics = lane.take_batch();
-            if !topics.is_empty() {
-                self.asked(&topics);
-                return Some(control(topics));
+    /// The next topics to subscribe to on `line`.
+    pub(super) fn next_subscriptions(&mut self, line: Line) -> Vec<Topic> {
+        let topics = self.subscriptions(line).take_batch();
+        for topic in &topics {
+            if let Some(link) = self.by_topic.get_mut(topic) {
+                link.unasked = None;
             }
         }
-        None
+        topics
     }
 
-    /// Takes where the topics stand that a call has subscribed.
-    pub(in crate::bus::relay) fn subscribed(
+    /// Takes where the topics stand that a call has subscribed, or why it has not.
+    pub(super) fn subscribed(
         &mut self,
-        control: Control,
-        positions: Vec<Position>,
+        line: Line,
+        topics: Vec<Topic>,
+        outcomes: Vec<Result<Position, ErrorKind>>,
         now: Duration,
         out: &mut Vec<Output>,
     ) {
-        let (lane, topics) = self.lane(control);
-        lane.succeeded();
-        for (topic, position) in topics.into_iter().zip(positions) {
-            self.join(&topic, position, now, out);
+        self.subscriptions(line).ended(outcomes.iter());
+        let mut later = Later::than(now);
+        for (topic, outcome) in topics.into_iter().zip(outcomes) {
+            match outcome {
+                _ if self.is_renewing(&topic) => self.renewed(&topic, outcome.ok(), now),
+                Ok(position) => self.join(&topic, position, now, out),
+                Err(kind) => {
+                    if let Some(link) = self.by_topic.get_mut(&topic) {
+                        link.refused_as = Some(kind);
+                        out.push(Output::Refused(topic.clone(), kind));
+                    }
+                    self.postpone(topic, &mut later);
+                }
+            }
         }
     }
 
-    pub(in crate::bus::relay) fn unsubscribed(&mut self, topics: Vec<Topic>) {
-        self.to_unsubscribe.succeeded();
+    pub(super) fn unsubscribed(
+        &mut self,
+        topics: Vec<Topic>,
+        outcome: Result<(), ErrorKind>,
+        now: Duration,
+    ) {
+        self.to_unsubscribe.ended([&outcome].into_iter());
+        let mut later = Later::than(now);
         for topic in topics {
+            if outcome.is_err() {
+                self.postpone(topic, &mut later);
+                continue;
+            }
             let Some(link) = self.by_topic.remove(&topic) else {
                 continue;
             };
             if let Some(at) = link.check_at {
                 self.unchecked.remove(at, link.generation);
+            }
+            if let Reading::At(at) = link.reading {
+                self.unread.remove(at, link.generation);
             }
             match link.unwanted_since {
                 Some(since) => {
@@ -67,44 +78,14 @@ impl Links {
         }
     }
 
-    /// Takes a change back that failed, so that it is made again in smaller parts.
-    pub(in crate::bus::relay) fn retry(&mut self, control: Control) {
-        let (lane, topics) = self.lane(control);
-        lane.take_back(topics);
-    }
-
-    /// Takes a change back that the bus refused: a smaller one is made next, and a topic that was
-    /// refused by itself waits.
-    pub(in crate::bus::relay) fn refused(
-        &mut self,
-        control: Control,
-        kind: ErrorKind,
-        now: Duration,
-        out: &mut Vec<Output>,
-    ) {
-        let joining = !matches!(control, Control::Unsubscribe(_));
-        let (lane, topics) = self.lane(control);
-        if topics.len() > 1 {
-            return lane.take_back(topics);
-        }
-        lane.failed(topics.len());
-        for topic in topics {
-            let Some(link) = self.by_topic.get_mut(&topic) else {
-                continue;
-            };
-            if let State::Joining(held) = &mut link.state {
-                held.let_go();
-            }
-            let delay = self.options.delay(link.refusals, &mut self.jitter);
-            let again = now.saturating_add(delay);
-            self.refused.insert(again, link.generation, topic.clone());
-            link.refusals = link.refusals.saturating_add(1);
-            link.refused_as = (joining && kind != ErrorKind::Full).then_some(kind);
-            out.extend(link.refused_as.map(|kind| Output::Refused(topic, kind)));
+    /// Notes that whoever wants `topic` was told that the node has not joined it yet.
+    pub(in crate::bus::relay) fn told(&mut self, topic: &Topic) {
+        if let Some(link) = self.by_topic.get_mut(topic) {
+            link.told = true;
         }
     }
 
-    /// Makes a change again that was refused, if it is still wanted.
+    /// Makes a change again that the bus refused, if it is still wanted.
     pub(super) fn change_again(&mut self, topic: Topic) {
         let Some(link) = self.by_topic.get_mut(&topic) else {
             return;
@@ -118,12 +99,46 @@ impl Links {
         }
     }
 
-    fn asked(&mut self, topics: &[Topic]) {
-        for topic in topics {
-            if let Some(link) = self.by_topic.get_mut(topic) {
-                link.unasked = None;
-            }
+    /// Subscribes anew to a topic of which messages were missed: perhaps the bus has dropped the
+    /// subscription.
+    pub(super) fn renew(&mut self, topic: &Topic) {
+        if let Some(link) = self.by_topic.get_mut(topic)
+            && matches!(link.state, State::Following(_))
+            && !std::mem::replace(&mut link.renewing, true)
+        {
+            self.to_subscribe_again.push(topic.clone());
         }
+    }
+
+    fn is_renewing(&self, topic: &Topic) -> bool {
+        self.by_topic.get(topic).is_some_and(|link| link.renewing)
+    }
+
+    /// Where it failed, the next check may tell.
+    fn renewed(&mut self, topic: &Topic, top: Option<Position>, now: Duration) {
+        let Some(link) = self.by_topic.get_mut(topic) else {
+            return;
+        };
+        link.renewing = false;
+        if let (State::Following(follower), Some(top)) = (&mut link.state, top)
+            && follower.missing(top, &self.options.recovery)
+        {
+            self.queue_read(topic);
+        }
+        self.leave_if_overdue(topic, now);
+    }
+
+    /// Lets a change wait that was refused.
+    fn postpone(&mut self, topic: Topic, later: &mut Later) {
+        let Some(link) = self.by_topic.get_mut(&topic) else {
+            return;
+        };
+        if let State::Joining(held) = &mut link.state {
+            held.let_go();
+        }
+        let again = later.at(link.refusals, &self.options, &mut self.jitter);
+        link.refusals = link.refusals.saturating_add(1);
+        self.refused.insert(again, link.generation, topic);
     }
 
     fn join(&mut self, topic: &Topic, start: Position, now: Duration, out: &mut Vec<Output>) {
@@ -133,19 +148,17 @@ impl Links {
         let follower = Follower::new(start);
         let joined = std::mem::replace(&mut link.state, State::Following(follower));
         (link.refusals, link.refused_as) = (0, None);
-        let linger = self.options.linger;
-        let until = link
-            .unwanted_since
-            .map(|since| since.saturating_add(linger));
-        if until.is_some_and(|until| until <= now) {
-            // The time to leave came before there was anything to leave.
-            self.leave(topic.clone());
-        }
+        let told = std::mem::take(&mut link.told);
+        self.leave_if_overdue(topic, now);
         self.check_later(topic.clone(), now);
         if self.by_topic.get(topic).is_some_and(Link::is_leaving) {
             return; // who wants it again waits for the next subscription
         }
         out.push(Output::Joined(topic.clone(), start));
+        if told {
+            let gap = Gap::new(None, start, GapReason::Late);
+            out.push(Output::Gap(topic.clone(), gap));
+        }
         let State::Joining(held) = joined else {
             return;
         };
@@ -154,11 +167,22 @@ impl Links {
         }
     }
 
-    fn lane(&mut self, control: Control) -> (&mut Lane<Topic>, Vec<Topic>) {
-        match control {
-            Control::Subscribe(topics) => (&mut self.to_subscribe, topics),
-            Control::SubscribeAgain(topics) => (&mut self.to_subscribe_again, topics),
-            Control::Unsubscribe(topics) => (&mut self.to_unsubscribe, topics),
+    /// Leaves a topic if the time came while it could not be left.
+    fn leave_if_overdue(&mut self, topic: &Topic, now: Duration) {
+        let linger = self.options.linger;
+        let since = self
+            .by_topic
+            .get(topic)
+            .and_then(|link| link.unwanted_since);
+        if since.is_some_and(|since| since.saturating_add(linger) <= now) {
+            self.leave(topic.clone());
+        }
+    }
+
+    fn subscriptions(&mut self, line: Line) -> &mut Lane<Topic> {
+        match line {
+            Line::SubscribeAgain => &mut self.to_subscribe_again,
+            _ => &mut self.to_subscribe,
         }
     }
 }

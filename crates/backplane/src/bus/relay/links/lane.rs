@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
 
+use crate::ErrorKind;
+
 /// What waits for calls of one kind, and how much of it one call takes.
 ///
-/// A call that fails as a whole, refused or too long for the engine's patience, says nothing of its
-/// parts: the next takes half, down to one. Each call that succeeds doubles it again.
+/// A call of which every part is unavailable may have been more than the engine has patience for: the
+/// next takes half, down to one. Each that brings something doubles it again.
 #[derive(Debug)]
 pub(super) struct Lane<T> {
     /// By place, in the order of coming.
@@ -49,20 +51,17 @@ impl<T> Lane<T> {
         std::iter::from_fn(|| self.pop()).take(batch).collect()
     }
 
-    /// Takes a call back that failed as a whole.
-    pub(super) fn take_back(&mut self, items: Vec<T>) {
-        self.failed(items.len());
-        for item in items {
-            self.push(item);
-        }
-    }
-
-    pub(super) fn succeeded(&mut self) {
-        self.batch = self.batch.saturating_mul(2).min(self.max_batch);
-    }
-
-    /// Notes that a call with `count` of it failed, perhaps for one alone.
-    pub(super) fn failed(&mut self, count: usize) {
-        self.batch = (count / 2).max(1);
+    /// Takes how the parts of a call ended.
+    pub(super) fn ended<'a, A: 'a>(
+        &mut self,
+        outcomes: impl ExactSizeIterator<Item = &'a Result<A, ErrorKind>>,
+    ) {
+        let count = outcomes.len();
+        let mut outcomes = outcomes;
+        self.batch = if outcomes.all(|outcome| matches!(outcome, Err(ErrorKind::Unavailable))) {
+            (count / 2).max(1)
+        } else {
+            self.batch.saturating_mul(2).min(self.max_batch)
+        };
     }
 }

@@ -1,13 +1,15 @@
 //! What is read from the history.
 
-use super::{Follower, Links, Output, State};
+use std::time::Duration;
+
+use super::{Follower, Line, Links, Output, Reading, State, lane::Lane, later::Later};
 use crate::{
-    Position, Topic,
+    ErrorKind, Position, Topic,
     bus::{HistoryPage, HistoryRead, Recovered},
 };
 
 /// Pages to read in one call, and which links they are for.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(in crate::bus::relay) struct Reads {
     pub(in crate::bus::relay) reads: Vec<HistoryRead>,
     /// The generation of the link that each is for, and what for.
@@ -22,18 +24,18 @@ enum Purpose {
 }
 
 impl Links {
-    /// The next pages to read, if any.
-    pub(in crate::bus::relay) fn next_reads(&mut self) -> Option<Reads> {
+    /// The next pages to read on `line`, if any.
+    pub(super) fn next_reads(&mut self, line: Line) -> Option<Reads> {
         let mut reads = Reads::default();
         let mut room = self.options.max_read_bytes;
-        while reads.reads.len() < self.to_read.batch()
+        while reads.reads.len() < self.reads(line).batch()
             && (room >= self.page_bytes || reads.reads.is_empty())
-            && let Some((topic, generation)) = self.to_read.pop()
+            && let Some((topic, generation)) = self.reads(line).pop()
         {
             let Some(link) = self.link(&topic, generation) else {
                 continue;
             };
-            link.read_queued = false;
+            link.reading = Reading::None;
             let State::Following(follower) = &link.state else {
                 continue;
             };
@@ -52,63 +54,93 @@ impl Links {
         (!reads.reads.is_empty()).then_some(reads)
     }
 
-    pub(in crate::bus::relay) fn paged(
+    /// Takes the pages that were read. What could not be read is read again later, and what can never
+    /// be is skipped.
+    pub(super) fn paged(
         &mut self,
+        line: Line,
         reads: Reads,
-        pages: Vec<HistoryPage>,
+        pages: Vec<Result<HistoryPage, ErrorKind>>,
+        now: Duration,
         out: &mut Vec<Output>,
     ) {
-        self.to_read.succeeded();
-        let bounds = self.options.recovery.clone();
+        self.reads(line).ended(pages.iter());
+        let mut later = Later::than(now);
         for ((topic, generation, purpose), page) in reads.parts().zip(pages) {
-            let Some(follower) = self.follower(&topic, generation) else {
-                continue;
-            };
-            let again = match purpose {
-                Purpose::Check(from) => follower.check(from, page.top, &bounds),
-                Purpose::Recover => {
-                    let recovered = follower.page(page, &bounds);
-                    let again = follower.is_recovering();
-                    pass_on(&topic, recovered, out);
-                    again
+            match page {
+                Ok(page) => self.page(&topic, generation, purpose, page, out),
+                Err(ErrorKind::Unavailable) => self.reread(&topic, generation, &mut later),
+                Err(_) if matches!(purpose, Purpose::Check(_)) => {} // the next check may tell
+                Err(_) => self.skip(&topic, generation, out),
+            }
+        }
+    }
+
+    fn page(
+        &mut self,
+        topic: &Topic,
+        generation: u64,
+        purpose: Purpose,
+        page: HistoryPage,
+        out: &mut Vec<Output>,
+    ) {
+        let bounds = self.options.recovery.clone();
+        let Some(link) = self.link(topic, generation) else {
+            return;
+        };
+        link.read_failures = 0;
+        let State::Following(follower) = &mut link.state else {
+            return;
+        };
+        match purpose {
+            Purpose::Check(from) => {
+                if follower.check(from, page.top, &bounds) {
+                    self.queue_read(topic);
+                    self.renew(topic);
                 }
-            };
-            if again {
-                self.queue_read(&topic);
+            }
+            Purpose::Recover => {
+                let recovered = follower.page(page, &bounds);
+                let again = follower.is_recovering();
+                pass_on(topic, recovered, out);
+                if again {
+                    self.queue_read(topic);
+                }
             }
         }
     }
 
-    /// Takes reads back of which some are refused: fewer are made next, and what is not even read
-    /// by itself is skipped.
-    pub(in crate::bus::relay) fn undecoded(&mut self, reads: Reads, out: &mut Vec<Output>) {
-        if reads.reads.len() > 1 {
-            return self.reread(reads);
-        }
-        self.to_read.failed(1);
-        for (topic, generation, purpose) in reads.parts() {
-            if matches!(purpose, Purpose::Check(_)) {
-                continue; // the next check may tell
-            }
-            let Some(follower) = self.follower(&topic, generation) else {
-                continue;
-            };
-            let recovered = follower.unreadable();
-            let again = follower.is_recovering();
-            pass_on(&topic, recovered, out);
-            if again {
-                self.queue_read(&topic);
-            }
+    /// Goes on without what is not to be read.
+    fn skip(&mut self, topic: &Topic, generation: u64, out: &mut Vec<Output>) {
+        let Some(follower) = self.follower(topic, generation) else {
+            return;
+        };
+        let recovered = follower.unreadable();
+        let again = follower.is_recovering();
+        pass_on(topic, recovered, out);
+        if again {
+            self.queue_read(topic);
         }
     }
 
-    /// Takes reads back that failed, so that they are made again, fewer at a time.
-    pub(in crate::bus::relay) fn reread(&mut self, reads: Reads) {
-        self.to_read.failed(reads.reads.len());
-        for (topic, generation, _) in reads.parts() {
-            if self.follower(&topic, generation).is_some() {
-                self.queue_read(&topic);
-            }
+    /// Has a page read again that the bus could not read.
+    fn reread(&mut self, topic: &Topic, generation: u64, later: &mut Later) {
+        let Some(link) = self.by_topic.get_mut(topic) else {
+            return;
+        };
+        if link.generation != generation || link.reading != Reading::None {
+            return;
+        }
+        let at = later.at(link.read_failures, &self.options, &mut self.jitter);
+        link.read_failures = link.read_failures.saturating_add(1);
+        link.reading = Reading::At(at);
+        self.unread.insert(at, generation, topic.clone());
+    }
+
+    pub(super) fn read_again(&mut self, topic: Topic) {
+        if let Some(link) = self.by_topic.get_mut(&topic) {
+            link.reading = Reading::Queued;
+            self.to_read_again.push((topic, link.generation));
         }
     }
 
@@ -124,10 +156,17 @@ impl Links {
     /// Reads of `topic` what it wants, once.
     pub(super) fn queue_read(&mut self, topic: &Topic) {
         if let Some(link) = self.by_topic.get_mut(topic)
-            && !link.read_queued
+            && link.reading == Reading::None
         {
-            link.read_queued = true;
+            link.reading = Reading::Queued;
             self.to_read.push((topic.clone(), link.generation));
+        }
+    }
+
+    fn reads(&mut self, line: Line) -> &mut Lane<(Topic, u64)> {
+        match line {
+            Line::ReadAgain => &mut self.to_read_again,
+            _ => &mut self.to_read,
         }
     }
 

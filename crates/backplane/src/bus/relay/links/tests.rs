@@ -12,6 +12,24 @@ fn at(offset: u64) -> Position {
     Position::new(Epoch::new(1), offset)
 }
 
+/// Lets the bus answer that none of `topics` can be reached.
+fn fail(links: &mut Links, line: Line, topics: &[Topic], out: &mut Vec<Output>) {
+    let outcomes = vec![Err(ErrorKind::Unavailable); topics.len()];
+    links.subscribed(line, topics.to_vec(), outcomes, Duration::ZERO, out);
+}
+
+/// Lets the bus answer that every topic stands at `top`, and that nothing is kept of it.
+fn paged(links: &mut Links, reads: Reads, top: Position, out: &mut Vec<Output>) {
+    let pages = vec![Ok(HistoryPage::new(vec![], top)); reads.reads.len()];
+    links.paged(Line::Read, reads, pages, Duration::ZERO, out);
+}
+
+fn many(count: usize) -> Vec<Topic> {
+    (0..count)
+        .map(|i| format!("t:{i}").parse().unwrap())
+        .collect()
+}
+
 fn arrival(offset: u64) -> BusEvent {
     let message = Message::new(at(offset), "x".into());
     let topic = topic();
@@ -22,17 +40,32 @@ fn arrival(offset: u64) -> BusEvent {
 fn joined(options: RelayOptions, start: Position) -> Links {
     let mut links = Links::new(options, &BusLimits::new());
     links.wish(&topic(), true, Duration::ZERO);
-    let subscribe = Control::Subscribe(vec![topic()]);
-    assert_eq!(links.next_control(), Some(subscribe));
+    assert_eq!(asked(&mut links, Line::Subscribe), [topic()]);
     let mut out = Vec::new();
-    links.subscribed(
-        Control::Subscribe(vec![topic()]),
-        vec![start],
-        Duration::ZERO,
-        &mut out,
-    );
+    subscribed(&mut links, &[topic()], start, Duration::ZERO, &mut out);
     assert_eq!(out, [Output::Joined(topic(), start)]);
     links
+}
+
+/// The topics of the next call on `line`, if there is one.
+fn asked(links: &mut Links, line: Line) -> Vec<Topic> {
+    match links.errand(line) {
+        Some(Errand::Subscribe(topics) | Errand::Unsubscribe(topics)) => topics,
+        Some(Errand::Read(reads)) => panic!("{reads:?}"),
+        None => Vec::new(),
+    }
+}
+
+/// Lets the bus answer that `topics` are subscribed, and stand at `start`.
+fn subscribed(
+    links: &mut Links,
+    topics: &[Topic],
+    start: Position,
+    now: Duration,
+    out: &mut Vec<Output>,
+) {
+    let outcomes = vec![Ok(start); topics.len()];
+    links.subscribed(Line::Subscribe, topics.to_vec(), outcomes, now, out);
 }
 
 #[test]
@@ -82,8 +115,8 @@ fn what_a_check_found_missing_is_told_if_no_history_heals_it() {
     let mut out = Vec::new();
     let check = links.next_tick().unwrap();
     links.tick(check);
-    let top = links.next_reads().unwrap();
-    links.paged(top, vec![HistoryPage::new(vec![], at(5))], &mut out);
+    let top = links.next_reads(Line::Read).unwrap();
+    paged(&mut links, top, at(5), &mut out);
     links.abandon(&mut out);
     assert_eq!(out, [lost(at(3), at(5), GapReason::Lost)]);
 }
@@ -96,16 +129,11 @@ fn what_was_not_held_for_a_subscription_is_told_if_no_history_heals_it() {
         let mut links = Links::new(options.clone(), &BusLimits::new());
         let mut out = Vec::new();
         links.wish(&topic(), true, Duration::ZERO);
-        assert!(links.next_control().is_some());
+        assert!(!asked(&mut links, Line::Subscribe).is_empty());
         links.event(arrival(4), &mut out);
         links.event(missed, &mut out);
         links.event(arrival(5), &mut out);
-        links.subscribed(
-            Control::Subscribe(vec![topic()]),
-            vec![at(3)],
-            Duration::ZERO,
-            &mut out,
-        );
+        subscribed(&mut links, &[topic()], at(3), Duration::ZERO, &mut out);
         links.abandon(&mut out);
         let message = Output::Message(topic(), Message::new(at(4), "x".into()));
         let gap = lost(at(4), at(6), GapReason::Lost);
@@ -127,24 +155,19 @@ fn a_message_that_overtakes_its_subscription_needs_no_history() {
     let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
     let mut out = Vec::new();
     links.wish(&topic(), true, Duration::ZERO);
-    assert!(links.next_control().is_some());
+    assert!(!asked(&mut links, Line::Subscribe).is_empty());
     for offset in 3..=4 {
         links.event(arrival(offset), &mut out);
     }
     assert_eq!(out, []);
-    links.subscribed(
-        Control::Subscribe(vec![topic()]),
-        vec![at(3)],
-        Duration::ZERO,
-        &mut out,
-    );
+    subscribed(&mut links, &[topic()], at(3), Duration::ZERO, &mut out);
     let overtaker = Message::new(at(4), "x".into());
     let expected = [
         Output::Joined(topic(), at(3)),
         Output::Message(topic(), overtaker),
     ];
     assert_eq!(out, expected);
-    assert!(links.next_reads().is_none());
+    assert!(links.next_reads(Line::Read).is_none());
 }
 
 #[test]
@@ -154,20 +177,15 @@ fn what_overtakes_its_subscription_is_held_within_bounds_and_read_beyond_them() 
     let mut links = Links::new(options, &BusLimits::new());
     let mut out = Vec::new();
     links.wish(&topic(), true, Duration::ZERO);
-    assert!(links.next_control().is_some());
+    assert!(!asked(&mut links, Line::Subscribe).is_empty());
     for offset in 4..=7 {
         links.event(arrival(offset), &mut out);
     }
-    links.subscribed(
-        Control::Subscribe(vec![topic()]),
-        vec![at(3)],
-        Duration::ZERO,
-        &mut out,
-    );
+    subscribed(&mut links, &[topic()], at(3), Duration::ZERO, &mut out);
     let message = |offset| Output::Message(topic(), Message::new(at(offset), "x".into()));
     let expected = [Output::Joined(topic(), at(3)), message(4), message(5)];
     assert_eq!(out, expected, "two bytes are held");
-    let reads = links.next_reads().unwrap();
+    let reads = links.next_reads(Line::Read).unwrap();
     assert_eq!(reads.reads[0].since, Some(at(5)));
 }
 
@@ -184,22 +202,15 @@ fn one_call_to_the_history_asks_for_no_more_bytes_than_it_may() {
     for topic in &topics {
         links.wish(topic, true, Duration::ZERO);
     }
-    assert!(links.next_control().is_some());
+    assert!(!asked(&mut links, Line::Subscribe).is_empty());
     let mut out = Vec::new();
-    let starts = vec![at(3); topics.len()];
-    links.subscribed(
-        Control::Subscribe(topics.clone()),
-        starts,
-        Duration::ZERO,
-        &mut out,
-    );
+    subscribed(&mut links, &topics, at(3), Duration::ZERO, &mut out);
     links.tick(RelayOptions::default().check_every);
-    let tops = links.next_reads().unwrap();
+    let tops = links.next_reads(Line::Read).unwrap();
     assert_eq!(tops.reads.len(), 10, "they bring nothing");
-    let pages = vec![HistoryPage::new(vec![], at(4)); topics.len()];
-    links.paged(tops, pages, &mut out);
+    paged(&mut links, tops, at(4), &mut out);
     let mut seen = 0;
-    while let Some(reads) = links.next_reads() {
+    while let Some(reads) = links.next_reads(Line::Read) {
         let asked: usize = reads.reads.iter().map(|read| read.bytes.max(70)).sum();
         assert!(asked <= 399, "{asked}");
         seen += reads.reads.len();
@@ -216,21 +227,15 @@ fn a_topic_that_is_joined_anew_is_read_once() {
     let left = links.next_tick().unwrap();
     links.tick(left);
     links.wish(&topic(), true, left);
-    let unsubscribe = Control::Unsubscribe(vec![topic()]);
-    assert_eq!(links.next_control(), Some(unsubscribe));
-    links.unsubscribed(vec![topic()]);
-    assert!(links.next_control().is_some());
-    links.subscribed(
-        Control::Subscribe(vec![topic()]),
-        vec![at(5)],
-        left,
-        &mut out,
-    );
+    assert_eq!(asked(&mut links, Line::Unsubscribe), [topic()]);
+    links.unsubscribed(vec![topic()], Ok(()), Duration::ZERO);
+    assert!(!asked(&mut links, Line::Subscribe).is_empty());
+    subscribed(&mut links, &[topic()], at(5), left, &mut out);
     links.event(arrival(8), &mut out);
-    let reads = links.next_reads().unwrap();
+    let reads = links.next_reads(Line::Read).unwrap();
     let read: Vec<_> = reads.reads.iter().map(|read| read.since).collect();
     assert_eq!(read, [Some(at(5))]);
-    assert!(links.next_reads().is_none());
+    assert!(links.next_reads(Line::Read).is_none());
 }
 
 #[test]
@@ -242,54 +247,108 @@ fn what_was_never_asked_of_the_bus_leaves_nothing_behind() {
         links.wish(&topic, false, Duration::ZERO);
     }
     assert_eq!((links.len(), links.next_tick()), (0, None));
-    assert_eq!(links.next_control(), None);
+    let mut lines = Line::ALL.into_iter();
+    assert!(lines.all(|line| links.errand(line).is_none()));
 }
 
 #[test]
 fn what_may_have_reached_the_bus_is_left_there() {
     let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
     links.wish(&topic(), true, Duration::ZERO);
-    let subscribe = links.next_control().unwrap();
-    links.retry(subscribe.clone());
+    let topics = asked(&mut links, Line::Subscribe);
+    fail(&mut links, Line::Subscribe, &topics, &mut Vec::new());
     links.wish(&topic(), false, Duration::ZERO);
-    let left = links.next_tick().unwrap();
-    links.tick(left);
-    assert_eq!(links.next_control(), Some(subscribe));
-    links.subscribed(
-        Control::Subscribe(vec![topic()]),
-        vec![at(3)],
-        left,
-        &mut Vec::new(),
-    );
-    let unsubscribe = Control::Unsubscribe(vec![topic()]);
-    assert_eq!(links.next_control(), Some(unsubscribe));
+    while let Some(due) = links.next_tick() {
+        links.tick(due);
+    }
+    assert_eq!(asked(&mut links, Line::Unsubscribe), [topic()]);
 }
 
 #[test]
-fn a_call_that_failed_is_made_again_in_smaller_parts() {
-    let topics: Vec<Topic> = (0..8).map(|i| format!("t:{i}").parse().unwrap()).collect();
+fn a_call_that_brings_nothing_is_made_again_in_smaller_parts() {
+    let topics = many(8);
     let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
     for topic in &topics {
         links.wish(topic, true, Duration::ZERO);
     }
-    let all = links.next_control().unwrap();
-    links.retry(all);
     let mut out = Vec::new();
-    for half in topics.chunks(4) {
-        let subscribe = Control::Subscribe(half.to_vec());
-        assert_eq!(links.next_control(), Some(subscribe));
+    let all = asked(&mut links, Line::Subscribe);
+    fail(&mut links, Line::Subscribe, &all, &mut out);
+    for expected in [8, 4, 2] {
+        let due = links.next_tick().unwrap();
+        links.tick(due);
+        let again = asked(&mut links, Line::SubscribeAgain);
+        assert_eq!(again.len(), expected);
+        fail(&mut links, Line::SubscribeAgain, &again, &mut out);
     }
+}
+
+#[test]
+fn a_page_that_cannot_be_read_keeps_no_other_back_and_is_read_later() {
+    let topics = many(8);
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
+    for topic in &topics {
+        links.wish(topic, true, Duration::ZERO);
+    }
+    let mut out = Vec::new();
+    assert_eq!(asked(&mut links, Line::Subscribe), topics);
+    subscribed(&mut links, &topics, at(3), Duration::ZERO, &mut out);
+    let now = RelayOptions::default().check_every;
+    links.tick(now);
+    let reads = links.next_reads(Line::Read).unwrap();
+    let hanging = reads.reads[5].topic.clone();
+    let mut pages = vec![Ok(HistoryPage::new(vec![], at(3))); 8];
+    pages[5] = Err(ErrorKind::Unavailable);
+    links.paged(Line::Read, reads, pages, now, &mut out);
+    assert!(links.next_reads(Line::Read).is_none());
+    let due = links.next_tick().unwrap();
+    assert!(due > now);
+    links.tick(due);
+    let again = links.next_reads(Line::ReadAgain).unwrap();
+    assert_eq!(again.reads.len(), 1);
+    assert_eq!(again.reads[0].topic, hanging);
+}
+
+#[test]
+fn who_was_told_that_a_topic_is_not_joined_hears_of_a_gap_when_it_is() {
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
+    let mut out = Vec::new();
+    links.wish(&topic(), true, Duration::ZERO);
+    let topics = asked(&mut links, Line::Subscribe);
+    fail(&mut links, Line::Subscribe, &topics, &mut out);
+    let unavailable = Err(ErrorKind::Unavailable);
+    assert_eq!(links.outcome(&topic()), Some(unavailable));
+    out.clear();
+    subscribed(&mut links, &topics, at(3), Duration::ZERO, &mut out);
+    let gap = Gap::new(None, at(3), GapReason::Late);
+    let expected = [Output::Joined(topic(), at(3)), Output::Gap(topic(), gap)];
+    assert_eq!(out, expected);
+}
+
+#[test]
+fn a_topic_that_missed_a_message_is_subscribed_anew_before_it_can_be_left() {
+    let mut links = joined(RelayOptions::default(), at(3));
+    let mut out = Vec::new();
+    let check = links.next_tick().unwrap();
+    links.tick(check);
+    let top = links.next_reads(Line::Read).unwrap();
+    paged(&mut links, top, at(5), &mut out);
+    assert_eq!(asked(&mut links, Line::SubscribeAgain), [topic()]);
+
+    links.wish(&topic(), false, check);
+    let left = check + RelayOptions::default().linger;
+    links.tick(left);
+    assert!(asked(&mut links, Line::Unsubscribe).is_empty());
+    let outcomes = vec![Ok(at(5))];
     links.subscribed(
-        Control::Subscribe(topics),
-        vec![at(3); 8],
-        Duration::ZERO,
+        Line::SubscribeAgain,
+        vec![topic()],
+        outcomes,
+        left,
         &mut out,
     );
-    links.tick(RelayOptions::default().check_every);
-    let tops = links.next_reads().unwrap();
-    assert_eq!(tops.reads.len(), 8);
-    links.reread(tops);
-    assert_eq!(links.next_reads().unwrap().reads.len(), 4);
+    assert_eq!(asked(&mut links, Line::Unsubscribe), [topic()]);
+    assert_eq!(out, []);
 }
 
 #[test]
@@ -297,39 +356,32 @@ fn what_is_refused_keeps_no_messages_and_reads_them_once_it_is_joined() {
     let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
     let mut out = Vec::new();
     links.wish(&topic(), true, Duration::ZERO);
-    let subscribe = links.next_control().unwrap();
+    let topics = asked(&mut links, Line::Subscribe);
     links.event(arrival(4), &mut out);
-    links.refused(subscribe, ErrorKind::Full, Duration::ZERO, &mut out);
+    fail(&mut links, Line::Subscribe, &topics, &mut out);
     let again = links.next_tick().unwrap();
     links.tick(again);
-    assert!(links.next_control().is_some());
-    links.subscribed(
-        Control::SubscribeAgain(vec![topic()]),
-        vec![at(3)],
-        again,
-        &mut out,
-    );
+    assert_eq!(asked(&mut links, Line::SubscribeAgain), [topic()]);
+    out.clear();
+    subscribed(&mut links, &[topic()], at(3), again, &mut out);
     assert_eq!(out, [Output::Joined(topic(), at(3))]);
-    let reads = links.next_reads().unwrap();
+    let reads = links.next_reads(Line::Read).unwrap();
     assert_eq!(reads.reads[0].since, Some(at(3)));
 }
 
 #[test]
-fn a_new_topic_waits_for_few_that_were_refused() {
+fn a_new_topic_waits_for_none_that_was_refused() {
     let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
-    for i in 0..100 {
-        let topic: Topic = format!("t:{i}").parse().unwrap();
-        links.wish(&topic, true, Duration::ZERO);
+    let topics = many(100);
+    for topic in &topics {
+        links.wish(topic, true, Duration::ZERO);
     }
-    let mut out = Vec::new();
-    while let Some(control) = links.next_control() {
-        links.refused(control, ErrorKind::Full, Duration::ZERO, &mut out);
-    }
+    let all = asked(&mut links, Line::Subscribe);
+    fail(&mut links, Line::Subscribe, &all, &mut Vec::new());
     links.tick(Duration::from_secs(30));
     links.wish(&topic(), true, Duration::ZERO);
-    let subscribe = Control::Subscribe(vec![topic()]);
-    let mut first_calls = std::iter::from_fn(|| links.next_control()).take(3);
-    assert!(first_calls.any(|control| control == subscribe));
+    assert_eq!(asked(&mut links, Line::SubscribeAgain).len(), 100);
+    assert_eq!(asked(&mut links, Line::Subscribe), [topic()]);
 }
 
 #[test]
@@ -339,10 +391,10 @@ fn what_is_left_leaves_no_timer_behind() {
     links.wish(&topic(), false, Duration::ZERO);
     let left = links.next_tick().unwrap();
     links.tick(left);
-    assert!(links.next_control().is_some());
+    assert_eq!(asked(&mut links, Line::Unsubscribe), [topic()]);
     links.wish(&topic(), true, left);
     links.wish(&topic(), false, left);
-    links.unsubscribed(vec![topic()]);
+    links.unsubscribed(vec![topic()], Ok(()), Duration::ZERO);
     assert_eq!((links.len(), links.next_tick()), (0, None));
 }
 
@@ -353,10 +405,11 @@ fn a_topic_lingers_from_its_last_release_and_no_longer() {
     let options = RelayOptions::default().with_linger(second);
     let mut links = joined(options, at(3));
     links.wish(&b, true, Duration::ZERO);
-    assert!(links.next_control().is_some());
-    links.subscribed(
-        Control::Subscribe(vec![b.clone()]),
-        vec![at(3)],
+    assert!(!asked(&mut links, Line::Subscribe).is_empty());
+    subscribed(
+        &mut links,
+        std::slice::from_ref(&b),
+        at(3),
         Duration::ZERO,
         &mut Vec::new(),
     );
@@ -365,12 +418,11 @@ fn a_topic_lingers_from_its_last_release_and_no_longer() {
     links.wish(&a, false, second / 5);
     links.wish(&b, false, second / 2);
     links.tick(second);
-    assert_eq!(links.next_control(), None);
+    assert!(asked(&mut links, Line::Unsubscribe).is_empty());
     let due = second + second / 5;
     assert_eq!(links.next_tick(), Some(due));
     links.tick(due);
-    let unsubscribe = Control::Unsubscribe(vec![a]);
-    assert_eq!(links.next_control(), Some(unsubscribe));
+    assert_eq!(asked(&mut links, Line::Unsubscribe), [a]);
 }
 
 #[test]
@@ -378,16 +430,11 @@ fn a_topic_that_is_left_as_soon_as_it_is_joined_is_not_joined() {
     let options = RelayOptions::default().with_linger(Duration::from_secs(1));
     let mut links = Links::new(options, &BusLimits::new());
     links.wish(&topic(), true, Duration::ZERO);
-    let subscribe = links.next_control().unwrap();
+    assert_eq!(asked(&mut links, Line::Subscribe), [topic()]);
     links.wish(&topic(), false, Duration::ZERO);
     let late = Duration::from_secs(2);
     let mut out = Vec::new();
-    links.subscribed(
-        Control::Subscribe(vec![topic()]),
-        vec![at(3)],
-        late,
-        &mut out,
-    );
+    subscribed(&mut links, &[topic()], at(3), late, &mut out);
     assert_eq!(
         out,
         [],
@@ -396,16 +443,10 @@ fn a_topic_that_is_left_as_soon_as_it_is_joined_is_not_joined() {
 
     links.wish(&topic(), true, late);
     assert_eq!(links.outcome(&topic()), None);
-    let unsubscribe = Control::Unsubscribe(vec![topic()]);
-    assert_eq!(links.next_control(), Some(unsubscribe));
-    links.unsubscribed(vec![topic()]);
-    assert_eq!(links.next_control(), Some(subscribe));
-    links.subscribed(
-        Control::Subscribe(vec![topic()]),
-        vec![at(9)],
-        late,
-        &mut out,
-    );
+    assert_eq!(asked(&mut links, Line::Unsubscribe), [topic()]);
+    links.unsubscribed(vec![topic()], Ok(()), Duration::ZERO);
+    assert_eq!(asked(&mut links, Line::Subscribe), [topic()]);
+    subscribed(&mut links, &[topic()], at(9), late, &mut out);
     assert_eq!(out, [Output::Joined(topic(), at(9))]);
 }
 
@@ -420,18 +461,12 @@ fn topics_that_were_joined_together_are_checked_one_after_another() {
     for topic in &topics {
         links.wish(topic, true, Duration::ZERO);
     }
-    assert!(links.next_control().is_some());
-    let starts = vec![at(3); topics.len()];
-    links.subscribed(
-        Control::Subscribe(topics),
-        starts,
-        Duration::ZERO,
-        &mut Vec::new(),
-    );
+    assert!(!asked(&mut links, Line::Subscribe).is_empty());
+    subscribed(&mut links, &topics, at(3), Duration::ZERO, &mut Vec::new());
     links.tick(every * 7 / 8);
-    let early = links.next_reads().unwrap().reads.len();
+    let early = links.next_reads(Line::Read).unwrap().reads.len();
     assert!((20..80).contains(&early), "{early}");
     links.tick(every);
-    let late = links.next_reads().unwrap().reads.len();
+    let late = links.next_reads(Line::Read).unwrap().reads.len();
     assert!(early + late >= 100, "each is checked in time");
 }

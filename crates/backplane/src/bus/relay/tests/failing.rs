@@ -57,11 +57,11 @@ impl Bus for FailingBus {
         self.inner.limits()
     }
 
-    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Published>> {
+    async fn publish(&self, messages: &[Outgoing]) -> Result<Vec<Result<Published>>> {
         self.inner.publish(messages).await
     }
 
-    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Position>> {
+    async fn subscribe(&self, topics: &[Topic]) -> Result<Vec<Result<Position>>> {
         let positions = self.inner.subscribe(topics).await?;
         self.spoil("subscribe", positions).await
     }
@@ -70,7 +70,7 @@ impl Bus for FailingBus {
         self.inner.unsubscribe(topics).await
     }
 
-    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<HistoryPage>> {
+    async fn history(&self, reads: &[HistoryRead]) -> Result<Vec<Result<HistoryPage>>> {
         let pages = self.inner.history(reads).await?;
         self.spoil("history", pages).await
     }

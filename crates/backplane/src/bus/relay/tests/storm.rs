@@ -18,11 +18,11 @@ async fn storm(seed: u64, limits: BusLimits, lose: bool) -> usize {
                 world.relay.want(topic);
             }
             for topic in &topics {
-                let mut joined = std::pin::pin!(world.relay.joined(topic));
                 starts.push(loop {
-                    match joined.as_mut().now_or_never() {
-                        Some(start) => break start.unwrap(),
-                        None => world.pass(1).await,
+                    match world.relay.joined(topic).now_or_never() {
+                        Some(Ok(start)) => break start,
+                        Some(Err(error)) if !error.is_retryable() => panic!("{error}"),
+                        _ => world.pass(1).await,
                     }
                 });
             }
