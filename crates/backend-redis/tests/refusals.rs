@@ -8,7 +8,7 @@ use backplane::{
     ErrorKind, Timestamp,
     directory::{Directory, DirectoryOptions, Incarnation, Joined, Membership, Node},
     id::{Acquired, NodeLeases},
-    queue::{NewTask, QueueOptions, TaskQueue},
+    queue::{NewTask, Priority, QueueOptions, TaskQueue},
 };
 use redis::{Client, aio::MultiplexedConnection};
 
@@ -64,6 +64,30 @@ async fn a_server_out_of_memory_is_full_and_nothing_was_added() {
     assert_eq!(refusal(&queue).await, ErrorKind::Full);
     house.order("CONFIG SET maxmemory 0").await;
     assert_eq!(ready_after_one_more(&queue).await, 1);
+}
+
+/// A queue begins with the task that tells of a loss, since one that has lost everything looks new, and
+/// has it again on a server that may not have all that another had.
+#[tokio::test]
+async fn a_queue_tells_of_tasks_that_may_be_lost() {
+    let mut house = House::new().await;
+    let lost = NewTask::new("tasks may be lost").with_priority(Priority::High);
+    let queue = house.queue().with_after_loss(lost);
+    let payloads = async || {
+        let leases = queue.lease(9, MINUTE).await.unwrap();
+        let payloads = leases.into_iter().map(|lease| lease.payload);
+        payloads.collect::<Vec<_>>()
+    };
+    queue.enqueue(&[NewTask::new("one")]).await.unwrap();
+    assert_eq!(payloads().await, ["tasks may be lost", "one"]);
+    queue.enqueue(&[NewTask::new("two")]).await.unwrap();
+    assert_eq!(payloads().await, ["two"]);
+    house.order("REPLICAOF 127.0.0.1 1").await;
+    house.order("REPLICAOF NO ONE").await;
+    assert_eq!(payloads().await, ["tasks may be lost"]);
+    house.order("FLUSHALL").await;
+    assert_eq!(payloads().await, ["tasks may be lost"]);
+    assert_eq!(payloads().await, [""; 0]);
 }
 
 #[tokio::test]

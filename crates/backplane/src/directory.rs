@@ -58,7 +58,15 @@ mod view;
 /// # Epochs
 ///
 /// A view's epoch grows whenever its nodes change, at least by one, and at no other time; renewing
-/// is no change. It never goes back, also when the service is empty for a while.
+/// is no change. It never goes back, also when the service is empty for a while. An epoch or a token that
+/// was handed out is never handed out for anything else, whatever an engine loses.
+///
+/// # Calls that come late
+///
+/// A call that failed as `Unavailable` may take effect after one that was made later, for as long as it is
+/// on its way. A `join` that comes so late ends the membership of the repeated one: its next renewal is
+/// `Lost`, and the node joins again. It may bring a node back that has left, until the lease passes. An
+/// `update` that comes late undoes one that was made after it: whoever must be sure looks at the view.
 ///
 /// # Limits
 ///
@@ -95,7 +103,7 @@ pub trait Directory: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// On `Unavailable` all or none were applied, so retrying is safe.
+    /// On `Unavailable` all or none were applied, or will be; retrying is safe.
     ///
     /// # Cancel safety
     ///

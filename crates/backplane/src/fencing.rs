@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Proof of one grant of a lease; a later grant of the same thing has a larger token.
+/// Proof of one grant of a lease; a later grant of the same thing has a larger token, also after an engine
+/// has lost the earlier one.
 ///
 /// A holder that stalled past its lease still has the old token, so whatever it does next is
 /// refused. Pass the token on to stores that can compare it, and they are protected as well

@@ -71,13 +71,21 @@ mod task;
 ///
 /// # Atomicity
 ///
-/// Each method is atomic with respect to every other, on all nodes. Where a method takes several
-/// tasks, its documentation says whether it takes effect for all or none of them.
+/// Each method but [`purge_lane`](Self::purge_lane) is atomic with respect to every other, on all nodes.
+/// Where a method takes several tasks, its documentation says whether it takes effect for all or none of
+/// them.
+///
+/// # What an engine loses
+///
+/// Some engines answer before what they have done is safe from the death of a machine. What such a queue
+/// has accepted may be gone then, and what was settled may be back; its documentation says so, and how it
+/// tells. But a number that was handed out, of a task or of a token, is never handed out for another: a
+/// worker that comes late settles nobody else's work.
 ///
 /// # Limits
 ///
-/// A payload has at most [`QueueOptions::payload`] bytes and a key at most [`MAX_KEY`]; a reason is
-/// cut to [`MAX_REASON`] bytes.
+/// A call adds at most [`QueueOptions::batch`] tasks. A payload has at most [`QueueOptions::payload`] bytes
+/// and a key at most [`MAX_KEY`]; a reason is cut to [`MAX_REASON`] bytes.
 #[async_trait]
 pub trait TaskQueue: fmt::Debug + Send + Sync {
     /// Adds all of `tasks`, or none.
@@ -88,8 +96,8 @@ pub trait TaskQueue: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// `Invalid` if a payload or key is too long, or if there are more tasks than the queue could
-    /// ever hold; nothing was added. On `Unavailable` all or none were added: retry with keys.
+    /// `Invalid` if a payload or key is too long, or if there are more tasks than a call may add or the
+    /// queue could ever hold; nothing was added. On `Unavailable` all or none were added: retry with keys.
     ///
     /// # Cancel safety
     ///
@@ -170,7 +178,8 @@ pub trait TaskQueue: fmt::Debug + Send + Sync {
     /// Leases of its tasks are lost. Returns how many tasks that were not settled it held.
     ///
     /// This is how a user is erased whose id is a lane. The next task of the lane is new to the
-    /// queue.
+    /// queue. A large lane may go in parts, with other calls in between; what the lane held when the call
+    /// began is gone when it ends.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ mod worker;
 
 use std::time::Duration;
 
-use backplane::queue::{Lease, Settlement};
+use backplane::queue::{Lease, NewTask, Settlement};
 
 use self::{
     task::{Errand, FanoutTask, Stage},
@@ -27,7 +27,32 @@ impl Feed {
                 self.parts.timelines.drop_many(&[task.entry.author]).await?;
                 Ok(Settlement::Ack)
             }
+            Errand::Mend => self.mend(lease).await,
         }
+    }
+
+    /// The task with which a queue says that tasks may be gone which it had accepted: what a queue on an
+    /// engine that may lose them is to [add of its own accord](backplane::queue::TaskQueue#what-an-engine-loses).
+    ///
+    /// Posts may be missing in timelines then, for ever. So a worker turns all timelines cold, and they
+    /// are built again from the outboxes as their owners come; not before every publication under way has
+    /// ended, which is a [`call_timeout`](crate::FeedOptions::call_timeout) later. What a lost task had to
+    /// forget of a deleted post stays, and what it had to count is not counted.
+    #[must_use]
+    pub fn task_after_loss() -> NewTask {
+        FanoutTask::mending().queued()
+    }
+
+    async fn mend(&self, lease: &Lease) -> Result<Settlement> {
+        let now = self.parts.clock.now();
+        let waited = now.saturating_since(lease.enqueued_at);
+        let delay = self.parts.options.call_timeout.saturating_sub(waited);
+        if !delay.is_zero() {
+            return Ok(Settlement::Release { delay });
+        }
+        let dropped = self.parts.timelines.retain(&|_| false).await?;
+        tracing::warn!(dropped, "tasks may be lost, timelines are built anew");
+        Ok(Settlement::Ack)
     }
 
     /// What is done instead of a piece that has failed too often.
@@ -57,6 +82,7 @@ impl Feed {
                 self.parts.timelines.drop_many(&[task.entry.author]).await?;
                 return Ok(Settlement::Ack);
             }
+            Errand::Mend => return self.mend(lease).await,
             Errand::Revise { .. } => "followers not told of a revision",
             Errand::Retract if task.stage == Stage::Forget => {
                 return self.spread_retraction(task, lease).await;

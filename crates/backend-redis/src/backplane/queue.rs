@@ -37,6 +37,7 @@ pub struct RedisQueue {
     redis: Redis,
     base: Arc<str>,
     options: Arc<QueueOptions>,
+    after_loss: Option<Arc<NewTask>>,
     clock: Arc<dyn Clock>,
     poll_every: Duration,
     stirred: Arc<Signal>,
@@ -65,10 +66,21 @@ impl RedisQueue {
             redis,
             base: base.into(),
             options: Arc::new(options),
+            after_loss: None,
             clock: Arc::new(SystemClock::new()),
             poll_every: Duration::from_millis(100),
             stirred: Arc::default(),
         }
+    }
+
+    /// Adds `task` when tasks that were accepted may be gone: when the queue is first used on a server that
+    /// was started since, or has taken over from a master that died. A queue that has lost everything
+    /// looks like a new one, so that a new one begins with it. Its delay and its key do not count. All
+    /// nodes give the same.
+    #[must_use]
+    pub fn with_after_loss(mut self, task: NewTask) -> Self {
+        self.after_loss = Some(Arc::new(task));
+        self
     }
 
     /// Looks every `interval` for what other processes have made due. Default 100 ms.
@@ -84,10 +96,18 @@ impl RedisQueue {
 
     /// What every script of a queue begins with.
     fn about(&self, call: Call) -> Call {
-        call.key(&*self.base)
+        let call = call
+            .key(&*self.base)
             .number(self.options.max_attempts.max(1))
             .number(times::micros(self.options.key_retention))
-            .number(self.options.settled_keys as u64)
+            .number(self.options.settled_keys as u64);
+        match &self.after_loss {
+            Some(task) => call
+                .bytes(&task.payload[..])
+                .number(task.lane.get())
+                .number(class(task.priority)),
+            None => call.bytes("").bytes("").bytes(""),
+        }
     }
 
     fn call_of(&self, script: &'static Script, tasks: &[TaskId]) -> Call {
@@ -110,8 +130,7 @@ impl RedisQueue {
 #[async_trait]
 impl TaskQueue for RedisQueue {
     async fn enqueue(&self, tasks: &[NewTask]) -> Result<Enqueued> {
-        let check = |task| self.options.check_task("enqueue", task);
-        tasks.iter().try_for_each(check)?;
+        self.options.check_tasks("enqueue", tasks)?;
         let mut call = self
             .call(&ENQUEUE)
             .number(self.options.capacity as u64)

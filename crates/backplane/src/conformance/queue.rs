@@ -84,6 +84,7 @@ pub fn options() -> QueueOptions {
     QueueOptions::default()
         .with_capacity(16)
         .with_dead_letters(2)
+        .with_batch(16)
         .with_payload(256)
         .with_max_attempts(3)
         .with_patience(2)

@@ -359,10 +359,10 @@ impl Ledger {
 impl Ledger {
     /// How many of `tasks` are new to the queue.
     fn check_new(&self, tasks: &[NewTask]) -> Result<usize> {
+        self.options.check_tasks("enqueue", tasks)?;
         let mut keys = HashSet::new();
         let mut new = 0;
         for task in tasks {
-            self.options.check_task("enqueue", task)?;
             let Some(key) = &task.key else {
                 new += 1;
                 continue;

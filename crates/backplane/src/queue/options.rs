@@ -15,6 +15,9 @@ pub struct QueueOptions {
     /// How many dead letters are held besides; 10,000 by default. Further ones take the room of
     /// waiting tasks, so that none is lost and the queue is still bounded.
     pub dead_letters: usize,
+    /// How many tasks one call may add; 1,000 by default. A call is one step of the engine, which does
+    /// nothing else meanwhile.
+    pub batch: usize,
     /// How many bytes a payload may have; 64 KiB by default.
     pub payload: usize,
     /// How often a task is leased before it is buried; 12 by default, at least 1.
@@ -45,6 +48,13 @@ impl QueueOptions {
     #[must_use]
     pub fn with_dead_letters(mut self, tasks: usize) -> Self {
         self.dead_letters = tasks.min(MOST);
+        self
+    }
+
+    /// Refuses calls that add more than `tasks`.
+    #[must_use]
+    pub fn with_batch(mut self, tasks: usize) -> Self {
+        self.batch = tasks;
         self
     }
 
@@ -90,16 +100,22 @@ impl QueueOptions {
         self
     }
 
-    /// Refuses a task that breaks the limits. For implementations.
+    /// Refuses tasks that break the limits. For implementations.
     ///
     /// # Errors
     ///
     /// `Invalid`, of the operation `op`.
-    pub fn check_task(&self, op: &'static str, task: &NewTask) -> Result<()> {
-        if task.key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
-            return Err(Error::new(ErrorKind::Invalid, op, "key too long"));
+    pub fn check_tasks(&self, op: &'static str, tasks: &[NewTask]) -> Result<()> {
+        if tasks.len() > self.batch {
+            return Err(Error::new(ErrorKind::Invalid, op, "too many tasks at once"));
         }
-        self.check_payload(op, &task.payload)
+        for task in tasks {
+            if task.key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
+                return Err(Error::new(ErrorKind::Invalid, op, "key too long"));
+            }
+            self.check_payload(op, &task.payload)?;
+        }
+        Ok(())
     }
 
     /// Refuses a payload that breaks the limits. For implementations.
@@ -120,6 +136,7 @@ impl Default for QueueOptions {
         Self {
             capacity: 100_000,
             dead_letters: 10_000,
+            batch: 1_000,
             payload: 64 * 1024,
             max_attempts: 12,
             patience: 16,

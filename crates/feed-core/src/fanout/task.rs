@@ -4,7 +4,7 @@
 use backplane::queue::{Lane, NewTask};
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Entry, UserId};
+use crate::{Entry, PostId, UserId};
 
 /// A piece of fanout, in 39 bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,6 +28,8 @@ pub(crate) enum Errand {
     Retract,
     /// An author's own timeline that could not be written is given up.
     Drop,
+    /// The queue may have lost tasks, so all timelines are given up.
+    Mend,
 }
 
 /// How far it has come.
@@ -67,6 +69,11 @@ impl FanoutTask {
         Self::new(Errand::Drop, Entry::original(entry.post, entry.author))
     }
 
+    /// Of nobody's post.
+    pub(crate) const fn mending() -> Self {
+        Self::new(Errand::Mend, Entry::original(PostId::MIN, UserId::new(0)))
+    }
+
     pub(crate) const fn after(mut self, follower: UserId) -> Self {
         self.stage = Stage::After(follower);
         self
@@ -92,6 +99,7 @@ impl FanoutTask {
             Errand::Revise { above } => (1, above),
             Errand::Retract => (2, 0),
             Errand::Drop => (3, 0),
+            Errand::Mend => (5, 0),
             Errand::Deliver {
                 elsewhere: true,
                 reply,
@@ -130,6 +138,7 @@ impl FanoutTask {
             (VERSION, 1, above) => Errand::Revise { above },
             (VERSION, 2, 0) => Errand::Retract,
             (VERSION, 3, 0) => Errand::Drop,
+            (VERSION, 5, 0) => Errand::Mend,
             _ => return None,
         };
         let follower = bytes[31..].try_into().map(u64::from_be_bytes).ok()?;
@@ -153,7 +162,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::PostId;
 
     proptest! {
         #[test]
@@ -164,6 +172,7 @@ mod tests {
                 any::<u32>().prop_map(|above| Errand::Revise { above }),
                 Just(Errand::Retract),
                 Just(Errand::Drop),
+                Just(Errand::Mend),
             ],
             ids in any::<[u64; 3]>(),
             stage in prop_oneof![

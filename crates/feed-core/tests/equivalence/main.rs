@@ -56,6 +56,15 @@ fn undisturbed() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn interrupted() -> impl Strategy<Value = Vec<Step>> {
+    interrupted_by(ops().boxed())
+}
+
+/// Also by a queue that loses what it has accepted.
+fn robbed() -> impl Strategy<Value = Vec<Step>> {
+    interrupted_by(prop_oneof![9 => ops(), 1 => Just(Op::LoseTasks)].boxed())
+}
+
+fn interrupted_by(ops: BoxedStrategy<Op>) -> impl Strategy<Value = Vec<Step>> {
     let fault = prop_oneof![
         Just(Fault::FailBefore),
         Just(Fault::FailAfter),
@@ -65,10 +74,10 @@ fn interrupted() -> impl Strategy<Value = Vec<Step>> {
     ];
     let interruption = prop_oneof![
         fault.prop_map(Interruption::Fault),
-        vec(ops(), 1..4).prop_map(Interruption::Meanwhile),
+        vec(ops.clone(), 1..4).prop_map(Interruption::Meanwhile),
     ];
     let interruption = option::weighted(0.5, (0_u32..12, interruption));
-    let step = (ops(), interruption, prop::bool::weighted(0.7));
+    let step = (ops, interruption, prop::bool::weighted(0.7));
     vec(
         step.prop_map(|(op, interruption, persistent)| Step {
             op,
@@ -112,6 +121,21 @@ proptest! {
         world.assert_nothing_counts_that_is_gone();
     }
 
+    /// A queue that loses tasks and says so leaves no hole in what is shown.
+    #[test]
+    fn tasks_that_are_lost_leave_no_hole(
+        policy in policies(),
+        steps in robbed(),
+        size in 1_usize..6,
+    ) {
+        let mut world = World::new(policy);
+        for step in &steps {
+            world.step(step);
+        }
+        world.settle();
+        world.assert_agrees(size);
+    }
+
     /// The posts of an author who is pulled need no fanout: they are there at once.
     #[test]
     fn pull_is_exact_at_every_moment(steps in undisturbed(), size in 1_usize..6) {
@@ -142,6 +166,22 @@ fn a_publication_that_its_task_gave_up_on_is_seen_by_all_or_none() {
         let long = Duration::from_secs(60);
         let meanwhile = Interruption::Meanwhile(vec![Op::Pass(long), Op::Work(4)]);
         world.step(&step(Op::Publish(0, elsewhere), Some((calls, meanwhile))));
+        world.settle();
+        world.assert_agrees(1);
+    }
+}
+
+/// The queue may lose a task before the post is stored that it goes with, and timelines may be built in
+/// between.
+#[test]
+fn a_post_whose_task_is_lost_before_it_is_stored_is_in_no_timeline_that_stays() {
+    for calls in 0..12 {
+        let mut world = World::new(Arc::new(PushAll));
+        world.step(&step(Op::Follow(1, 0, false), None));
+        world.step(&step(Op::Read(1, 1), None));
+        let meanwhile = vec![Op::LoseTasks, Op::Work(4), Op::Read(1, 1)];
+        let meanwhile = Interruption::Meanwhile(meanwhile);
+        world.step(&step(Op::Publish(0, false), Some((calls, meanwhile))));
         world.settle();
         world.assert_agrees(1);
     }

@@ -3,7 +3,7 @@
 use backplane::ManualClock;
 use feed_core::{Feed, FeedParts, FollowSettings, NewPost, PostId, UserId};
 
-use crate::world::{Op, USERS, page_request};
+use crate::world::{Op, USERS, lose_tasks, page_request};
 
 /// Somebody whose successes the model learns from the stores.
 pub(crate) struct Other {
@@ -52,6 +52,7 @@ impl Other {
             Op::LoseTimeline(viewer) => {
                 drop(self.sound.timelines.drop_many(&[user(viewer)]).await);
             }
+            Op::LoseTasks => drop(lose_tasks(&*self.sound.queue).await),
             Op::Pass(time) => self.clock.advance(time),
             // What became of these could not be read back.
             Op::Edit(_) | Op::Block(..) | Op::Mute(..) | Op::Outage(..) => {}

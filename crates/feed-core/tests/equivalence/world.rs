@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use backplane::{ManualClock, queue::Cause};
+use backplane::{
+    ManualClock,
+    queue::{Cause, Settlement, TaskQueue},
+};
 use feed_core::{
     ErrorKind, FanoutPolicy, Feed, FeedOptions, FeedParts, FollowSettings, IdempotencyKey,
     MemoryTimelines, MemoryTimelinesOptions, NewPost, PageRequest, PageSize, PostId, Published,
@@ -42,6 +45,8 @@ pub(crate) enum Op {
     Read(u64, usize),
     Work(usize),
     LoseTimeline(u64),
+    /// The queue loses tasks that it has accepted, and says so.
+    LoseTasks,
     /// From this call on every store fails, or that of the timelines, until workers have given up.
     Outage(u32, bool),
     Pass(Duration),
@@ -235,6 +240,10 @@ impl World {
             Op::LoseTimeline(viewer) => {
                 let lost = [UserId::new(viewer)];
                 now(self.sound.timelines.drop_many(&lost));
+                true
+            }
+            Op::LoseTasks => {
+                now(lose_tasks(&*self.sound.queue));
                 true
             }
             Op::Outage(calls, everywhere) => {
@@ -586,4 +595,15 @@ pub(crate) fn page_request(size: usize) -> PageRequest {
 pub(crate) fn now<T, E: std::fmt::Debug>(answer: impl Future<Output = Result<T, E>>) -> T {
     let answer = answer.now_or_never().expect("memory stores never wait");
     answer.expect("nothing fails")
+}
+
+/// Takes away what is due, and adds the task that tells of it.
+pub(crate) async fn lose_tasks(queue: &dyn TaskQueue) -> backplane::Result<()> {
+    for lease in queue.lease(100, Duration::from_secs(1)).await? {
+        if lease.payload != Feed::task_after_loss().payload {
+            queue.settle(&[(lease.key, Settlement::Ack)]).await?;
+        }
+    }
+    queue.enqueue(&[Feed::task_after_loss()]).await?;
+    Ok(())
 }

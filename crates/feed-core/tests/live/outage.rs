@@ -1,6 +1,6 @@
 //! A bus that serves some topics and not others.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use backplane::{
     Clock, ManualClock, bus::Bus, conformance::flaky_bus::FlakyBus, hub::HubOptions,
@@ -16,13 +16,11 @@ use crate::house::{ANN, BOB};
 async fn next(live: &mut LiveFeed, feeds: &LiveFeeds, clock: &ManualClock) -> LiveEvent {
     loop {
         while feeds.hub().run_once() > 0 {}
-        match live.next().now_or_never() {
-            Some(event) => return event.unwrap().unwrap(),
-            None => {
-                clock.advance(std::time::Duration::from_millis(10));
-                tokio::task::yield_now().await;
-            }
+        if let Some(event) = live.next().now_or_never() {
+            return event.unwrap().unwrap();
         }
+        clock.advance(Duration::from_millis(10));
+        tokio::task::yield_now().await;
     }
 }
 

@@ -1,6 +1,6 @@
--- ARGV[4…]: ids. Answers of each whether it is unknown (0), gone (1) or leased (2).
+-- ARGV[7…]: ids. Answers of each whether it is unknown (0), gone (1) or leased (2).
 local answers = {}
-for at = 4, #ARGV do
+for at = 7, #ARGV do
   local id = ARGV[at]
   local task = redis.call('HMGET', task_of(id), 'p', 'l', 't')
   local answer = 1

@@ -1,9 +1,9 @@
--- ARGV[4…]: how many tasks may wait or be leased, how many dead letters are held besides; then of each
+-- ARGV[7…]: how many tasks may wait or be leased, how many dead letters are held besides; then of each
 -- task its payload, lane, class, delay and key, which begins with a byte that says whether there is one.
 -- Answers whether each is new, and its id; 0 if there is no room now, and 1 if there never is so much.
-local capacity, dead_letters = tonumber(ARGV[4]), tonumber(ARGV[5])
+local capacity, dead_letters = tonumber(ARGV[7]), tonumber(ARGV[8])
 local needed, seen = 0, {}
-for at = 6, #ARGV, 5 do
+for at = 9, #ARGV, 5 do
   local key = ARGV[at + 4]
   if key == '' then
     needed = needed + 1
@@ -22,7 +22,7 @@ if needed > 0 and live + crowded_out + needed > capacity then
 end
 
 local admitted = {}
-for at = 6, #ARGV, 5 do
+for at = 9, #ARGV, 5 do
   local payload, lane, class, delay, key = unpack(ARGV, at, at + 4)
   key = key ~= '' and string.sub(key, 2)
   local known = key and redis.call('HGET', BY_KEY, key)
@@ -30,14 +30,11 @@ for at = 6, #ARGV, 5 do
     admitted[#admitted + 1] = 0
     admitted[#admitted + 1] = known
   else
-    local id = next_number('task')
-    redis.call('HSET', task_of(id), 'l', lane, 'p', class, 'a', 0, 'e', wall, 'd', payload)
+    local id = add(payload, lane, class, tonumber(delay))
     if key then
       redis.call('HSET', task_of(id), 'k', key)
       redis.call('HSET', BY_KEY, key, id)
     end
-    redis.call('SADD', base .. ':of:' .. lane, id)
-    wait(id, class, lane, tonumber(delay))
     admitted[#admitted + 1] = 1
     admitted[#admitted + 1] = id
   end

@@ -1,6 +1,6 @@
--- ARGV[4…]: for how long, then the id and token of each lease. Answers whether each was held.
-local until_when, answers = now + tonumber(ARGV[4]), {}
-for at = 5, #ARGV, 2 do
+-- ARGV[7…]: for how long, then the id and token of each lease. Answers whether each was held.
+local until_when, answers = now + tonumber(ARGV[7]), {}
+for at = 8, #ARGV, 2 do
   local held = is_held(ARGV[at], ARGV[at + 1])
   if held then
     redis.call('ZADD', LEASED, 'GT', until_when, ARGV[at])

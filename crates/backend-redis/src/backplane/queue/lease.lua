@@ -1,6 +1,6 @@
--- ARGV[4…]: how many tasks, for how long, and the patience of lower priorities.
+-- ARGV[7…]: how many tasks, for how long, and the patience of lower priorities.
 -- Answers of each task its id, token, attempt, lane, time of enqueuing and payload.
-local most, ttl, patience = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local most, ttl, patience = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 
 local function passed_over(class)
   return tonumber(redis.call('HGET', base, 'passed:' .. class) or '0')

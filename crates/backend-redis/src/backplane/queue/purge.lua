@@ -1,6 +1,6 @@
--- ARGV[4]: a lane, of which it forgets a slice.
+-- ARGV[7]: a lane, of which it forgets a slice.
 -- Answers how many tasks that were not settled it forgot, and whether there are more.
-local lane, purged, left = ARGV[4], 0, SLICE
+local lane, purged, left = ARGV[7], 0, SLICE
 
 local function purge(id)
   for _, set in ipairs({ READY, WAITING, LEASED, DEAD }) do

@@ -1,7 +1,8 @@
 -- A queue whose delays and leases that passed have ended. What follows is one of the other files.
 --
 -- KEYS[1] is what the names of all its keys begin with; they share its hash tag.
---   …           hash: the last task, the last token, the last time, and how often a class was passed over
+--   …           hash: the last task, the last token, the last time, the server that told of losses last,
+--               and how often a class was passed over
 --   …:task:ID   hash: l lane, p class, a attempts, e enqueued at, d payload, k key; t token of the lease;
 --               c cause, r reason and x time of its death
 --   …:line:P:L  list: the ready tasks of class P in lane L, in the order in which they became due
@@ -14,7 +15,8 @@
 -- A class is a priority, the highest is 0. Times are microseconds of the server's clock, which stands
 -- still for the queue while it is set back; those for people are milliseconds.
 --
--- ARGV begins with: how many attempts there are, for how long keys are remembered, and how many.
+-- ARGV begins with: how many attempts there are, for how long keys are remembered, and how many; then of
+-- the task that tells of a loss its payload, lane and class, or nothing.
 local base = KEYS[1]
 local max_attempts = tonumber(ARGV[1])
 local retention, most_settled = tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -161,5 +163,26 @@ local function advance()
   end
 end
 
+local function add(payload, lane, class, delay)
+  local id = next_number('task')
+  redis.call('HSET', task_of(id), 'l', lane, 'p', class, 'a', 0, 'e', wall, 'd', payload)
+  redis.call('SADD', base .. ':of:' .. lane, id)
+  wait(id, class, lane, delay)
+  return id
+end
+
+-- Adds the task that tells of a loss, on a server that may have lost the end of the queue: one that was
+-- started since, or was another's replica. A queue that has lost everything looks like one that is new.
+local function tell_loss(payload, lane, class)
+  local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  if redis.call('HGET', base, 'server') ~= server then
+    redis.call('HSET', base, 'server', server)
+    add(payload, lane, class, 0)
+  end
+end
+
 advance()
+if ARGV[5] ~= '' then
+  tell_loss(ARGV[4], ARGV[5], ARGV[6])
+end
 

@@ -1,6 +1,6 @@
--- ARGV[4…]: ids. Answers how many were dead.
+-- ARGV[7…]: ids. Answers how many were dead.
 local redriven = 0
-for at = 4, #ARGV do
+for at = 7, #ARGV do
   local id = ARGV[at]
   if redis.call('ZREM', DEAD, id) == 1 then
     local task = redis.call('HMGET', task_of(id), 'p', 'l')

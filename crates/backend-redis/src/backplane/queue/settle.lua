@@ -1,8 +1,8 @@
--- ARGV[4…]: of each lease its id and token, what becomes of the task, a delay, and a payload or reason.
+-- ARGV[7…]: of each lease its id and token, what becomes of the task, a delay, and a payload or reason.
 -- Answers of each whether it was lost (0), settled as asked (1), or buried although it was to be tried
 -- again (2).
 local answers = {}
-for at = 4, #ARGV, 5 do
+for at = 7, #ARGV, 5 do
   local id, token, how, delay, extra = unpack(ARGV, at, at + 4)
   local answer = 0
   if is_held(id, token) then

@@ -186,8 +186,9 @@ pub async fn rejects_what_breaks_the_limits(fresh: &Fresh<dyn TaskQueue>) {
         let refused = fresh.store.enqueue(&[ok.clone(), bad]).await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
-    let never_fits = fresh.store.enqueue(&vec![NewTask::new("a"); 17]).await;
-    assert_eq!(never_fits.unwrap_err().kind(), ErrorKind::Invalid);
+    let too_many = vec![NewTask::new("a").with_key("one and the same"); 17];
+    let refused = fresh.store.enqueue(&too_many).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(stats(fresh).await, QueueStats::default());
 
     enqueue(fresh, [ok]).await;
