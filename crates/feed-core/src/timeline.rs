@@ -67,13 +67,13 @@ pub trait TimelineStore: fmt::Debug + Send + Sync {
     /// Fails if the engine does; retrying is safe.
     async fn merge(&self, owner: UserId, entries: &[Entry]) -> Result<TimelineState>;
 
-    /// Takes every entry of `author` out of the timeline of every owner, as when the author is erased,
-    /// and says how many there were. Floors stay.
+    /// Takes every entry of `author` out of the timeline of every owner, as when the author is erased.
+    /// Floors stay.
     ///
     /// # Errors
     ///
     /// Fails if the engine does, also for some of the owners alone; retrying is safe.
-    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<usize>;
+    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<()>;
 
     /// Up to `limit` entries from `seek` on, at or above the floor, with the timeline's state at the
     /// same instant. A timeline that is not warm answers no entries.
@@ -142,12 +142,9 @@ pub trait TimelineStore: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct PushReport {
-    /// Timelines that took the entry.
-    pub inserted: usize,
-    /// Timelines that held it already.
-    pub duplicate: usize,
-    /// Timelines whose floor, or whose last entry when full, lies above it.
-    pub below_floor: usize,
+    /// Timelines that are not cold: each holds the entry now, unless its floor lies above it. Whether it
+    /// had it before is not said, since that would make a store look before it writes.
+    pub reached: usize,
     /// Cold timelines, to which nothing was written.
     pub cold: usize,
     /// Owners whose timeline the engine could not write, in the order asked. Fanout goes on without them:

@@ -90,7 +90,7 @@ impl Feed {
         }
         let viewers = viewers(followers);
         let report = self.parts.timelines.push_many(&viewers, entry).await?;
-        telemetry::delivered(report.inserted);
+        telemetry::delivered(report.reached);
         let unserved = those(followers, report.failed);
         self.leave_to_followers(entry, &unserved).await
     }

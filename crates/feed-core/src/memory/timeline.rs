@@ -42,7 +42,7 @@ use crate::{
 ///
 /// let entry = Entry::original(PostId::new(7), author);
 /// let report = timelines.push_many(&[viewer, author], entry);
-/// assert_eq!((report.inserted, report.cold), (1, 1));
+/// assert_eq!((report.reached, report.cold), (1, 1));
 /// assert_eq!(timelines.window(viewer, Seek::Newest, 20).entries, [entry]);
 /// ```
 pub struct MemoryTimelines {
@@ -102,12 +102,8 @@ impl MemoryTimelines {
     }
 
     /// See [`TimelineStore::purge_many`].
-    pub fn purge_many(&self, owners: &[UserId], author: UserId) -> usize {
-        let mut purged = 0;
-        self.each(owners, |shard, owners| {
-            purged += shard.purge(owners, author);
-        });
-        purged
+    pub fn purge_many(&self, owners: &[UserId], author: UserId) {
+        self.each(owners, |shard, owners| shard.purge(owners, author));
     }
 
     /// See [`TimelineStore::window`].
@@ -185,8 +181,9 @@ impl TimelineStore for MemoryTimelines {
         Ok(Self::merge(self, owner, entries))
     }
 
-    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<usize> {
-        Ok(Self::purge_many(self, owners, author))
+    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<()> {
+        Self::purge_many(self, owners, author);
+        Ok(())
     }
 
     async fn window(&self, owner: UserId, seek: Seek, limit: usize) -> Result<Window> {

@@ -59,9 +59,7 @@ impl<'a> Batch<'a> {
             };
             failures.owners.extend(answer.failed.iter().copied());
             if part.leads {
-                report.inserted += answer.inserted;
-                report.duplicate += answer.duplicate;
-                report.below_floor += answer.below_floor;
+                report.reached += answer.reached;
                 report.cold += answer.cold;
             }
         }
@@ -76,19 +74,11 @@ impl<'a> Batch<'a> {
         self.failed(join_all(calls).await)
     }
 
-    /// Purges all stores at once, and fails if one of them does. Counts what was in the timelines that
-    /// are read.
-    pub(super) async fn purge(&self, author: UserId) -> Result<usize> {
+    /// Purges all stores at once, and fails if one of them does.
+    pub(super) async fn purge(&self, author: UserId) -> Result<()> {
         let calls = self.parts.iter();
         let calls = calls.map(|part| part.store.purge_many(&part.owners, author));
-        let mut purged = 0;
-        for (part, answer) in self.parts.iter().zip(join_all(calls).await) {
-            let answer = answer?;
-            if part.leads {
-                purged += answer;
-            }
-        }
-        Ok(purged)
+        join_all(calls).await.into_iter().collect()
     }
 
     /// Drops from all stores at once, and answers whose timelines failed, as [`push`](Self::push) does.

@@ -124,7 +124,7 @@ impl TimelineStore for ShardedTimelines {
         })
     }
 
-    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<usize> {
+    async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<()> {
         let placement = self.placement();
         Batch::new(&placement, owners).purge(author).await
     }

@@ -260,7 +260,7 @@ flaky!(
         fn push_many(owners: &[UserId], entry: Entry) -> Result<PushReport>;
         fn remove_many(owners: &[UserId], post: PostId) -> Result<Vec<UserId>>;
         fn merge(owner: UserId, entries: &[Entry]) -> Result<TimelineState>;
-        fn purge_many(owners: &[UserId], author: UserId) -> Result<usize>;
+        fn purge_many(owners: &[UserId], author: UserId) -> Result<()>;
         fn window(owner: UserId, seek: Seek, limit: usize) -> Result<Window>;
         fn begin_build(owner: UserId, now: Timestamp, stale: Timestamp) -> Result<BuildStart>;
         fn commit_build(ticket: BuildTicket, entries: &[Entry], floor: PostId) -> Result<bool>;

@@ -7,10 +7,10 @@ use super::{
 pub async fn a_cold_timeline_takes_nothing(fresh: &Fresh<dyn TimelineStore>) {
     let timelines = &*fresh.store;
     let report = push(timelines, ANN, 7).await;
-    assert_eq!((report.inserted, report.cold), (0, 1));
+    assert_eq!((report.reached, report.cold), (0, 1));
     let merged = timelines.merge(ANN, &[entry(7)]).await.unwrap();
     assert_eq!(merged, TimelineState::Cold);
-    assert_eq!(timelines.purge_many(&[ANN], ANN).await.unwrap(), 0);
+    timelines.purge_many(&[ANN], ANN).await.unwrap();
     timelines.remove_many(&[ANN], post(7)).await.unwrap();
     timelines.drop_many(&[ANN]).await.unwrap();
     let window = timelines.window(ANN, Seek::Newest, 9).await.unwrap();
@@ -38,7 +38,7 @@ pub async fn a_timeline_with_nothing_in_it_is_warm(fresh: &Fresh<dyn TimelineSto
     let timelines = &*fresh.store;
     build(timelines, ANN, [], 0).await;
     assert_eq!(state(timelines, ANN).await, warm(0));
-    assert_eq!(push(timelines, ANN, 0).await.inserted, 1);
+    assert_eq!(push(timelines, ANN, 0).await.reached, 1);
     assert_eq!(all(timelines, ANN).await, [0]);
 }
 
@@ -123,7 +123,7 @@ pub async fn a_push_during_a_build_is_kept(fresh: &Fresh<dyn TimelineStore>) {
     let ticket = begin(timelines, ANN).await;
     for raw in [9, 6, 8] {
         let report = push(timelines, ANN, raw).await;
-        assert_eq!((report.inserted, report.cold), (1, 0));
+        assert_eq!((report.reached, report.cold), (1, 0));
     }
     let window = timelines.window(ANN, Seek::Newest, 9).await.unwrap();
     assert_eq!(

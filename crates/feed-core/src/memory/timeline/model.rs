@@ -53,25 +53,20 @@ impl Held {
         }
     }
 
-    fn add(&mut self, entry: Entry, report: &mut PushReport) {
-        if entry.post < self.floor {
-            report.below_floor += 1;
-        } else if self.entries.insert(entry.post, entry).is_some() {
-            report.duplicate += 1;
-        } else {
-            match self.trim() {
-                Some(lost) if lost == entry.post => report.below_floor += 1,
-                _ => report.inserted += 1,
-            }
+    fn add(&mut self, entry: Entry) {
+        if entry.post >= self.floor {
+            self.entries.insert(entry.post, entry);
+            self.trim();
         }
     }
 
     /// Forgets the oldest entry if there is one too many.
-    fn trim(&mut self) -> Option<PostId> {
-        let surplus = self.entries.len() > CAPACITY;
-        let (lost, _) = surplus.then(|| self.entries.pop_first()).flatten()?;
-        self.floor = PostId::new(lost.get() + 1);
-        Some(lost)
+    fn trim(&mut self) {
+        if self.entries.len() > CAPACITY
+            && let Some((lost, _)) = self.entries.pop_first()
+        {
+            self.floor = PostId::new(lost.get() + 1);
+        }
     }
 
     fn window(&self, seek: Seek, limit: usize) -> Vec<Entry> {
@@ -92,7 +87,10 @@ impl Model {
         let mut report = PushReport::default();
         for owner in owners {
             match self.0.get_mut(owner) {
-                Some(held) => held.add(entry, &mut report),
+                Some(held) => {
+                    held.add(entry);
+                    report.reached += 1;
+                }
                 None => report.cold += 1,
             }
         }
@@ -106,19 +104,16 @@ impl Model {
         let state = held.state();
         if held.build.is_none() {
             for &entry in entries {
-                held.add(entry, &mut PushReport::default());
+                held.add(entry);
             }
         }
         state
     }
 
-    fn purge(&mut self, owner: UserId, author: UserId) -> usize {
-        let Some(held) = self.0.get_mut(&owner) else {
-            return 0;
-        };
-        let before = held.entries.len();
-        held.entries.retain(|_, entry| entry.author != author);
-        before - held.entries.len()
+    fn purge(&mut self, owner: UserId, author: UserId) {
+        if let Some(held) = self.0.get_mut(&owner) {
+            held.entries.retain(|_, entry| entry.author != author);
+        }
     }
 
     /// Takes over the generation, which is the store's choice.
@@ -150,7 +145,7 @@ impl Model {
         held.floor = held.floor.max(floor);
         held.entries.retain(|post, _| *post >= floor);
         for &entry in entries {
-            held.add(entry, &mut PushReport::default());
+            held.add(entry);
         }
         true
     }
@@ -246,9 +241,10 @@ impl Pair {
                 assert_eq!(state, model.merge(owner, &entries));
             }
             Op::Purge(owners, author) => {
-                let purged = owners.iter().map(|&owner| model.purge(owner, author));
-                let purged: usize = purged.sum();
-                assert_eq!(timelines.purge_many(&owners, author), purged);
+                timelines.purge_many(&owners, author);
+                for &owner in &owners {
+                    model.purge(owner, author);
+                }
             }
             Op::Begin(owner, now, stale) => {
                 let start = timelines.begin_build(owner, now, stale);

@@ -10,7 +10,7 @@ use crate::{
     BuildStart, BuildTicket, Entry, PostId, PushReport, Seek, TimelineState, UserId, Window,
     memory::timeline::{
         owners::hash,
-        viewer::{Build, Pushed, ViewerTimeline},
+        viewer::{Build, ViewerTimeline},
     },
 };
 
@@ -91,14 +91,8 @@ impl Shard {
                 report.cold += 1;
                 continue;
             };
-            match timeline.push(entry, self.capacity) {
-                Pushed::Inserted { grown } => {
-                    report.inserted += 1;
-                    self.heap += grown;
-                }
-                Pushed::Duplicate => report.duplicate += 1,
-                Pushed::BelowFloor => report.below_floor += 1,
-            }
+            self.heap += timeline.push(entry, self.capacity);
+            report.reached += 1;
         }
     }
 
@@ -125,14 +119,12 @@ impl Shard {
         state
     }
 
-    pub(super) fn purge(&mut self, owners: &[UserId], author: UserId) -> usize {
-        let mut purged = 0;
+    pub(super) fn purge(&mut self, owners: &[UserId], author: UserId) {
         for &owner in owners {
             if let Some(timeline) = self.timeline(owner) {
-                purged += timeline.purge(author);
+                timeline.purge(author);
             }
         }
-        purged
     }
 
     pub(super) fn window(&mut self, owner: UserId, seek: Seek, limit: usize) -> Window {

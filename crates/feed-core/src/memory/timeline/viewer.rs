@@ -47,17 +47,6 @@ pub(super) struct Build {
     pub(super) began: Timestamp,
 }
 
-/// What became of a push.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Pushed {
-    /// The timeline took the entry, and so many bytes for it.
-    Inserted {
-        grown: usize,
-    },
-    Duplicate,
-    BelowFloor,
-}
-
 impl ViewerTimeline {
     /// An empty timeline that is being built.
     pub(super) fn building(viewer: UserId, build: Build) -> Self {
@@ -104,9 +93,10 @@ impl ViewerTimeline {
         newest.max(self.lines.newest())
     }
 
-    pub(super) fn push(&mut self, entry: Entry, capacity: usize) -> Pushed {
+    /// Adds an entry, and says how many bytes the timeline took for it.
+    pub(super) fn push(&mut self, entry: Entry, capacity: usize) -> usize {
         if entry.post < self.floor {
-            return Pushed::BelowFloor;
+            return 0;
         }
         if self.waits(entry) {
             if self.arrived == ARRIVALS {
@@ -116,8 +106,7 @@ impl ViewerTimeline {
             self.arrived += 1;
             self.newest = entry.post;
             let len = capacity.min(self.lines.len() + self.arrived);
-            let grown = self.lines.reserve(len, capacity);
-            return Pushed::Inserted { grown };
+            return self.lines.reserve(len, capacity);
         }
         self.settle(capacity);
         self.newest = self.newest.max(entry.post);
@@ -139,17 +128,17 @@ impl ViewerTimeline {
         entry.post > self.newest && !entry.is_repost()
     }
 
-    fn insert(&mut self, entry: Entry, capacity: usize) -> Pushed {
+    fn insert(&mut self, entry: Entry, capacity: usize) -> usize {
         if entry.post < self.floor {
-            return Pushed::BelowFloor;
+            return 0;
         }
         let Err(mut at) = self.lines.place(entry.post) else {
-            return Pushed::Duplicate;
+            return 0;
         };
         if self.lines.len() >= capacity {
             if at == 0 {
                 self.floor = above(entry.post);
-                return Pushed::BelowFloor;
+                return 0;
             }
             self.pop_oldest();
             at -= 1;
@@ -158,7 +147,7 @@ impl ViewerTimeline {
         if entry.is_repost() {
             grown += self.push_origin(entry, capacity);
         }
-        Pushed::Inserted { grown }
+        grown
     }
 
     fn pop_oldest(&mut self) {
@@ -218,17 +207,15 @@ impl ViewerTimeline {
         }
     }
 
-    /// Takes all entries of `author` out and says how many there were.
-    pub(super) fn purge(&mut self, author: UserId) -> usize {
+    /// Takes all entries of `author` out.
+    pub(super) fn purge(&mut self, author: UserId) {
         let before = self.lines.len();
         self.lines.retain(|_, by| by != author);
-        let purged = before - self.lines.len();
-        if purged > 0
+        if self.lines.len() < before
             && let Some(aside) = &mut self.aside
         {
             aside.reposts.retain(|post, _| self.lines.contains(post));
         }
-        purged
     }
 
     /// Up to `limit` entries from `seek` on.
