@@ -5,7 +5,7 @@ mod directory;
 mod node_leases;
 mod queue;
 mod rate;
-mod times;
+pub(crate) mod times;
 
 pub use bus::{RedisBus, RedisBusOptions};
 pub use directory::RedisDirectory;

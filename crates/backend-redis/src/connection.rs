@@ -1,12 +1,15 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
-use backplane::Result;
+use backplane::{Error, ErrorKind, Result};
 use futures::future::join_all;
 use redis::{
-    Cmd, Pipeline, RedisError, Value, aio::ConnectionManager, cluster_async::ClusterConnection,
+    Cmd, Pipeline, RedisError, Value, aio::ConnectionManager, cluster::ClusterClient,
+    cluster_async::ClusterConnection,
 };
 
-use crate::{failure, script::Call};
+#[cfg(feature = "feed")]
+use crate::{cluster, slots::Address};
+use crate::{cluster::Cluster, failure, script::Call, slots::SlotMap};
 
 /// A connection that the application has made, and the part of the key space that is given to these
 /// stores.
@@ -30,7 +33,9 @@ pub struct Redis {
 #[derive(Clone)]
 enum Connection {
     Server(ConnectionManager),
-    Cluster(ClusterConnection),
+    Cluster(Cluster),
+    /// Of a Cluster too, but commands go one by one.
+    Single(ClusterConnection),
 }
 
 /// A prefix has a brace, which would put every key into one slot of a Cluster.
@@ -40,6 +45,16 @@ enum Connection {
 pub struct BraceInPrefix;
 
 impl Redis {
+    /// Connects to a Cluster. A call about many keys sends one pipeline to each master that has some of
+    /// them; with a [`ClusterConnection`] it sends each command by itself.
+    ///
+    /// # Errors
+    ///
+    /// If no node can be reached.
+    pub async fn cluster(client: &ClusterClient) -> Result<Self, RedisError> {
+        Ok(Connection::Cluster(Cluster::connect(client).await?).into())
+    }
+
     /// Begins every key with `prefix`, so that others may use the same server.
     ///
     /// # Errors
@@ -58,7 +73,7 @@ impl Redis {
     }
 
     pub(crate) const fn is_cluster(&self) -> bool {
-        matches!(self.connection, Connection::Cluster(_))
+        !matches!(self.connection, Connection::Server(_))
     }
 
     /// Sends one command, wherever the client sends it.
@@ -88,25 +103,39 @@ impl Redis {
     }
 
     /// Sends commands at once, and answers each in the order given: one round trip to a server, and one to
-    /// each master of a Cluster that has a key of theirs.
-    pub(crate) async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
+    /// each master of a Cluster that has a key of theirs, more where slots move. The commands about one key
+    /// are run in the order given, unless its slot moves.
+    pub(crate) async fn send_all(
+        &self,
+        commands: impl Into<Cow<'_, [Cmd]>>,
+    ) -> Vec<Result<Value, RedisError>> {
+        let commands = commands.into();
         match &self.connection {
+            _ if commands.is_empty() => Vec::new(),
             Connection::Server(connection) => {
-                let mut pipeline = Pipeline::with_capacity(commands.len());
-                for command in commands {
-                    pipeline.add_command(command.clone());
+                let count = commands.len();
+                let mut pipeline = Pipeline::with_capacity(count);
+                for command in commands.into_owned() {
+                    pipeline.add_command(command);
                 }
                 let mut connection = connection.clone();
-                let sent = connection.send_packed_commands(&pipeline, 0, commands.len());
-                match sent.await {
+                match connection.send_packed_commands(&pipeline, 0, count).await {
                     Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
-                    Err(error) => commands.iter().map(|_| Err(error.clone())).collect(),
+                    Err(error) => vec![Err(error); count],
                 }
             }
-            Connection::Cluster(_) => {
+            Connection::Cluster(cluster) => cluster.send_all(&commands).await,
+            Connection::Single(_) => {
                 join_all(commands.iter().map(|command| self.send(command))).await
             }
         }
+    }
+
+    /// Which server of a Cluster serves which slot.
+    pub(crate) async fn slots(&self, op: &'static str) -> Result<SlotMap> {
+        let mut command = redis::cmd("CLUSTER");
+        let answer = self.command(op, command.arg("SLOTS")).await?;
+        SlotMap::read(&answer).ok_or_else(|| Error::bare(ErrorKind::Corrupt, op))
     }
 
     /// Runs scripts at once, and reads the answer of each, in the order given.
@@ -117,16 +146,14 @@ impl Redis {
         read: impl Fn(&Value) -> Option<T>,
     ) -> Vec<Result<T>> {
         let by_digest: Vec<_> = calls.iter().map(Call::by_digest).collect();
-        let mut answers = self.send_all(&by_digest).await;
-        let unknown =
-            |answer: &Result<_, _>| answer.as_ref().is_err_and(failure::is_unknown_script);
+        let mut answers = self.send_all(by_digest).await;
+        let again = answers.iter().zip(calls);
+        let again = again.filter(|(answer, call)| is_sent_again(answer, call));
+        let again: Vec<_> = again.map(|(_, call)| call.in_full()).collect();
+        let mut again = self.send_all(again).await.into_iter();
         for (answer, call) in answers.iter_mut().zip(calls) {
-            let dropped = |error: &RedisError| error.is_connection_dropped();
-            if call.only_reads() && answer.as_ref().is_err_and(dropped) {
-                *answer = self.send(&call.by_digest()).await;
-            }
-            if unknown(answer) {
-                *answer = self.send(&call.in_full()).await;
+            if is_sent_again(answer, call) {
+                *answer = again.next().expect("one was sent for each");
             }
         }
         let read = |answer: Result<Value, RedisError>| {
@@ -147,29 +174,52 @@ impl Redis {
         read(&answer).ok_or_else(|| failure::strange(op, &answer))
     }
 
+    /// Sends a command to one of the nodes of a Cluster, or to the server.
+    #[cfg(feature = "feed")]
+    pub(crate) async fn command_at(
+        &self,
+        op: &'static str,
+        node: &Address,
+        command: Cmd,
+    ) -> Result<Value> {
+        let answer = match &self.connection {
+            Connection::Server(_) => self.send(&command).await,
+            Connection::Cluster(cluster) => cluster.send_to(node, command).await,
+            Connection::Single(connection) => {
+                let node = cluster::node(node);
+                connection.clone().route_command(command, node).await
+            }
+        };
+        answer.map_err(|error| failure::of(op, error))
+    }
+
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
         match &self.connection {
             Connection::Server(connection) => command.query_async(&mut connection.clone()).await,
-            Connection::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+            Connection::Cluster(cluster) => cluster.send(command).await,
+            Connection::Single(connection) => command.query_async(&mut connection.clone()).await,
+        }
+    }
+}
+
+impl From<Connection> for Redis {
+    fn from(connection: Connection) -> Self {
+        Self {
+            connection,
+            prefix: "".into(),
         }
     }
 }
 
 impl From<ConnectionManager> for Redis {
     fn from(connection: ConnectionManager) -> Self {
-        Self {
-            connection: Connection::Server(connection),
-            prefix: "".into(),
-        }
+        Connection::Server(connection).into()
     }
 }
 
 impl From<ClusterConnection> for Redis {
     fn from(connection: ClusterConnection) -> Self {
-        Self {
-            connection: Connection::Cluster(connection),
-            prefix: "".into(),
-        }
+        Connection::Single(connection).into()
     }
 }
 
@@ -177,11 +227,18 @@ impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.connection {
             Connection::Server(_) => "server",
-            Connection::Cluster(_) => "cluster",
+            Connection::Cluster(_) | Connection::Single(_) => "cluster",
         };
         f.debug_struct("Redis")
             .field("connection", &kind)
             .field("prefix", &self.prefix)
             .finish()
     }
+}
+
+/// Whether a server did not know the script; or the connection was gone, and nothing was to be written.
+fn is_sent_again(answer: &Result<Value, RedisError>, call: &Call) -> bool {
+    answer.as_ref().is_err_and(|error| {
+        failure::is_unknown_script(error) || (call.only_reads() && error.is_connection_dropped())
+    })
 }

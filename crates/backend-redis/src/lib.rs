@@ -34,11 +34,13 @@
 
 #[cfg(feature = "backplane")]
 mod backplane;
+mod cluster;
 mod connection;
 mod failure;
 #[cfg(feature = "feed")]
 mod feed;
 mod script;
+mod slots;
 
 pub use redis;
 

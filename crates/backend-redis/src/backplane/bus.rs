@@ -1,5 +1,4 @@
 mod answer;
-mod slots;
 mod streams;
 mod subscriber;
 mod wire;

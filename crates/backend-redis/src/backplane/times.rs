@@ -13,6 +13,11 @@ pub(crate) fn micros(time: Duration) -> u64 {
     micros.min(FOREVER)
 }
 
+/// A time to live in milliseconds, at least one, since Redis takes zero for the past.
+pub(crate) fn millis(time: Duration) -> u64 {
+    micros(time).div_ceil(1_000).max(1)
+}
+
 /// The length of a lease in microseconds.
 pub(crate) fn ttl(op: &'static str, ttl: Duration) -> Result<u64> {
     if ttl.is_zero() {

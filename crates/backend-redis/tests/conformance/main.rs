@@ -34,7 +34,7 @@ async fn server() -> Redis {
 
 async fn on_cluster() -> Redis {
     let client = ClusterClient::new(CLUSTER.urls()).unwrap();
-    own(client.get_async_connection().await.unwrap().into())
+    own(Redis::cluster(&client).await.unwrap())
 }
 
 /// A part of the key space for one case.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use super::{RedisBusOptions, answer};
 use crate::{
     Redis,
-    backplane::times::micros,
+    backplane::times::millis,
     script::{Call, script},
 };
 use backplane::{
@@ -126,9 +126,4 @@ fn each(places: Vec<usize>, answer: Result<Vec<Published>>) -> Vec<(usize, Resul
             places.into_iter().map(failed).collect()
         }
     }
-}
-
-/// At least one, since Redis takes zero for the past.
-fn millis(time: Duration) -> u64 {
-    micros(time).div_ceil(1_000).max(1)
 }

@@ -9,14 +9,14 @@ use std::{
 
 use backplane::{Clock, Error, ErrorKind, Result, SystemClock, Topic, bus::EventQueue};
 use futures::future::join_all;
-use redis::{Client, ConnectionAddr, cmd};
+use redis::{Client, ConnectionAddr};
 use tokio::{sync::Mutex, task::AbortHandle};
 
-use super::{
+use super::wire::{Ends, Wire};
+use crate::{
+    Redis,
     slots::{Address, SlotMap, slot_of},
-    wire::{Ends, Wire},
 };
-use crate::Redis;
 
 /// Has channels subscribed on the servers that serve them: on one, or in a Cluster on the master of
 /// each slot, also after another has become that.
@@ -120,7 +120,7 @@ impl Routes {
     async fn place<'a>(&self, channels: &'a [(String, Topic)]) -> Result<Wires<'a>> {
         let mut state = self.state.lock().await;
         if self.ends.sharded && !channels.is_empty() && state.wires.is_empty() {
-            state.slots = self.look().await?;
+            state.slots = self.redis.slots("subscribe").await?;
         }
         let mut wires = BTreeMap::<_, Vec<_>>::new();
         for (channel, topic) in channels {
@@ -160,19 +160,10 @@ impl Routes {
 
     fn address(&self, state: &State, channel: &str) -> Option<Address> {
         if self.ends.sharded {
-            state.slots.address(slot_of(channel)).cloned()
+            state.slots.address(slot_of(channel.as_bytes())).cloned()
         } else {
             Some(Address::default())
         }
-    }
-
-    async fn look(&self) -> Result<SlotMap> {
-        let mut command = cmd("CLUSTER");
-        let answer = self
-            .redis
-            .command("subscribe", command.arg("SLOTS"))
-            .await?;
-        SlotMap::read(&answer).ok_or_else(|| Error::bare(ErrorKind::Corrupt, "subscribe"))
     }
 
     /// Moves channels to the servers that serve their slots now.
@@ -180,7 +171,7 @@ impl Routes {
         let (clock, trouble) = (&self.ends.clock, &self.ends.trouble);
         loop {
             let raised = trouble.listen();
-            match self.look().await {
+            match self.redis.slots("subscribe").await {
                 Ok(slots) => self.move_to(slots).await,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn StdError, "no view of the slots");
@@ -195,7 +186,7 @@ impl Routes {
         let mut state = self.state.lock().await;
         let mut moved = Vec::new();
         for (channel, (topic, home)) in &state.homes {
-            if let Some(address) = slots.address(slot_of(channel))
+            if let Some(address) = slots.address(slot_of(channel.as_bytes()))
                 && address != home
             {
                 moved.push((

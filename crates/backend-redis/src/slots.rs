@@ -6,14 +6,14 @@ const SLOTS: u16 = 16_384;
 
 /// Ranges of slots and the addresses of their masters.
 #[derive(Debug, Default)]
-pub(super) struct SlotMap(Vec<(u16, u16, Address)>);
+pub(crate) struct SlotMap(Vec<(u16, u16, Address)>);
 
 /// Host and port.
-pub(super) type Address = (String, u16);
+pub(crate) type Address = (String, u16);
 
 impl SlotMap {
     /// Reads the answer to `CLUSTER SLOTS`.
-    pub(super) fn read(answer: &Value) -> Option<Self> {
+    pub(crate) fn read(answer: &Value) -> Option<Self> {
         let ranges = Vec::<Vec<Value>>::from_redis_value_ref(answer).ok()?;
         let range = |range: &Vec<Value>| {
             let [first, last, master, ..] = &range[..] else {
@@ -35,19 +35,22 @@ impl SlotMap {
     }
 
     /// The server of a slot, if any serves it.
-    pub(super) fn address(&self, slot: u16) -> Option<&Address> {
+    pub(crate) fn address(&self, slot: u16) -> Option<&Address> {
         let holds = |range: &&(u16, u16, Address)| (range.0..=range.1).contains(&slot);
         self.0.iter().find(holds).map(|(_, _, address)| address)
     }
 }
 
-/// The slot of a key or a shard channel: CRC16 of its hash tag, which every name of this crate has.
-pub(super) fn slot_of(name: &str) -> u16 {
-    let tag = name
-        .split_once('{')
-        .and_then(|(_, rest)| rest.split_once('}'));
-    let tag = tag.map_or(name, |(tag, _)| tag);
-    crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % SLOTS
+/// The slot of a key or a shard channel: CRC16 of its hash tag, if it has one.
+pub(crate) fn slot_of(name: &[u8]) -> u16 {
+    crc16::State::<crc16::XMODEM>::calculate(tag_of(name).unwrap_or(name)) % SLOTS
+}
+
+fn tag_of(name: &[u8]) -> Option<&[u8]> {
+    let place = |byte, name: &[u8]| name.iter().position(|&one| one == byte);
+    let after = &name[place(b'{', name)? + 1..];
+    let tag = &after[..place(b'}', after)?];
+    (!tag.is_empty()).then_some(tag)
 }
 
 #[cfg(test)]
@@ -58,9 +61,16 @@ mod tests {
 
     #[test]
     fn a_slot_is_that_of_the_client() {
-        for name in ["{bus:a}", "shop:{bus:room 7}", "x{bus:odd}name}", "{bus:{}"] {
+        for name in [
+            "{bus:a}",
+            "shop:{bus:room 7}",
+            "x{bus:odd}name}",
+            "{bus:{}",
+            "rate:a",
+            "{}b",
+        ] {
             assert_eq!(
-                Slot::new(slot_of(name)),
+                Slot::new(slot_of(name.as_bytes())),
                 Some(Slot::for_key(name)),
                 "{name}"
             );
