@@ -1,1 +1,5 @@
 //! The traits of feed-core.
+
+mod timelines;
+
+pub use timelines::{RedisTimelines, RedisTimelinesOptions};

@@ -39,6 +39,8 @@ mod connection;
 mod failure;
 #[cfg(feature = "feed")]
 mod feed;
+#[cfg(feature = "feed")]
+mod scan;
 mod script;
 mod slots;
 
@@ -49,6 +51,8 @@ pub use self::backplane::{
     RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
 };
 pub use connection::{BraceInPrefix, Redis};
+#[cfg(feature = "feed")]
+pub use feed::{RedisTimelines, RedisTimelinesOptions};
 
 /// The guide, whose code is to compile.
 #[cfg(doctest)]
