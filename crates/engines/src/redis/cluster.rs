@@ -118,6 +118,56 @@ impl RedisCluster {
     }
 }
 
+impl RedisCluster {
+    /// Moves a slot from one master to another, key by key, as an operator does, and waits until all nodes
+    /// know. Nodes are numbered as for [`kill`](Self::kill).
+    ///
+    /// # Errors
+    ///
+    /// If one of the nodes does not answer, or the slot is not that of `from`.
+    pub fn move_slot(&self, slot: u16, from: usize, to: usize) -> Result<()> {
+        self.hand_over(&slot.to_string(), from, to)
+            .map_err(|e| Error::new(&REDIS, Cause::Io("move a slot", e)))
+    }
+
+    fn hand_over(&self, slot: &str, from: usize, to: usize) -> io::Result<()> {
+        let address = |node: usize| {
+            let node = self.nodes.get(node).ok_or(io::ErrorKind::NotFound)?;
+            Ok::<_, io::Error>(node.address())
+        };
+        let (host, port) = (
+            address(to)?.ip().to_string(),
+            address(to)?.port().to_string(),
+        );
+        let (mut source, mut target) = (Asking::of(address(from)?)?, Asking::of(address(to)?)?);
+        let ids = [&mut source, &mut target].map(|node| node.ask(&["CLUSTER", "MYID"]));
+        let [from, to] = ids;
+        let (from, to) = (from?, to?);
+        target.ask(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &from])?;
+        source.ask(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &to])?;
+        loop {
+            let key = source.ask(&["CLUSTER", "GETKEYSINSLOT", slot, "1"])?;
+            if key.is_empty() {
+                break;
+            }
+            source.ask(&["MIGRATE", &host, &port, &key, "0", "1000"])?;
+        }
+        target.ask(&["CLUSTER", "SETSLOT", slot, "NODE", &to])?;
+        source.ask(&["CLUSTER", "SETSLOT", slot, "NODE", &to])?;
+        // Two moves of one epoch would leave nodes of two minds.
+        let info = target.ask(&["CLUSTER", "INFO"])?;
+        let epoch = info
+            .lines()
+            .find(|line| line.starts_with("cluster_current_epoch"));
+        let epoch = epoch.ok_or(io::ErrorKind::InvalidData)?;
+        for address in self.addresses() {
+            let node = &mut Asking::of(address)?;
+            wait_for(node, &["CLUSTER", "INFO"], &format!("{epoch}\r\n"))?;
+        }
+        Ok(())
+    }
+}
+
 /// Asks until the answer contains `wanted`.
 fn wait_for(node: &mut Asking, command: &[&str], wanted: &str) -> io::Result<()> {
     let mut answer = String::new();
