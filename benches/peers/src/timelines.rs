@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
+    sync::Arc,
     time::Duration,
 };
 
@@ -59,7 +60,7 @@ impl Sets {
 #[derive(Debug)]
 pub struct Lists {
     connection: BufReader<TcpStream>,
-    server: engines::Redis,
+    server: Arc<engines::Redis>,
     bound: usize,
 }
 
@@ -71,6 +72,15 @@ impl Lists {
     /// If Redis does not start.
     pub fn new(bound: usize) -> io::Result<Self> {
         let server = engines::Redis::start().map_err(io::Error::other)?;
+        Self::on(Arc::new(server), bound)
+    }
+
+    /// Beside whatever else is on a server.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be reached.
+    pub fn on(server: Arc<engines::Redis>, bound: usize) -> io::Result<Self> {
         let connection = TcpStream::connect(server.address())?;
         connection.set_nodelay(true)?;
         Ok(Self {
@@ -148,8 +158,33 @@ impl Lists {
 
     /// Where the server listens.
     #[must_use]
-    pub fn server(&self) -> &engines::Redis {
+    pub fn server(&self) -> &Arc<engines::Redis> {
         &self.server
+    }
+
+    /// Adds a post to every owner's sorted set as Stream-Framework does: one `ZADD` a follower, each with a
+    /// round trip of its own, since the storage does not use the pipeline that it is given; and once in a
+    /// hundred times a `ZREMRANGEBYRANK`. What Python and the broker add to it is left out.
+    ///
+    /// # Errors
+    ///
+    /// If the connection fails or the server refuses a request.
+    pub fn push_as_stream_framework(&mut self, owners: &[u64], post: u64) -> io::Result<()> {
+        let id = format!("{post:026}");
+        let last = format!("-{}", self.bound + 1);
+        let mut request = Vec::new();
+        for (place, &owner) in owners.iter().enumerate() {
+            let key = format!("feed_{owner}");
+            request.clear();
+            encode(&mut request, &["ZADD", &key, &id, &id]);
+            self.call(&request, 1)?;
+            if place % 100 == 0 {
+                request.clear();
+                encode(&mut request, &["ZREMRANGEBYRANK", &key, "0", &last]);
+                self.call(&request, 1)?;
+            }
+        }
+        Ok(())
     }
 
     fn info(&mut self, section: &str) -> io::Result<String> {
