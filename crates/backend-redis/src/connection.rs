@@ -87,9 +87,18 @@ impl Redis {
         answer.map_err(|error| failure::of(op, error))
     }
 
-    /// Sends commands at once, and answers each in the order given: one round trip to a server, and one to
-    /// each master of a Cluster that has a key of theirs.
+    /// Sends commands at once, and answers each in the order given: for each thousand, one round trip to
+    /// a server, and one to each master of a Cluster that has a key of theirs.
     pub(crate) async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
+        let mut answers = Vec::with_capacity(commands.len());
+        // More at once would keep the others waiting who share the connection and the server.
+        for commands in commands.chunks(1_000) {
+            answers.extend(self.send_some(commands).await);
+        }
+        answers
+    }
+
+    async fn send_some(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
         match &self.connection {
             Connection::Server(connection) => {
                 let mut pipeline = Pipeline::with_capacity(commands.len());
@@ -118,22 +127,49 @@ impl Redis {
     ) -> Vec<Result<T>> {
         let by_digest: Vec<_> = calls.iter().map(Call::by_digest).collect();
         let mut answers = self.send_all(&by_digest).await;
-        let unknown =
-            |answer: &Result<_, _>| answer.as_ref().is_err_and(failure::is_unknown_script);
-        for (answer, call) in answers.iter_mut().zip(calls) {
-            let dropped = |error: &RedisError| error.is_connection_dropped();
-            if call.only_reads() && answer.as_ref().is_err_and(dropped) {
-                *answer = self.send(&call.by_digest()).await;
-            }
-            if unknown(answer) {
-                *answer = self.send(&call.in_full()).await;
-            }
-        }
-        let read = |answer: Result<Value, RedisError>| {
-            let answer = answer.map_err(|error| failure::of(op, error))?;
-            read(&answer).ok_or_else(|| failure::strange(op, &answer))
+        let again = |error: &_, place: usize| {
+            calls[place].only_reads() && RedisError::is_connection_dropped(error)
         };
-        answers.into_iter().map(read).collect()
+        self.send_again(&mut answers, again, |place| calls[place].by_digest())
+            .await;
+        let unknown = |error: &_, _| failure::is_unknown_script(error);
+        self.send_again(&mut answers, unknown, |place| calls[place].in_full())
+            .await;
+        read_each(op, answers, read)
+    }
+
+    /// Sends commands that only read at once, and reads the answer of each, in the order given. Those
+    /// whose connection is gone are sent again, as [`run`](Self::run) does.
+    pub(crate) async fn read_all<T>(
+        &self,
+        op: &'static str,
+        commands: &[Cmd],
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Vec<Result<T>> {
+        let mut answers = self.send_all(commands).await;
+        let again = |error: &_, _| RedisError::is_connection_dropped(error);
+        self.send_again(&mut answers, again, |place| commands[place].clone())
+            .await;
+        read_each(op, answers, read)
+    }
+
+    /// Sends commands in the place of those that failed in a way that can be helped.
+    async fn send_again(
+        &self,
+        answers: &mut [Result<Value, RedisError>],
+        helps: impl Fn(&RedisError, usize) -> bool,
+        command: impl Fn(usize) -> Cmd,
+    ) {
+        let places = answers.iter().enumerate();
+        let places = places.filter(|(place, answer)| {
+            let error = answer.as_ref().err();
+            error.is_some_and(|error| helps(error, *place))
+        });
+        let places: Vec<_> = places.map(|(place, _)| place).collect();
+        let commands: Vec<_> = places.iter().map(|&place| command(place)).collect();
+        for (place, answer) in places.into_iter().zip(self.send_all(&commands).await) {
+            answers[place] = answer;
+        }
     }
 
     /// Runs a script, and reads its answer.
@@ -153,6 +189,18 @@ impl Redis {
             Connection::Cluster(connection) => command.query_async(&mut connection.clone()).await,
         }
     }
+}
+
+fn read_each<T>(
+    op: &'static str,
+    answers: Vec<Result<Value, RedisError>>,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Vec<Result<T>> {
+    let read = |answer: Result<Value, RedisError>| {
+        let answer = answer.map_err(|error| failure::of(op, error))?;
+        read(&answer).ok_or_else(|| failure::strange(op, &answer))
+    };
+    answers.into_iter().map(read).collect()
 }
 
 impl From<ConnectionManager> for Redis {

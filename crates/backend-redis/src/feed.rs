@@ -1,1 +1,5 @@
 //! The traits of feed-core.
+
+mod shared_cache;
+
+pub use shared_cache::RedisSharedCache;
