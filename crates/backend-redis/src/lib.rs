@@ -47,7 +47,7 @@ pub use self::backplane::{
     RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
 };
 #[cfg(feature = "feed")]
-pub use self::feed::RedisSharedCache;
+pub use self::feed::{RedisOutbox, RedisOutboxOptions, RedisSharedCache};
 pub use connection::{BraceInPrefix, Redis};
 
 /// The guide, whose code is to compile.

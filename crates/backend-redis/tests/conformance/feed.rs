@@ -2,6 +2,13 @@
 
 macro_rules! lists {
     ($redis:ident) => {
+        feed_core::outbox_conformance!(async {
+            let options = RedisOutboxOptions::default()
+                .with_keys_per_author(100)
+                .with_retractions_per_author(100);
+            fresh::<dyn feed_core::Outbox>(Arc::new(RedisOutbox::new($redis().await, options)))
+        });
+
         feed_core::shared_cache_conformance!(async {
             fresh::<dyn feed_core::SharedCache>(Arc::new(RedisSharedCache::new($redis().await)))
         });

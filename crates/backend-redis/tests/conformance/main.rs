@@ -10,7 +10,8 @@ use std::sync::{
 };
 
 use backend_redis::{
-    Redis, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter, RedisSharedCache,
+    Redis, RedisDirectory, RedisNodeLeases, RedisOutbox, RedisOutboxOptions, RedisQueue,
+    RedisRateLimiter, RedisSharedCache,
 };
 use backplane::{
     SystemClock,
