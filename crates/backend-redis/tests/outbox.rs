@@ -7,7 +7,10 @@ use std::sync::{
 };
 
 use backend_redis::{Redis, RedisOutbox, RedisOutboxOptions};
-use feed_core::conformance::histories::{History, few_cases, outbox};
+use feed_core::{
+    Appended, Entry, ErrorKind, Outbox, PostId, PostState, Publication, UserId,
+    conformance::histories::{History, few_cases, outbox},
+};
 use proptest::test_runner::TestRunner;
 use redis::{Client, cluster::ClusterClient};
 use tokio::runtime::Runtime;
@@ -48,4 +51,47 @@ fn an_outbox_on_a_cluster_answers_as_memory_does() {
         let client = ClusterClient::new(cluster.urls()).unwrap();
         client.get_async_connection().await.unwrap().into()
     });
+}
+
+/// An append that meets a full server takes neither room nor the id on those that are not.
+#[tokio::test]
+async fn a_full_server_leaves_nothing_on_the_others() {
+    let cluster = engines::RedisCluster::start(3, 0).unwrap();
+    let client = ClusterClient::new(cluster.urls()).unwrap();
+    let redis = Redis::from(client.get_async_connection().await.unwrap());
+    let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
+    let full = Client::open(&*cluster.urls()[0]).unwrap();
+    let mut full = full.get_multiplexed_async_connection().await.unwrap();
+    let mut limit = async |bytes: u32| {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg("maxmemory").arg(bytes);
+        set.exec_async(&mut full).await.unwrap();
+    };
+    let item = |author: u64, post: u64| {
+        let entry = Entry::original(PostId::new(post), UserId::new(author));
+        Publication::new(entry, "a body".into())
+    };
+    let posts: Vec<_> = (1..=40).collect();
+    limit(1).await;
+    let mut refused = Vec::new();
+    for &post in &posts {
+        if let Err(error) = outbox.append(&[item(post, post)]).await {
+            assert_eq!(error.kind(), ErrorKind::Full);
+            refused.push(post);
+        }
+    }
+    let all: Vec<_> = posts.iter().copied().map(PostId::new).collect();
+    let live = async || {
+        let states = outbox.lookup(&all).await.unwrap();
+        states.iter().filter_map(PostState::live).count()
+    };
+    assert!((1..40).contains(&refused.len()), "{refused:?}");
+    assert_eq!(live().await, 40 - refused.len());
+    // Nobody has them, so another author may.
+    limit(0).await;
+    for post in refused {
+        let stored = outbox.append(&[item(1_000 + post, post)]).await.unwrap();
+        assert_eq!(stored, [Appended::Stored], "{post}");
+    }
+    assert_eq!(live().await, 40);
 }

@@ -16,6 +16,7 @@ use redis::{Value, cmd};
 
 use self::{
     answer::{Version, Withdrawn},
+    append::Run,
     line::{Line, bytes_of},
     locations::Locations,
 };
@@ -26,6 +27,76 @@ use crate::{
 };
 
 /// An [`Outbox`] on Redis, which all nodes share.
+///
+/// All that an author has published is in one slot of a Cluster, and one script changes it in one step.
+/// Whose a post is says its location, in the slot of the post, which is written before. So a location alone
+/// means nothing, and a post is seen when its author's script has run.
+///
+/// ```no_run
+/// use backend_redis::{Redis, RedisOutbox, RedisOutboxOptions};
+/// use feed_core::{Entry, Outbox, PostId, Publication, Seek, UserId};
+/// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = redis::Client::open("redis://127.0.0.1/")?;
+/// let redis = Redis::from(client.get_connection_manager().await?);
+/// let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
+/// let ann = UserId::new(1);
+/// let entry = Entry::original(PostId::new(10), ann);
+/// outbox.append(&[Publication::new(entry, "hello".into())]).await?;
+/// assert_eq!(outbox.latest(&[ann], Seek::Newest, 20).await?, [entry]);
+/// # Ok(()) }
+/// ```
+///
+/// # Round trips
+///
+/// | call | round trips | commands |
+/// |---|---|---|
+/// | [`append`](Outbox::append) | 2; 3 if an item stores nothing | a script for each post, then one for each author |
+/// | [`revise`](Outbox::revise) | 1; 3 if the post is not the author's | a script |
+/// | [`retract`](Outbox::retract) | 1; 3 if the post is not there, and 2 more if it is another author's; 1 more to let a retraction go that is not kept | a script |
+/// | [`latest`](Outbox::latest) | 1 up to 4,000 entries, which is the limit times the authors; or else some more | one for each author |
+/// | [`heads`](Outbox::heads) | 1 | one for each author |
+/// | [`lookup`](Outbox::lookup) | 2 | one for each post, then two |
+/// | [`posts`](Outbox::posts) | 2 | one for each post, then a script for each author |
+/// | [`published`](Outbox::published) | 1 | one |
+/// | [`erase`](Outbox::erase) | 3 | two, then a script for each post, then one |
+///
+/// A round trip goes to all servers at once that are concerned, and takes up to a thousand commands; more
+/// are sent in turn. A script does a few commands for each post that it is about, of which there are at
+/// most a thousand. [`erase`](Outbox::erase) forgets no more than that at a time.
+///
+/// # Ids
+///
+/// A post belongs to the author who was first to append or retract it. Another author's append of
+/// it is a [`Duplicate`](Appended::Duplicate), and another's retraction is [`NotAuthor`](Retracted::NotAuthor),
+/// as soon as the first has begun, and also if that one failed half way and is never made again.
+///
+/// An append that is under way while its author is erased may leave a post which
+/// [`latest`](Outbox::latest) and [`heads`](Outbox::heads) name and [`lookup`](Outbox::lookup) does not know,
+/// so that no page shows it. Making the append again or erasing the author again mends it.
+///
+/// # Room
+///
+/// There is no bound on posts but the server's `maxmemory`. A server that has reached it refuses
+/// as [`ErrorKind::Full`](feed_core::ErrorKind::Full) what its authors publish; those on other servers
+/// go on. Its policy must not evict these keys: `noeviction`, or one of the `volatile` ones, since no key
+/// here has a time to live.
+///
+/// A post takes about 130 bytes, and with a body of 140 bytes 350.
+///
+/// # What Redis may lose
+///
+/// An outbox is the truth of a feed, and a server that dies may lose what it has answered last: a post
+/// is gone that was acknowledged, or is live again that was retracted or erased. In a Cluster it may
+/// lose either half of a post: without its location it is as above. Let Redis write through
+/// (`appendfsync always`, `min-replicas-to-write 1`), which narrows this down without closing it when a
+/// replica takes over, or keep the outbox in an engine that loses nothing, such as a file or an SQL
+/// database, and the other stores of the feed here.
+///
+/// # What does not decode
+///
+/// A post whose location or line does not decode is absent to [`lookup`](Outbox::lookup) and
+/// [`posts`](Outbox::posts), which many pages share, and told as an error event of `tracing`. To
+/// other calls of its author it is [`ErrorKind::Corrupt`](feed_core::ErrorKind::Corrupt).
 #[derive(Clone, Debug)]
 pub struct RedisOutbox {
     redis: Redis,
@@ -145,15 +216,14 @@ impl RedisOutbox {
             .number(u64::from(is_here));
         let withdrawn = self.redis.ask("retract", &call, answer::withdrawn).await?;
         if let Withdrawn::Now { dropped, .. } = &withdrawn {
-            let dropped: Vec<_> = dropped.iter().map(|&post| (post, author)).collect();
-            // What is left if that fails says nothing.
-            let _ = self.locations.release("retract", &dropped).await;
+            // What stays if that fails says nothing.
+            let _ = self.locations.forget("retract", author, dropped).await;
         }
         Ok(withdrawn)
     }
 
     /// Up to `limit` posts of `author`: live ones newest first, then retracted ones.
-    async fn some(&self, author: UserId, limit: usize) -> Result<Vec<(PostId, UserId)>> {
+    async fn some(&self, author: UserId, limit: usize) -> Result<Vec<PostId>> {
         if limit == 0 {
             return Ok(Vec::new());
         }
@@ -165,7 +235,7 @@ impl RedisOutbox {
         let both = [live, retracted];
         let mut posts = Vec::new();
         for some in self.redis.read_all("erase", &both, answer::posts).await {
-            posts.extend(some?.into_iter().map(|post| (post, author)));
+            posts.extend(some?);
         }
         posts.truncate(limit);
         Ok(posts)
@@ -184,8 +254,9 @@ impl Outbox for RedisOutbox {
     async fn append(&self, items: &[Publication]) -> Result<Vec<Appended>> {
         Publication::check_ids(items, "append")?;
         let mut answers = Vec::with_capacity(items.len());
-        for run in append::runs(items) {
-            answers.extend(self.append_run(run).await?);
+        for items in append::runs(items) {
+            let run = Run::begin(self, items).await?;
+            answers.extend(run.finish().await?);
         }
         Ok(answers)
     }
@@ -211,16 +282,15 @@ impl Outbox for RedisOutbox {
         let mut withdrawn = self.withdraw(author, post, false).await?;
         if matches!(withdrawn, Withdrawn::NotHere) {
             let claims = self.locations.claim(OP, &[(post, author)]).await?;
-            let claim = claims.get(&post).filter(|claim| claim.author == author);
-            let Some(claim) = claim else {
+            if claims.author(post) != Some(author) {
                 return Ok(match self.foreign(OP, author, post).await? {
                     Some(PostState::Retracted) => Retracted::Absent,
                     _ => Retracted::NotAuthor,
                 });
-            };
+            }
             withdrawn = self.withdraw(author, post, true).await?;
-            if claim.is_new && matches!(withdrawn, Withdrawn::BelowFloor) {
-                let _ = self.locations.release(OP, &[(post, author)]).await;
+            if matches!(withdrawn, Withdrawn::BelowFloor) {
+                self.locations.release(OP, &claims, &[post]).await;
             }
         }
         Ok(match withdrawn {
@@ -300,9 +370,9 @@ impl Outbox for RedisOutbox {
         loop {
             let posts = self.some(author, limit.min(BATCH)).await?;
             // First, since the keys of the author are how a call that comes again finds them.
-            self.locations.release(OP, &posts).await?;
+            self.locations.forget(OP, author, &posts).await?;
             let call = self.call(&ERASE, author);
-            let ids = posts.iter().map(|&(post, _)| bytes_of(post));
+            let ids = posts.iter().map(|&post| bytes_of(post));
             let call = ids.fold(call, Call::bytes);
             let read = |answer: &Value| match answer {
                 Value::Int(erased) => usize::try_from(*erased).ok(),

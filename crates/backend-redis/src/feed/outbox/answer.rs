@@ -18,8 +18,6 @@ pub(super) enum Published {
     Known(PostId),
     /// Its post is located elsewhere, and its key new.
     Elsewhere,
-    /// Nobody knows: the script failed.
-    Unsaid,
 }
 
 pub(super) fn published(answer: &Value) -> Option<Vec<Published>> {

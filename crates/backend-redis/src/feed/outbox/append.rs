@@ -8,9 +8,9 @@ use super::{
     RedisOutbox,
     answer::{self, Published},
     line::Line,
-    locations::Claim,
+    locations::Claims,
 };
-use crate::script::script;
+use crate::script::{Call, script};
 
 script!(APPEND, "outbox.lua", "append.lua");
 
@@ -36,120 +36,129 @@ pub(super) fn runs(items: &[Publication]) -> Vec<&[Publication]> {
     runs
 }
 
-impl RedisOutbox {
-    pub(super) async fn append_run(&self, items: &[Publication]) -> Result<Vec<Appended>> {
-        let wanted: BTreeMap<_, _> = items
-            .iter()
-            .map(|item| (item.entry.post, item.entry.author))
-            .collect();
+/// Items of which no post has two authors.
+pub(super) struct Run<'a> {
+    outbox: &'a RedisOutbox,
+    items: &'a [Publication],
+    claims: Claims,
+}
+
+impl<'a> Run<'a> {
+    /// Writes the locations of the posts.
+    pub(super) async fn begin(outbox: &'a RedisOutbox, items: &'a [Publication]) -> Result<Self> {
+        let entries = items.iter().map(|item| item.entry);
+        let wanted: BTreeMap<_, _> = entries.map(|entry| (entry.post, entry.author)).collect();
         let wanted: Vec<_> = wanted.into_iter().collect();
-        let claims = self.locations.claim(OP, &wanted).await?;
-        let (published, failure) = self.publish(items, &claims).await;
-        self.release_unused(items, &published, &claims).await;
+        let claims = outbox.locations.claim(OP, &wanted).await?;
+        Ok(Self {
+            outbox,
+            items,
+            claims,
+        })
+    }
+
+    /// Writes the posts.
+    pub(super) async fn finish(self) -> Result<Vec<Appended>> {
+        let (published, failure) = self.publish().await;
+        self.release_unused(&published).await;
         if let Some(error) = failure {
             return Err(error);
         }
-        let elsewhere = self.elsewhere(items, &published, &claims).await?;
-        let answer = |(item, published): (&Publication, Published)| match published {
+        let published: Vec<_> = published.into_iter().flatten().collect();
+        let elsewhere = self.elsewhere(&published).await?;
+        let answer = |(item, published): (&Publication, &Published)| match published {
             Published::Stored => Appended::Stored,
             Published::Live => Appended::Duplicate(item.entry.post),
-            Published::Known(post) => Appended::Duplicate(post),
-            Published::Retracted | Published::BelowFloor | Published::Unsaid => Appended::Retracted,
+            Published::Known(post) => Appended::Duplicate(*post),
+            Published::Retracted | Published::BelowFloor => Appended::Retracted,
             Published::Elsewhere => match elsewhere.get(&item.entry.post) {
                 Some(PostState::Retracted) => Appended::Retracted,
                 // Whoever was first to want it has it, or is about to.
                 _ => Appended::Duplicate(item.entry.post),
             },
         };
-        Ok(items.iter().zip(published).map(answer).collect())
+        Ok(self.items.iter().zip(&published).map(answer).collect())
     }
 
-    /// Runs a script for each author, and answers what became of each item, and a failure.
-    async fn publish(
-        &self,
-        items: &[Publication],
-        claims: &HashMap<PostId, Claim>,
-    ) -> (Vec<Published>, Option<Error>) {
+    /// Runs a script for each author, and answers what became of each item, and a failure if there was one.
+    async fn publish(&self) -> (Vec<Result<Published, ErrorKind>>, Option<Error>) {
         let mut places: BTreeMap<UserId, Vec<usize>> = BTreeMap::new();
-        for (place, item) in items.iter().enumerate() {
+        for (place, item) in self.items.iter().enumerate() {
             places.entry(item.entry.author).or_default().push(place);
         }
-        let call = |(&author, places): (&UserId, &Vec<usize>)| {
-            let call = self
-                .call(&APPEND, author)
-                .number(self.options.keys_per_author as u64);
-            places.iter().fold(call, |call, &place| {
-                let item = &items[place];
-                let claim = claims.get(&item.entry.post);
-                let is_here = claim.is_some_and(|claim| claim.author == author);
-                let key = item.key.as_ref().map_or("", |key| key.as_str());
-                call.number(u64::from(is_here))
-                    .bytes(Line::first(item).encode())
-                    .bytes(key)
-                    .bytes(&item.body[..])
-            })
-        };
-        let calls: Vec<_> = places.iter().map(call).collect();
-        let answers = self.redis.ask_all(OP, &calls, answer::published).await;
-        let mut published = vec![Published::Unsaid; items.len()];
+        let calls = places.iter().map(|(&author, places)| {
+            let keys = self.outbox.options.keys_per_author as u64;
+            let call = self.outbox.call(&APPEND, author).number(keys);
+            let items = places.iter().map(|&place| &self.items[place]);
+            items.fold(call, |call, item| self.with_item(call, item))
+        });
+        let calls: Vec<_> = calls.collect();
+        let answers = self
+            .outbox
+            .redis
+            .ask_all(OP, &calls, answer::published)
+            .await;
+        let mut published = vec![Err(ErrorKind::Unavailable); self.items.len()];
         let mut failure = None;
         for (places, answer) in places.values().zip(answers) {
-            let each = match answer {
-                Ok(each) if each.len() == places.len() => each,
-                Ok(_) => {
-                    failure = Some(Error::bare(ErrorKind::Corrupt, OP));
-                    continue;
+            let answer = answer.map_err(Error::from).and_then(|each| {
+                let is_whole = each.len() == places.len();
+                is_whole
+                    .then_some(each)
+                    .ok_or_else(|| Error::bare(ErrorKind::Corrupt, OP))
+            });
+            match answer {
+                Ok(each) => {
+                    for (&place, one) in places.iter().zip(each) {
+                        published[place] = Ok(one);
+                    }
                 }
                 Err(error) => {
-                    failure = Some(error.into());
-                    continue;
+                    for &place in places {
+                        published[place] = Err(error.kind());
+                    }
+                    failure.get_or_insert(error);
                 }
-            };
-            for (&place, one) in places.iter().zip(each) {
-                published[place] = one;
             }
         }
         (published, failure)
     }
 
-    /// Lets go of posts that were wanted for nothing, since an item whose key is known, or that counts as
-    /// retracted, has left no post. If that fails, what is left says nothing.
-    async fn release_unused(
-        &self,
-        items: &[Publication],
-        published: &[Published],
-        claims: &HashMap<PostId, Claim>,
-    ) {
-        let is_new = |post: &PostId| claims.get(post).is_some_and(|claim| claim.is_new);
+    fn with_item(&self, call: Call, item: &Publication) -> Call {
+        let is_here = self.claims.author(item.entry.post) == Some(item.entry.author);
+        call.number(u64::from(is_here))
+            .bytes(Line::first(item).encode())
+            .bytes(item.key.as_ref().map_or("", |key| key.as_str()))
+            .bytes(&item.body[..])
+    }
+
+    /// Lets go of posts that were wanted for nothing, since their items have left none.
+    async fn release_unused(&self, published: &[Result<Published, ErrorKind>]) {
         let (mut unused, mut used) = (BTreeSet::new(), BTreeSet::new());
-        for (item, published) in items.iter().zip(published) {
+        for (item, published) in self.items.iter().zip(published) {
             let side = match published {
-                Published::Known(_) | Published::BelowFloor => &mut unused,
+                Ok(Published::Known(_) | Published::BelowFloor) | Err(ErrorKind::Full) => {
+                    &mut unused
+                }
                 _ => &mut used,
             };
-            side.insert((item.entry.author, item.entry.post));
+            side.insert(item.entry.post);
         }
-        let unused = unused.difference(&used);
-        let unused: Vec<_> = unused
-            .filter(|(_, post)| is_new(post))
-            .map(|&(author, post)| (post, author))
-            .collect();
-        let _ = self.locations.release(OP, &unused).await;
+        let unused: Vec<_> = unused.difference(&used).copied().collect();
+        self.outbox
+            .locations
+            .release(OP, &self.claims, &unused)
+            .await;
     }
 
     /// The states of posts that others have.
-    async fn elsewhere(
-        &self,
-        items: &[Publication],
-        published: &[Published],
-        claims: &HashMap<PostId, Claim>,
-    ) -> Result<HashMap<PostId, PostState>> {
-        let elsewhere = items.iter().zip(published);
-        let elsewhere = elsewhere.filter(|(_, one)| **one == Published::Elsewhere);
-        let owned: Vec<_> = elsewhere
-            .filter_map(|(item, _)| Some((claims.get(&item.entry.post)?.author, item.entry.post)))
-            .collect();
-        let states = self.states(OP, &owned).await?;
+    async fn elsewhere(&self, published: &[Published]) -> Result<HashMap<PostId, PostState>> {
+        let items = self.items.iter().zip(published);
+        let posts = items.filter(|(_, published)| **published == Published::Elsewhere);
+        let posts = posts.map(|(item, _)| item.entry.post);
+        let owned = posts.filter_map(|post| Some((self.claims.author(post)?, post)));
+        let owned: Vec<_> = owned.collect();
+        let states = self.outbox.states(OP, &owned).await?;
         let posts = owned.iter().map(|&(_, post)| post);
         Ok(posts.zip(states).collect())
     }

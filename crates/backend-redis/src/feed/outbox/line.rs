@@ -108,17 +108,26 @@ fn take_post(from: &[u8]) -> Option<(PostId, &[u8])> {
     Some((PostId::new(u64::from_be_bytes(*post)), rest))
 }
 
-/// The lines under `key` next to `seek`, at most `limit`, in its direction.
+/// The lines under `key` next to `seek`, at most `limit`, in its direction. At least one.
 pub(super) fn range(key: &str, seek: Seek, limit: usize) -> Cmd {
-    let (name, from, to) = match seek {
-        Seek::Newest => ("ZREVRANGEBYLEX", b"+".to_vec(), "-"),
-        Seek::Before(bound) => ("ZREVRANGEBYLEX", [b"(", &bytes_of(bound)[..]].concat(), "-"),
-        Seek::After(bound) => ("ZRANGEBYLEX", beyond(bound), "+"),
+    let by_bytes = |name, from: Vec<u8>, to| {
+        let mut range = cmd(name);
+        range.arg(key).arg(from).arg(to);
+        range.arg("LIMIT").arg(0).arg(limit);
+        range
     };
-    let mut range = cmd(name);
-    range.arg(key).arg(from).arg(to);
-    range.arg("LIMIT").arg(0).arg(limit);
-    range
+    match seek {
+        Seek::Newest => {
+            let mut newest = cmd("ZREVRANGE");
+            newest.arg(key).arg(0).arg(limit.saturating_sub(1));
+            newest
+        }
+        Seek::Before(bound) => {
+            let from = [b"(", &bytes_of(bound)[..]].concat();
+            by_bytes("ZREVRANGEBYLEX", from, "-")
+        }
+        Seek::After(bound) => by_bytes("ZRANGEBYLEX", beyond(bound), "+"),
+    }
 }
 
 /// The line of `post` under `key`.

@@ -1,7 +1,6 @@
 use std::collections::HashMap;
 
-use backplane::Result;
-use feed_core::{PostId, UserId};
+use feed_core::{PostId, Result, UserId};
 use redis::{Value, cmd};
 
 use crate::{
@@ -10,21 +9,30 @@ use crate::{
     script::{Call, script},
 };
 
-/// Whose a post is, by its id alone.
+/// Whose each post is, by its id alone.
 ///
 /// A location is written before the post that it is about, and stays as long as that post is live or
 /// retracted. By itself it says nothing: only its author's keys tell whether there is a post.
+///
+/// It holds the author `u64` and the mark `u32` of the call that wanted the post last, in big endian. So who
+/// has left no post lets go of the location only if no other call counts on it.
 #[derive(Clone, Debug)]
 pub(super) struct Locations {
     redis: Redis,
 }
 
-/// Whose a post is, for one who wants it.
+/// The locations of posts that a call wants.
+#[derive(Debug)]
+pub(super) struct Claims {
+    mark: u32,
+    by_post: HashMap<PostId, Claim>,
+}
+
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Claim {
-    pub(super) author: UserId,
+struct Claim {
+    author: UserId,
     /// Nobody had it before.
-    pub(super) is_new: bool,
+    is_new: bool,
 }
 
 script!(CLAIM, "claim.lua");
@@ -40,32 +48,59 @@ impl Locations {
         &self,
         op: &'static str,
         wanted: &[(PostId, UserId)],
-    ) -> Result<HashMap<PostId, Claim>> {
-        let call = |&(post, author): &_| self.call(Call::of(&CLAIM), post, author);
+    ) -> Result<Claims> {
+        let mark = fastrand::u32(..);
+        let call = |&(post, author): &(PostId, UserId)| {
+            let call = Call::of(&CLAIM).key(self.key(post));
+            call.bytes(location(author, mark))
+        };
         let calls: Vec<_> = wanted.iter().map(call).collect();
-        let read = |answer: &Value| match answer {
-            Value::Int(1) => Some(None),
-            Value::BulkString(author) => author_of(author).map(Some),
-            _ => None,
-        };
-        let answers = self.redis.ask_all(op, &calls, read).await;
-        let claim = |(&(post, wanted), had): (&_, Result<Option<UserId>>)| {
-            let had = had?;
-            let claim = Claim {
-                author: had.unwrap_or(wanted),
-                is_new: had.is_none(),
+        let answers = self.redis.ask_all(op, &calls, had).await;
+        let by_post = HashMap::with_capacity(wanted.len());
+        let mut claims = Claims { mark, by_post };
+        let mut failure = None;
+        for (&(post, author), had) in wanted.iter().zip(answers) {
+            let claim = match had {
+                Ok(Had::Nobody) => (author, true),
+                Ok(Had::Same) => (author, false),
+                Ok(Had::Other(author)) => (author, false),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    continue;
+                }
             };
-            Ok((post, claim))
+            let (author, is_new) = claim;
+            claims.by_post.insert(post, Claim { author, is_new });
+        }
+        let Some(error) = failure else {
+            return Ok(claims);
         };
-        wanted.iter().zip(answers).map(claim).collect()
+        let posts: Vec<_> = claims.by_post.keys().copied().collect();
+        self.release(op, &claims, &posts).await;
+        Err(error.into())
     }
 
-    /// Lets go of posts of which the author beside them has none any more.
-    pub(super) async fn release(&self, op: &'static str, posts: &[(PostId, UserId)]) -> Result<()> {
-        let call = |&(post, author): &_| self.call(Call::of(&RELEASE), post, author);
-        let calls: Vec<_> = posts.iter().map(call).collect();
-        let released = self.redis.ask_all(op, &calls, |_| Some(()));
-        released.await.into_iter().collect()
+    /// Lets go of those of the posts that nobody had before, and nobody has wanted since. If that fails,
+    /// what stays says nothing.
+    pub(super) async fn release(&self, op: &'static str, claims: &Claims, posts: &[PostId]) {
+        let starts = posts.iter().filter_map(|&post| {
+            let claim = claims.by_post.get(&post).filter(|claim| claim.is_new)?;
+            Some((post, location(claim.author, claims.mark)))
+        });
+        let starts: Vec<_> = starts.collect();
+        let _ = self.remove(op, &starts).await;
+    }
+
+    /// Lets go of posts of the author, who has none of them any more or soon.
+    pub(super) async fn forget(
+        &self,
+        op: &'static str,
+        author: UserId,
+        posts: &[PostId],
+    ) -> Result<()> {
+        let start = author.get().to_be_bytes();
+        let starts: Vec<_> = posts.iter().map(|&post| (post, start)).collect();
+        self.remove(op, &starts).await
     }
 
     /// Whose each post is, if it may be there. One that does not decode is nobody's.
@@ -82,16 +117,26 @@ impl Locations {
         let commands: Vec<_> = posts.iter().map(get).collect();
         let found = self.redis.read_all(op, &commands, |found| match found {
             Value::Nil => Some(None),
-            Value::BulkString(author) => author_of(author).map(Some),
-            _ => None,
+            found => author_of(found).map(Some),
         });
         let found = found.await.into_iter().zip(posts);
         let found = found.map(|(found, post)| pass_over(found, || self.key(*post), None));
-        found.collect()
+        Ok(found.collect::<backplane::Result<_>>()?)
     }
 
-    fn call(&self, call: Call, post: PostId, author: UserId) -> Call {
-        call.key(self.key(post)).bytes(author.get().to_be_bytes())
+    /// Removes the locations that begin so.
+    async fn remove<const N: usize>(
+        &self,
+        op: &'static str,
+        starts: &[(PostId, [u8; N])],
+    ) -> Result<()> {
+        let call = |&(post, start): &_| Call::of(&RELEASE).key(self.key(post)).bytes(start);
+        let calls: Vec<_> = starts.iter().map(call).collect();
+        let removed = self.redis.ask_all(op, &calls, |_| Some(()));
+        Ok(removed
+            .await
+            .into_iter()
+            .collect::<backplane::Result<_>>()?)
     }
 
     fn key(&self, post: PostId) -> String {
@@ -99,7 +144,78 @@ impl Locations {
     }
 }
 
-fn author_of(bytes: &[u8]) -> Option<UserId> {
-    let author = bytes.try_into().ok()?;
-    Some(UserId::new(u64::from_be_bytes(author)))
+impl Claims {
+    pub(super) fn author(&self, post: PostId) -> Option<UserId> {
+        Some(self.by_post.get(&post)?.author)
+    }
+}
+
+/// Who had a post before it was claimed.
+enum Had {
+    Nobody,
+    Same,
+    Other(UserId),
+}
+
+fn had(answer: &Value) -> Option<Had> {
+    match answer {
+        Value::Int(1) => Some(Had::Nobody),
+        Value::Int(0) => Some(Had::Same),
+        other => author_of(other).map(Had::Other),
+    }
+}
+
+fn location(author: UserId, mark: u32) -> [u8; 12] {
+    let mut location = [0; 12];
+    location[..8].copy_from_slice(&author.get().to_be_bytes());
+    location[8..].copy_from_slice(&mark.to_be_bytes());
+    location
+}
+
+fn author_of(location: &Value) -> Option<UserId> {
+    let Value::BulkString(location) = location else {
+        return None;
+    };
+    let location: &[u8; 12] = location.as_slice().try_into().ok()?;
+    let author = location.first_chunk()?;
+    Some(UserId::new(u64::from_be_bytes(*author)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANN: UserId = UserId::new(1);
+    const BOB: UserId = UserId::new(u64::MAX);
+    const POSTS: [PostId; 1] = [PostId::new(7)];
+
+    async fn claim(locations: &Locations, author: UserId) -> Claims {
+        let wanted = [(POSTS[0], author)];
+        locations.claim("test", &wanted).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_location_stays_that_another_call_counts_on() {
+        let server = engines::Redis::start().unwrap();
+        let client = redis::Client::open(server.url()).unwrap();
+        let redis = client.get_connection_manager().await.unwrap();
+        let locations = Locations::new(redis.into());
+        let found = async || locations.find("test", &POSTS).await.unwrap()[0];
+        let first = claim(&locations, ANN).await;
+        let second = claim(&locations, ANN).await;
+        let third = claim(&locations, BOB).await;
+        assert_eq!(third.author(POSTS[0]), Some(ANN));
+        for claims in [&first, &second, &third] {
+            locations.release("test", claims, &POSTS).await;
+            assert_eq!(found().await, Some(ANN));
+        }
+        locations.forget("test", BOB, &POSTS).await.unwrap();
+        assert_eq!(found().await, Some(ANN));
+        locations.forget("test", ANN, &POSTS).await.unwrap();
+        assert_eq!(found().await, None);
+        let alone = claim(&locations, BOB).await;
+        assert_eq!(found().await, Some(BOB));
+        locations.release("test", &alone, &POSTS).await;
+        assert_eq!(found().await, None);
+    }
 }

@@ -4,8 +4,8 @@ use feed_core::{Entry, Seek, UserId};
 use super::line::{self, Line};
 use crate::Redis;
 
-/// How many lines are asked for at once: about 250 KB of answers.
-const AT_ONCE: usize = 10_000;
+/// How many lines are asked for at once: about 100 KB of answers.
+const AT_ONCE: usize = 4_000;
 
 /// The entries of `authors` next to `seek`, at most `limit`, nearest first.
 ///
