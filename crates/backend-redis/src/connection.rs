@@ -1,11 +1,18 @@
-use std::{fmt, sync::Arc};
+mod waiting;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use backplane::Result;
 use futures::future::join_all;
 use redis::{
-    Cmd, Pipeline, RedisError, Value, aio::ConnectionManager, cluster_async::ClusterConnection,
+    Cmd, Pipeline, RedisError, Value,
+    aio::{ConnectionLike, ConnectionManager},
+    cluster_async::ClusterConnection,
 };
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use self::waiting::Waiting;
 use crate::{failure, script::Call};
 
 /// A connection that the application has made, and the part of the key space that is given to these
@@ -25,12 +32,27 @@ use crate::{failure, script::Call};
 pub struct Redis {
     connection: Connection,
     prefix: Arc<str>,
+    /// How changes go that replicas must have.
+    waiting: Option<Arc<Waiting>>,
 }
+
+/// A client of a Cluster, which is given only so much to do at a time.
+///
+/// With about a hundred requests under way when a server dies, redis 1.8 waits for ever: while it looks for the
+/// slots anew, it holds back requests that hold what it waits for.
+#[derive(Clone)]
+struct Cluster {
+    connection: ClusterConnection,
+    room: Arc<Semaphore>,
+}
+
+/// How many requests may be under way in a client of a Cluster. Others of the application share it.
+const UNDER_WAY: usize = 32;
 
 #[derive(Clone)]
 enum Connection {
     Server(ConnectionManager),
-    Cluster(ClusterConnection),
+    Cluster(Cluster),
 }
 
 /// A prefix has a brace, which would put every key into one slot of a Cluster.
@@ -38,6 +60,10 @@ enum Connection {
 #[error("a prefix of keys must not have a brace")]
 #[non_exhaustive]
 pub struct BraceInPrefix;
+
+/// Most commands that are sent at once: more would keep others waiting who share the connection and the
+/// server.
+const AT_ONCE: usize = 1_000;
 
 impl Redis {
     /// Begins every key with `prefix`, so that others may use the same server.
@@ -53,6 +79,34 @@ impl Redis {
         Ok(self)
     }
 
+    /// Sends each script that changes something over the connection of `writer`, and lets it fail as
+    /// [`Unavailable`](backplane::ErrorKind::Unavailable) unless `count` replicas of its server have the change
+    /// `within` some time. By default a change need not be on any replica.
+    ///
+    /// A change that failed so has taken effect all the same, and another call may find it. What all replicas
+    /// of a server have acknowledged is not lost when one of them takes over. Whatever a store writes without a
+    /// script, as [`RedisSharedCache`](crate::RedisSharedCache) does, is not waited for.
+    ///
+    /// The server is told to `WAIT` on the connection that has written, and answers nothing else on it
+    /// meanwhile: for about a round trip to the replicas, and for all of `within` where one is missing. So no
+    /// other store should use the connection of `writer`, which is one to the same server or Cluster with a
+    /// response timeout longer than `within`.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// use backend_redis::Redis;
+    /// # async fn open(client: redis::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let writer = Redis::from(client.get_connection_manager().await?);
+    /// let redis = Redis::from(client.get_connection_manager().await?);
+    /// let redis = redis.with_replicas(1, Duration::from_millis(200), writer);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_replicas(mut self, count: u32, within: Duration, writer: Self) -> Self {
+        self.waiting = Some(Arc::new(Waiting::new(writer.connection, count, within)));
+        self
+    }
+
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -63,7 +117,7 @@ impl Redis {
 
     /// Sends one command, wherever the client sends it.
     pub(crate) async fn command(&self, op: &'static str, command: &Cmd) -> Result<Value> {
-        let answer = self.send(command).await;
+        let answer = self.connection.send(command).await;
         answer.map_err(|error| failure::of(op, error))
     }
 
@@ -73,49 +127,51 @@ impl Redis {
     /// A client learns that an idle connection is gone when it uses it, and makes another. So what only
     /// reads is tried again.
     async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
-        let mut answer = self.send(&call.by_digest()).await;
+        let mut answer = self.send_call(call, Call::by_digest).await;
         if call.only_reads()
             && answer
                 .as_ref()
                 .is_err_and(RedisError::is_connection_dropped)
         {
-            answer = self.send(&call.by_digest()).await;
+            answer = self.send_call(call, Call::by_digest).await;
         }
         if answer.as_ref().is_err_and(failure::is_unknown_script) {
-            answer = self.send(&call.in_full()).await;
+            answer = self.send_call(call, Call::in_full).await;
         }
         answer.map_err(|error| failure::of(op, error))
     }
 
-    /// Sends commands at once, and answers each in the order given: for each thousand, one round trip to
-    /// a server, and one to each master of a Cluster that has a key of theirs.
-    pub(crate) async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
-        let mut answers = Vec::with_capacity(commands.len());
-        // More at once would keep the others waiting who share the connection and the server.
-        for commands in commands.chunks(1_000) {
-            answers.extend(self.send_some(commands).await);
+    async fn send_call(&self, call: &Call, form: fn(&Call) -> Cmd) -> Result<Value, RedisError> {
+        match &self.waiting {
+            Some(waiting) if !call.only_reads() => waiting.send_one(call, form).await,
+            _ => self.connection.send(&form(call)).await,
         }
-        answers
     }
 
-    async fn send_some(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
-        match &self.connection {
-            Connection::Server(connection) => {
-                let mut pipeline = Pipeline::with_capacity(commands.len());
-                for command in commands {
-                    pipeline.add_command(command.clone());
-                }
-                let mut connection = connection.clone();
-                let sent = connection.send_packed_commands(&pipeline, 0, commands.len());
-                match sent.await {
-                    Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
-                    Err(error) => commands.iter().map(|_| Err(error.clone())).collect(),
-                }
+    async fn send_calls(
+        &self,
+        calls: &[&Call],
+        form: fn(&Call) -> Cmd,
+    ) -> Vec<Result<Value, RedisError>> {
+        match &self.waiting {
+            Some(waiting) if !calls.iter().all(|call| call.only_reads()) => {
+                waiting.send(calls, form).await
             }
-            Connection::Cluster(_) => {
-                join_all(commands.iter().map(|command| self.send(command))).await
+            _ => {
+                let commands: Vec<_> = calls.iter().map(|call| form(call)).collect();
+                self.send_all(&commands).await
             }
         }
+    }
+
+    /// Sends commands at once, and answers each in the order given: for each thousand, one round trip to
+    /// a server. In a Cluster 32 are under way at a time.
+    pub(crate) async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
+        let mut answers = Vec::with_capacity(commands.len());
+        for commands in commands.chunks(AT_ONCE) {
+            answers.extend(self.connection.send_all(commands).await);
+        }
+        answers
     }
 
     /// Runs scripts at once, and reads the answer of each, in the order given.
@@ -125,16 +181,24 @@ impl Redis {
         calls: &[Call],
         read: impl Fn(&Value) -> Option<T>,
     ) -> Vec<Result<T>> {
-        let by_digest: Vec<_> = calls.iter().map(Call::by_digest).collect();
-        let mut answers = self.send_all(&by_digest).await;
-        let again = |error: &_, place: usize| {
+        let every: Vec<_> = calls.iter().collect();
+        let mut answers = self.send_calls(&every, Call::by_digest).await;
+        let dropped = those(&answers, |error, place| {
             calls[place].only_reads() && RedisError::is_connection_dropped(error)
-        };
-        self.send_again(&mut answers, again, |place| calls[place].by_digest())
-            .await;
-        let unknown = |error: &_, _| failure::is_unknown_script(error);
-        self.send_again(&mut answers, unknown, |place| calls[place].in_full())
-            .await;
+        });
+        let some: Vec<_> = dropped.iter().map(|&place| &calls[place]).collect();
+        put(
+            &mut answers,
+            dropped,
+            self.send_calls(&some, Call::by_digest).await,
+        );
+        let unknown = those(&answers, |error, _| failure::is_unknown_script(error));
+        let some: Vec<_> = unknown.iter().map(|&place| &calls[place]).collect();
+        put(
+            &mut answers,
+            unknown,
+            self.send_calls(&some, Call::in_full).await,
+        );
         read_each(op, answers, read)
     }
 
@@ -147,29 +211,13 @@ impl Redis {
         read: impl Fn(&Value) -> Option<T>,
     ) -> Vec<Result<T>> {
         let mut answers = self.send_all(commands).await;
-        let again = |error: &_, _| RedisError::is_connection_dropped(error);
-        self.send_again(&mut answers, again, |place| commands[place].clone())
-            .await;
+        let dropped = those(&answers, |error, _| error.is_connection_dropped());
+        let some: Vec<_> = dropped
+            .iter()
+            .map(|&place| commands[place].clone())
+            .collect();
+        put(&mut answers, dropped, self.send_all(&some).await);
         read_each(op, answers, read)
-    }
-
-    /// Sends commands in the place of those that failed in a way that can be helped.
-    async fn send_again(
-        &self,
-        answers: &mut [Result<Value, RedisError>],
-        helps: impl Fn(&RedisError, usize) -> bool,
-        command: impl Fn(usize) -> Cmd,
-    ) {
-        let places = answers.iter().enumerate();
-        let places = places.filter(|(place, answer)| {
-            let error = answer.as_ref().err();
-            error.is_some_and(|error| helps(error, *place))
-        });
-        let places: Vec<_> = places.map(|(place, _)| place).collect();
-        let commands: Vec<_> = places.iter().map(|&place| command(place)).collect();
-        for (place, answer) in places.into_iter().zip(self.send_all(&commands).await) {
-            answers[place] = answer;
-        }
     }
 
     /// Runs a script, and reads its answer.
@@ -182,12 +230,78 @@ impl Redis {
         let answer = self.run(op, call).await?;
         read(&answer).ok_or_else(|| failure::strange(op, &answer))
     }
+}
 
+impl Connection {
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        match &self.connection {
-            Connection::Server(connection) => command.query_async(&mut connection.clone()).await,
-            Connection::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+        match self {
+            Self::Server(connection) => command.query_async(&mut connection.clone()).await,
+            Self::Cluster(cluster) => {
+                let (mut connection, _room) = cluster.enter().await;
+                command.query_async(&mut connection).await
+            }
         }
+    }
+
+    async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
+        match self {
+            Self::Server(_) => match self.pipe(&pipeline(commands)).await {
+                Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
+                Err(error) => commands.iter().map(|_| Err(error.clone())).collect(),
+            },
+            Self::Cluster(_) => join_all(commands.iter().map(|command| self.send(command))).await,
+        }
+    }
+
+    /// Sends commands to one server.
+    async fn pipe(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+        let count = pipeline.len();
+        match self {
+            Self::Server(connection) => {
+                let mut connection = connection.clone();
+                connection.req_packed_commands(pipeline, 0, count).await
+            }
+            Self::Cluster(cluster) => {
+                let (mut connection, _room) = cluster.enter().await;
+                connection.req_packed_commands(pipeline, 0, count).await
+            }
+        }
+    }
+}
+
+impl Cluster {
+    /// A client, once there is room for a request, and the room.
+    async fn enter(&self) -> (ClusterConnection, SemaphorePermit<'_>) {
+        let room = self.room.acquire().await;
+        let room = room.expect("nobody closes the semaphore");
+        (self.connection.clone(), room)
+    }
+}
+
+fn pipeline(commands: &[Cmd]) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(command.clone());
+    }
+    pipeline
+}
+
+/// The places of answers that are such errors.
+fn those(
+    answers: &[Result<Value, RedisError>],
+    is_one: impl Fn(&RedisError, usize) -> bool,
+) -> Vec<usize> {
+    let answers = answers.iter().enumerate();
+    let those = answers.filter(|(place, answer)| {
+        let error = answer.as_ref().err();
+        error.is_some_and(|error| is_one(error, *place))
+    });
+    those.map(|(place, _)| place).collect()
+}
+
+fn put<T>(into: &mut [T], places: Vec<usize>, answers: Vec<T>) {
+    for (place, answer) in places.into_iter().zip(answers) {
+        into[place] = answer;
     }
 }
 
@@ -208,6 +322,7 @@ impl From<ConnectionManager> for Redis {
         Self {
             connection: Connection::Server(connection),
             prefix: "".into(),
+            waiting: None,
         }
     }
 }
@@ -215,8 +330,12 @@ impl From<ConnectionManager> for Redis {
 impl From<ClusterConnection> for Redis {
     fn from(connection: ClusterConnection) -> Self {
         Self {
-            connection: Connection::Cluster(connection),
+            connection: Connection::Cluster(Cluster {
+                connection,
+                room: Arc::new(Semaphore::new(UNDER_WAY)),
+            }),
             prefix: "".into(),
+            waiting: None,
         }
     }
 }
@@ -230,6 +349,7 @@ impl fmt::Debug for Redis {
         f.debug_struct("Redis")
             .field("connection", &kind)
             .field("prefix", &self.prefix)
+            .field("waiting", &self.waiting)
             .finish()
     }
 }

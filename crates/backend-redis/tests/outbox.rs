@@ -1,9 +1,12 @@
 //! The outbox answers as the one in memory does, on one server and on a Cluster.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
 use backend_redis::{Redis, RedisOutbox, RedisOutboxOptions};
@@ -14,6 +17,13 @@ use feed_core::{
 use proptest::test_runner::TestRunner;
 use redis::{Client, cluster::ClusterClient};
 use tokio::runtime::Runtime;
+
+/// Several that start at once on a busy machine take each other's time.
+fn cluster(replicas: usize) -> engines::RedisCluster {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _alone = STARTING.lock().unwrap();
+    engines::RedisCluster::start(3, replicas).unwrap()
+}
 
 fn answers_as_memory_does(connect: impl AsyncFn() -> Redis) {
     let cases = AtomicU32::new(0);
@@ -46,7 +56,7 @@ fn an_outbox_on_a_server_answers_as_memory_does() {
 
 #[test]
 fn an_outbox_on_a_cluster_answers_as_memory_does() {
-    let cluster = engines::RedisCluster::start(3, 0).unwrap();
+    let cluster = cluster(0);
     answers_as_memory_does(async || {
         let client = ClusterClient::new(cluster.urls()).unwrap();
         client.get_async_connection().await.unwrap().into()
@@ -56,7 +66,7 @@ fn an_outbox_on_a_cluster_answers_as_memory_does() {
 /// An append that meets a full server takes neither room nor the id on those that are not.
 #[tokio::test]
 async fn a_full_server_leaves_nothing_on_the_others() {
-    let cluster = engines::RedisCluster::start(3, 0).unwrap();
+    let cluster = cluster(0);
     let client = ClusterClient::new(cluster.urls()).unwrap();
     let redis = Redis::from(client.get_async_connection().await.unwrap());
     let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
@@ -66,10 +76,6 @@ async fn a_full_server_leaves_nothing_on_the_others() {
         let mut set = redis::cmd("CONFIG");
         set.arg("SET").arg("maxmemory").arg(bytes);
         set.exec_async(&mut full).await.unwrap();
-    };
-    let item = |author: u64, post: u64| {
-        let entry = Entry::original(PostId::new(post), UserId::new(author));
-        Publication::new(entry, "a body".into())
     };
     let posts: Vec<_> = (1..=40).collect();
     limit(1).await;
@@ -94,4 +100,59 @@ async fn a_full_server_leaves_nothing_on_the_others() {
         assert_eq!(stored, [Appended::Stored], "{post}");
     }
     assert_eq!(live().await, 40);
+}
+
+fn item(author: u64, post: u64) -> Publication {
+    let entry = Entry::original(PostId::new(post), UserId::new(author));
+    Publication::new(entry, "a body".into())
+}
+
+#[tokio::test]
+async fn a_change_that_too_few_replicas_have_is_not_acknowledged() {
+    let server = engines::Redis::start().unwrap();
+    let client = Client::open(server.url()).unwrap();
+    let connect = async || Redis::from(client.get_connection_manager().await.unwrap());
+    let within = Duration::from_millis(20);
+    let redis = connect().await.with_replicas(1, within, connect().await);
+    let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
+    let refused = outbox.append(&[item(1, 7)]).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    // What only reads does not wait.
+    let state = outbox.lookup(&[PostId::new(7)]).await.unwrap();
+    assert_eq!(state, [PostState::Absent]);
+    assert_eq!(outbox.posts(&[PostId::new(7)]).await.unwrap(), [None]);
+}
+
+/// A master that becomes a replica sends its callers on, also those who wait for replicas.
+#[tokio::test]
+async fn an_outbox_that_waits_for_replicas_follows_a_slot() {
+    let cluster = cluster(1);
+    let client = ClusterClient::new(cluster.urls()).unwrap();
+    let connect = async || Redis::from(client.get_async_connection().await.unwrap());
+    let within = Duration::from_millis(400);
+    let redis = connect().await.with_replicas(1, within, connect().await);
+    let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
+    let append = async |post| outbox.append(&[item(post, post)]).await;
+    for post in 1..=30 {
+        assert_eq!(append(post).await.unwrap(), [Appended::Stored]);
+    }
+    let replica = Client::open(&*cluster.urls()[3]).unwrap();
+    let mut replica = replica.get_multiplexed_async_connection().await.unwrap();
+    let mut takes_over = redis::cmd("CLUSTER");
+    takes_over.arg("FAILOVER");
+    takes_over.exec_async(&mut replica).await.unwrap();
+    while !redis::cmd("ROLE")
+        .query_async::<redis::Value>(&mut replica)
+        .await
+        .is_ok_and(|role| format!("{role:?}").contains("master"))
+    {
+        tokio::task::yield_now().await;
+    }
+    for post in 31..=60 {
+        // The former master may be on its way to be a replica yet.
+        while append(post).await.is_err() {}
+    }
+    let posts: Vec<_> = (1..=60).map(PostId::new).collect();
+    let states = outbox.lookup(&posts).await.unwrap();
+    assert!(states.iter().all(|state| state.live().is_some()));
 }

@@ -61,8 +61,9 @@ use crate::{
 /// | [`erase`](Outbox::erase) | 3 | two, then a script for each post, then one |
 ///
 /// A round trip goes to all servers at once that are concerned, and takes up to a thousand commands; more
-/// are sent in turn. A script does a few commands for each post that it is about, of which there are at
-/// most a thousand. [`erase`](Outbox::erase) forgets no more than that at a time.
+/// are sent in turn. In a Cluster 32 commands are under way at a time, so that more take longer. A script
+/// does a few commands for each post that it is about, of which there are at most a thousand.
+/// [`erase`](Outbox::erase) forgets no more than that at a time.
 ///
 /// # Ids
 ///
@@ -86,11 +87,13 @@ use crate::{
 /// # What Redis may lose
 ///
 /// An outbox is the truth of a feed, and a server that dies may lose what it has answered last: a post
-/// is gone that was acknowledged, or is live again that was retracted or erased. In a Cluster it may
-/// lose either half of a post: without its location it is as above. Let Redis write through
-/// (`appendfsync always`, `min-replicas-to-write 1`), which narrows this down without closing it when a
-/// replica takes over, or keep the outbox in an engine that loses nothing, such as a file or an SQL
-/// database, and the other stores of the feed here.
+/// is gone that was acknowledged, or is live again that was retracted or erased. A post of which a Cluster
+/// loses only one half is in its author's outbox and on no page, or nowhere.
+///
+/// Let Redis write through (`appendfsync always`), and give the outbox a connection
+/// [`with_replicas`](Redis::with_replicas): whatever was acknowledged is then not lost when a server is
+/// started again, or one of the replicas takes over that all had to have it. Or keep the outbox in
+/// a file or an SQL database, and the other stores of the feed here.
 ///
 /// # What does not decode
 ///

@@ -13,8 +13,8 @@ use crate::{
 /// A [`SharedCache`] on Redis, for the nodes of an application.
 ///
 /// An item is a key, and its time is the server's to measure. A call sends all its commands at once,
-/// one for each item: one round trip to a server, and one to each master of a Cluster, for each thousand
-/// items. [`put_many`](SharedCache::put_many), [`add_many`](SharedCache::add_many) and
+/// one for each item: one round trip to a server for each thousand items. In a Cluster 32 are under way
+/// at a time. [`put_many`](SharedCache::put_many), [`add_many`](SharedCache::add_many) and
 /// [`replace_many`](SharedCache::replace_many) make one more for a key that is in the batch again.
 ///
 /// ```no_run
