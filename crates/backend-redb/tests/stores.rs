@@ -74,7 +74,7 @@ proptest! {
     #[test]
     fn an_outbox_answers_as_memory_does(history in outbox::histories()) {
         let file = Disk::new();
-        block_on(outbox::play(&history, async || {
+        block_on(outbox::play(&history, outbox::MAX_POSTS, async || {
             let options = RedbOutboxOptions::default()
                 .with_max_posts(outbox::MAX_POSTS as u64)
                 .with_keys_per_author(outbox::KEYS_PER_AUTHOR as u64)

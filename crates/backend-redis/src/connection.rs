@@ -1,15 +1,23 @@
-use std::{borrow::Cow, fmt, sync::Arc};
+mod client;
+mod cluster;
+mod waiting;
+
+use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use backplane::{Error, ErrorKind, Result};
 use futures::future::join_all;
 use redis::{
-    Cmd, Pipeline, RedisError, Value, aio::ConnectionManager, cluster::ClusterClient,
+    Cmd, Pipeline, RedisError, Value,
+    aio::{ConnectionManager, MultiplexedConnection},
+    cluster::ClusterClient,
     cluster_async::ClusterConnection,
 };
 
 #[cfg(feature = "feed")]
-use crate::{cluster, slots::Address};
-use crate::{cluster::Cluster, failure, script::Call, slots::SlotMap};
+use crate::slots::Address;
+use crate::{failure, script::Call, slots::SlotMap};
+
+use self::{client::Client, cluster::Cluster, waiting::Waiting};
 
 /// A connection that the application has made, and the part of the key space that is given to these
 /// stores.
@@ -28,6 +36,8 @@ use crate::{cluster::Cluster, failure, script::Call, slots::SlotMap};
 pub struct Redis {
     connection: Connection,
     prefix: Arc<str>,
+    /// How changes go that replicas must have.
+    waiting: Option<Arc<Waiting>>,
 }
 
 #[derive(Clone)]
@@ -35,7 +45,7 @@ enum Connection {
     Server(ConnectionManager),
     Cluster(Cluster),
     /// Of a Cluster too, but commands go one by one.
-    Single(ClusterConnection),
+    Single(Client<MultiplexedConnection>),
 }
 
 /// A prefix has a brace, which would put every key into one slot of a Cluster.
@@ -43,6 +53,10 @@ enum Connection {
 #[error("a prefix of keys must not have a brace")]
 #[non_exhaustive]
 pub struct BraceInPrefix;
+
+/// Most commands that are sent at once: more would keep others waiting who share the connection and the
+/// server.
+const AT_ONCE: usize = 1_000;
 
 impl Redis {
     /// Connects to a Cluster. A call about many keys sends one pipeline to each master that has some of
@@ -68,7 +82,37 @@ impl Redis {
         Ok(self)
     }
 
-    pub(crate) fn prefix(&self) -> &str {
+    /// Sends each script that changes something over the connection of `writer`, and lets it fail as
+    /// [`Unavailable`](backplane::ErrorKind::Unavailable) unless `count` replicas of its server have the change
+    /// `within` some time. By default a change need not be on any replica.
+    ///
+    /// A change that failed so has taken effect all the same, and another call may find it. What all replicas
+    /// of a server have acknowledged is not lost when one of them takes over. Whatever a store writes without a
+    /// script, as [`RedisSharedCache`](crate::RedisSharedCache) does, is not waited for.
+    ///
+    /// The server is told to `WAIT` on the connection that has written, and answers nothing else on it
+    /// meanwhile: for about a round trip to the replicas, and for all of `within` where one is missing. So no
+    /// other store should use the connection of `writer`, which is one to the same server or Cluster with a
+    /// response timeout longer than `within`.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// use backend_redis::Redis;
+    /// # async fn open(client: redis::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let writer = Redis::from(client.get_connection_manager().await?);
+    /// let redis = Redis::from(client.get_connection_manager().await?);
+    /// let redis = redis.with_replicas(1, Duration::from_millis(200), writer);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn with_replicas(mut self, count: u32, within: Duration, writer: Self) -> Self {
+        self.waiting = Some(Arc::new(Waiting::new(writer.connection, count, within)));
+        self
+    }
+
+    /// What every key begins with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
@@ -76,9 +120,13 @@ impl Redis {
         !matches!(self.connection, Connection::Server(_))
     }
 
-    /// Sends one command, wherever the client sends it.
-    pub(crate) async fn command(&self, op: &'static str, command: &Cmd) -> Result<Value> {
-        let answer = self.send(command).await;
+    /// Sends a command of the application's own, to whichever server has its key.
+    ///
+    /// # Errors
+    ///
+    /// Those that the stores have, as an error of `op`.
+    pub async fn command(&self, op: &'static str, command: &Cmd) -> Result<Value> {
+        let answer = self.connection.send(command).await;
         answer.map_err(|error| failure::of(op, error))
     }
 
@@ -88,47 +136,59 @@ impl Redis {
     /// A client learns that an idle connection is gone when it uses it, and makes another. So what only
     /// reads is tried again.
     async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
-        let mut answer = self.send(&call.by_digest()).await;
+        let mut answer = self.send_call(call, Call::by_digest).await;
         if call.only_reads()
             && answer
                 .as_ref()
                 .is_err_and(RedisError::is_connection_dropped)
         {
-            answer = self.send(&call.by_digest()).await;
+            answer = self.send_call(call, Call::by_digest).await;
         }
         if answer.as_ref().is_err_and(failure::is_unknown_script) {
-            answer = self.send(&call.in_full()).await;
+            answer = self.send_call(call, Call::in_full).await;
         }
         answer.map_err(|error| failure::of(op, error))
     }
 
-    /// Sends commands at once, and answers each in the order given: one round trip to a server, and one to
-    /// each master of a Cluster that has a key of theirs, more where slots move. The commands about one key
-    /// are run in the order given, unless its slot moves.
+    async fn send_call(&self, call: &Call, form: fn(&Call) -> Cmd) -> Result<Value, RedisError> {
+        match &self.waiting {
+            Some(waiting) if !call.only_reads() => waiting.send_one(call, form).await,
+            _ => self.connection.send(&form(call)).await,
+        }
+    }
+
+    async fn send_calls(
+        &self,
+        calls: &[&Call],
+        form: fn(&Call) -> Cmd,
+    ) -> Vec<Result<Value, RedisError>> {
+        match &self.waiting {
+            Some(waiting) if !calls.iter().all(|call| call.only_reads()) => {
+                waiting.send(calls, form).await
+            }
+            _ => {
+                let commands: Vec<_> = calls.iter().map(|call| form(call)).collect();
+                self.send_all(commands).await
+            }
+        }
+    }
+
+    /// Sends commands at once, and answers each in the order given: for each thousand, one round trip to a
+    /// server, and one to each master of a Cluster that has a key of theirs, more where slots move. The
+    /// commands about one key are run in the order given, unless its slot moves.
     pub(crate) async fn send_all(
         &self,
         commands: impl Into<Cow<'_, [Cmd]>>,
     ) -> Vec<Result<Value, RedisError>> {
         let commands = commands.into();
-        match &self.connection {
-            _ if commands.is_empty() => Vec::new(),
-            Connection::Server(connection) => {
-                let count = commands.len();
-                let mut pipeline = Pipeline::with_capacity(count);
-                for command in commands.into_owned() {
-                    pipeline.add_command(command);
-                }
-                let mut connection = connection.clone();
-                match connection.send_packed_commands(&pipeline, 0, count).await {
-                    Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
-                    Err(error) => vec![Err(error); count],
-                }
-            }
-            Connection::Cluster(cluster) => cluster.send_all(&commands).await,
-            Connection::Single(_) => {
-                join_all(commands.iter().map(|command| self.send(command))).await
-            }
+        if commands.len() <= AT_ONCE {
+            return self.connection.send_all(commands).await;
         }
+        let mut answers = Vec::with_capacity(commands.len());
+        for commands in commands.chunks(AT_ONCE) {
+            answers.extend(self.connection.send_all(commands.into()).await);
+        }
+        answers
     }
 
     /// Which server of a Cluster serves which slot.
@@ -145,22 +205,44 @@ impl Redis {
         calls: &[Call],
         read: impl Fn(&Value) -> Option<T>,
     ) -> Vec<Result<T>> {
-        let by_digest: Vec<_> = calls.iter().map(Call::by_digest).collect();
-        let mut answers = self.send_all(by_digest).await;
-        let again = answers.iter().zip(calls);
-        let again = again.filter(|(answer, call)| is_sent_again(answer, call));
-        let again: Vec<_> = again.map(|(_, call)| call.in_full()).collect();
-        let mut again = self.send_all(again).await.into_iter();
-        for (answer, call) in answers.iter_mut().zip(calls) {
-            if is_sent_again(answer, call) {
-                *answer = again.next().expect("one was sent for each");
-            }
-        }
-        let read = |answer: Result<Value, RedisError>| {
-            let answer = answer.map_err(|error| failure::of(op, error))?;
-            read(&answer).ok_or_else(|| failure::strange(op, &answer))
-        };
-        answers.into_iter().map(read).collect()
+        let every: Vec<_> = calls.iter().collect();
+        let mut answers = self.send_calls(&every, Call::by_digest).await;
+        let dropped = those(&answers, |error, place| {
+            calls[place].only_reads() && RedisError::is_connection_dropped(error)
+        });
+        let some: Vec<_> = dropped.iter().map(|&place| &calls[place]).collect();
+        put(
+            &mut answers,
+            dropped,
+            self.send_calls(&some, Call::by_digest).await,
+        );
+        let unknown = those(&answers, |error, _| failure::is_unknown_script(error));
+        let some: Vec<_> = unknown.iter().map(|&place| &calls[place]).collect();
+        put(
+            &mut answers,
+            unknown,
+            self.send_calls(&some, Call::in_full).await,
+        );
+        read_each(op, answers, read)
+    }
+
+    /// Sends commands that only read at once, and reads the answer of each, in the order given. Those
+    /// whose connection is gone are sent again, as [`run`](Self::run) does.
+    #[cfg(feature = "feed")]
+    pub(crate) async fn read_all<T>(
+        &self,
+        op: &'static str,
+        commands: &[Cmd],
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Vec<Result<T>> {
+        let mut answers = self.send_all(commands).await;
+        let dropped = those(&answers, |error, _| error.is_connection_dropped());
+        let some: Vec<_> = dropped
+            .iter()
+            .map(|&place| commands[place].clone())
+            .collect();
+        put(&mut answers, dropped, self.send_all(some).await);
+        read_each(op, answers, read)
     }
 
     /// Runs a script, and reads its answer.
@@ -183,23 +265,88 @@ impl Redis {
         command: Cmd,
     ) -> Result<Value> {
         let answer = match &self.connection {
-            Connection::Server(_) => self.send(&command).await,
+            Connection::Server(_) => self.connection.send(&command).await,
             Connection::Cluster(cluster) => cluster.send_to(node, command).await,
-            Connection::Single(connection) => {
-                let node = cluster::node(node);
-                connection.clone().route_command(command, node).await
-            }
+            Connection::Single(client) => client.send_to(cluster::node(node), command).await,
         };
         answer.map_err(|error| failure::of(op, error))
     }
+}
 
+impl Connection {
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        match &self.connection {
-            Connection::Server(connection) => command.query_async(&mut connection.clone()).await,
-            Connection::Cluster(cluster) => cluster.send(command).await,
-            Connection::Single(connection) => command.query_async(&mut connection.clone()).await,
+        match self {
+            Self::Server(connection) => command.query_async(&mut connection.clone()).await,
+            Self::Cluster(cluster) => cluster.send(command).await,
+            Self::Single(client) => client.send(command).await,
         }
     }
+
+    async fn send_all(&self, commands: Cow<'_, [Cmd]>) -> Vec<Result<Value, RedisError>> {
+        match self {
+            _ if commands.is_empty() => Vec::new(),
+            Self::Server(_) => {
+                let count = commands.len();
+                match self.pipe(&pipeline(commands)).await {
+                    Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
+                    Err(error) => vec![Err(error); count],
+                }
+            }
+            Self::Cluster(cluster) => cluster.send_all(&commands).await,
+            Self::Single(_) => join_all(commands.iter().map(|command| self.send(command))).await,
+        }
+    }
+
+    /// Sends commands to one server: that of their keys.
+    async fn pipe(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+        match self {
+            Self::Server(connection) => {
+                let (mut connection, count) = (connection.clone(), pipeline.len());
+                connection.send_packed_commands(pipeline, 0, count).await
+            }
+            Self::Cluster(cluster) => cluster.pipe(pipeline).await,
+            Self::Single(client) => client.pipe(pipeline).await,
+        }
+    }
+}
+
+fn pipeline(commands: Cow<'_, [Cmd]>) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in commands.into_owned() {
+        pipeline.add_command(command);
+    }
+    pipeline
+}
+
+/// The places of answers that are such errors.
+fn those(
+    answers: &[Result<Value, RedisError>],
+    is_one: impl Fn(&RedisError, usize) -> bool,
+) -> Vec<usize> {
+    let answers = answers.iter().enumerate();
+    let those = answers.filter(|(place, answer)| {
+        let error = answer.as_ref().err();
+        error.is_some_and(|error| is_one(error, *place))
+    });
+    those.map(|(place, _)| place).collect()
+}
+
+fn put<T>(into: &mut [T], places: Vec<usize>, answers: Vec<T>) {
+    for (place, answer) in places.into_iter().zip(answers) {
+        into[place] = answer;
+    }
+}
+
+fn read_each<T>(
+    op: &'static str,
+    answers: Vec<Result<Value, RedisError>>,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Vec<Result<T>> {
+    let read = |answer: Result<Value, RedisError>| {
+        let answer = answer.map_err(|error| failure::of(op, error))?;
+        read(&answer).ok_or_else(|| failure::strange(op, &answer))
+    };
+    answers.into_iter().map(read).collect()
 }
 
 impl From<Connection> for Redis {
@@ -207,6 +354,7 @@ impl From<Connection> for Redis {
         Self {
             connection,
             prefix: "".into(),
+            waiting: None,
         }
     }
 }
@@ -219,7 +367,7 @@ impl From<ConnectionManager> for Redis {
 
 impl From<ClusterConnection> for Redis {
     fn from(connection: ClusterConnection) -> Self {
-        Connection::Single(connection).into()
+        Connection::Single(connection.into()).into()
     }
 }
 
@@ -232,13 +380,7 @@ impl fmt::Debug for Redis {
         f.debug_struct("Redis")
             .field("connection", &kind)
             .field("prefix", &self.prefix)
+            .field("waiting", &self.waiting)
             .finish()
     }
-}
-
-/// Whether a server did not know the script; or the connection was gone, and nothing was to be written.
-fn is_sent_again(answer: &Result<Value, RedisError>, call: &Call) -> bool {
-    answer.as_ref().is_err_and(|error| {
-        failure::is_unknown_script(error) || (call.only_reads() && error.is_connection_dropped())
-    })
 }

@@ -34,7 +34,6 @@
 
 #[cfg(feature = "backplane")]
 mod backplane;
-mod cluster;
 mod connection;
 mod failure;
 #[cfg(feature = "feed")]
@@ -50,6 +49,8 @@ pub use redis;
 pub use self::backplane::{
     RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
 };
+#[cfg(feature = "feed")]
+pub use self::feed::{RedisOutbox, RedisOutboxOptions, RedisSharedCache};
 pub use connection::{BraceInPrefix, Redis};
 #[cfg(feature = "feed")]
 pub use feed::{RedisTimelines, RedisTimelinesOptions};

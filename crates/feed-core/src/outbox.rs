@@ -36,8 +36,9 @@ pub trait Outbox: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// On [`ErrorKind::Unavailable`] some items may have been stored, so retry with the same posts
-    /// and keys. On [`ErrorKind::Full`] none was, nor on [`ErrorKind::ReservedPostId`], which is for
-    /// items that fail [`Publication::check_ids`].
+    /// and keys. On [`ErrorKind::Full`] those of other authors may have been, where an engine keeps authors
+    /// apart. On [`ErrorKind::ReservedPostId`], which is for items that fail
+    /// [`Publication::check_ids`], none was.
     ///
     /// # Cancel safety
     ///

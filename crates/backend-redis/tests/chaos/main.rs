@@ -1,6 +1,7 @@
 //! Servers that die under load, and what readers learn of it.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
+mod outbox;
 mod reader;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};

@@ -9,7 +9,10 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use backend_redis::{Redis, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter};
+use backend_redis::{
+    Redis, RedisDirectory, RedisNodeLeases, RedisOutbox, RedisOutboxOptions, RedisQueue,
+    RedisRateLimiter, RedisSharedCache,
+};
 use backplane::{
     SystemClock,
     conformance::{Fresh, TestTime, directory, node_leases::NODES, queue},

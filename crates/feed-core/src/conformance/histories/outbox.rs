@@ -15,7 +15,7 @@ use crate::{
     UserId,
 };
 
-/// How many live posts both outboxes have room for.
+/// How many live posts both outboxes have room for, if they count them.
 pub const MAX_POSTS: usize = 4;
 /// How many idempotency keys both keep for each author.
 pub const KEYS_PER_AUTHOR: usize = 2;
@@ -74,10 +74,14 @@ fn body() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..4).prop_map(Bytes::from)
 }
 
-/// Plays `history` on an outbox in memory and on the one that `open` opens.
-pub async fn play<S: Outbox>(history: &[Option<Op>], open: impl AsyncFnMut() -> Arc<S>) {
+/// Plays `history` on an outbox in memory with room for `max_posts`, and on the one that `open` opens.
+pub async fn play<S: Outbox>(
+    history: &[Option<Op>],
+    max_posts: usize,
+    open: impl AsyncFnMut() -> Arc<S>,
+) {
     let options = MemoryOutboxOptions::default()
-        .with_max_posts(MAX_POSTS)
+        .with_max_posts(max_posts)
         .with_keys_per_author(KEYS_PER_AUTHOR)
         .with_retractions_per_author(RETRACTIONS_PER_AUTHOR);
     let reference = MemoryOutbox::new(options);

@@ -1,6 +1,8 @@
 //! What the answers of a server mean to a caller, and that nothing is lost or used twice over them.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
+mod feed;
+
 use std::time::Duration;
 
 use backend_redis::{BraceInPrefix, Redis, RedisDirectory, RedisNodeLeases, RedisQueue};

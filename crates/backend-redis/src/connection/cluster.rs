@@ -10,45 +10,49 @@ use redis::{
     AsyncConnectionConfig, Cmd, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClient,
-    cluster_async::{ClusterConnection, Connect},
-    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo as Single, Slot, SlotAddr},
+    cluster_async::Connect,
+    cluster_routing::{Route, SingleNodeRoutingInfo as Single, Slot, SlotAddr},
     cmd,
 };
 
+use super::client::{Client, first_key};
 use crate::slots::{Address, SlotMap, slot_of};
 
 /// A connection to a Cluster.
 #[derive(Clone)]
-pub(crate) struct Cluster {
-    connection: ClusterConnection<Node>,
+pub(super) struct Cluster {
+    client: Client<Node>,
     /// Which servers got the last pipelines; none, if a command was sent to the wrong one.
     slots: Arc<Mutex<Option<Arc<SlotMap>>>>,
 }
 
 impl Cluster {
-    pub(crate) async fn connect(client: &ClusterClient) -> Result<Self, RedisError> {
+    pub(super) async fn connect(client: &ClusterClient) -> Result<Self, RedisError> {
         Ok(Self {
-            connection: client.get_async_generic_connection().await?,
+            client: client.get_async_generic_connection().await?.into(),
             slots: Arc::default(),
         })
     }
 
-    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        command.query_async(&mut self.connection.clone()).await
+    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
+        self.client.send(command).await
     }
 
     /// Sends a command to one of the nodes.
     #[cfg(feature = "feed")]
-    pub(crate) async fn send_to(&self, at: &Address, command: Cmd) -> Result<Value, RedisError> {
-        self.connection
-            .clone()
-            .route_command(command, node(at))
-            .await
+    pub(super) async fn send_to(&self, at: &Address, command: Cmd) -> Result<Value, RedisError> {
+        self.client.send_to(node(at), command).await
+    }
+
+    /// Sends commands to the master of their keys, which are of one slot.
+    pub(super) async fn pipe(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+        let values = self.client.pipe(pipeline).await?;
+        Ok(values.into_iter().map(Node::unwrap).collect())
     }
 
     /// Sends commands at once, one pipeline to each master. What a server refuses, since the slot has moved
     /// or it cannot serve it now, is sent again by itself, as the client sees fit.
-    pub(crate) async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
+    pub(super) async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
         let mut answers = match self.parts(commands).await {
             Ok(parts) => self.send_parts(commands, &parts).await,
             Err(_) => vec![None; commands.len()],
@@ -85,13 +89,7 @@ impl Cluster {
                 .first()
                 .and_then(|&place| Slot::new(slot(&commands[place])));
             let master = slot.map(|slot| Route::with_slot(slot, SlotAddr::Master));
-            let mut connection = self.connection.clone();
-            let count = places.len();
-            async move {
-                connection
-                    .route_pipeline(pipeline, 0, count, master.into())
-                    .await
-            }
+            self.client.pipe_to(master.into(), pipeline)
         });
         let mut answers = vec![None; commands.len()];
         for (places, sent) in parts.iter().zip(join_all(sent).await) {
@@ -143,9 +141,9 @@ impl Cluster {
 
 /// The way to one of the nodes.
 #[cfg(feature = "feed")]
-pub(crate) fn node(address: &Address) -> RoutingInfo {
+pub(super) fn node(address: &Address) -> Single {
     let (host, port) = address.clone();
-    RoutingInfo::SingleNode(Single::ByAddress { host, port })
+    Single::ByAddress { host, port }
 }
 
 type Answer = Option<Result<Value, RedisError>>;
@@ -165,14 +163,8 @@ fn is_refused(error: &RedisError) -> bool {
     .contains(&code)
 }
 
-/// The slot of a command's first key.
 fn slot(command: &Cmd) -> u16 {
-    let argument = |place| match command.args_iter().nth(place) {
-        Some(redis::Arg::Simple(argument)) => argument,
-        _ => &[],
-    };
-    let is_script = argument(0).starts_with(b"EVAL");
-    slot_of(argument(if is_script { 3 } else { 1 }))
+    slot_of(first_key(command))
 }
 
 /// A connection to one node, on which each command of a pipeline has an answer of its own.
@@ -181,7 +173,7 @@ fn slot(command: &Cmd) -> u16 {
 /// so that the other commands are run twice or refused there. It does not look into arrays, so a
 /// pipeline's errors are put into some.
 #[derive(Clone)]
-pub(crate) struct Node(MultiplexedConnection);
+pub(super) struct Node(MultiplexedConnection);
 
 impl Node {
     fn wrap(value: Value) -> Value {
