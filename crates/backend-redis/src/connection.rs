@@ -87,9 +87,18 @@ impl Redis {
         answer.map_err(|error| failure::of(op, error))
     }
 
-    /// Sends commands at once, and answers each in the order given: one round trip to a server, and one to
-    /// each master of a Cluster that has a key of theirs.
+    /// Sends commands at once, and answers each in the order given: for each thousand, one round trip to
+    /// a server, and one to each master of a Cluster that has a key of theirs.
     pub(crate) async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
+        let mut answers = Vec::with_capacity(commands.len());
+        // More at once would keep the others waiting who share the connection and the server.
+        for commands in commands.chunks(1_000) {
+            answers.extend(self.send_some(commands).await);
+        }
+        answers
+    }
+
+    async fn send_some(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
         match &self.connection {
             Connection::Server(connection) => {
                 let mut pipeline = Pipeline::with_capacity(commands.len());
@@ -145,6 +154,39 @@ impl Redis {
     ) -> Result<T> {
         let answer = self.run(op, call).await?;
         read(&answer).ok_or_else(|| failure::strange(op, &answer))
+    }
+
+    /// Sends commands that only read at once, and reads the answer of each, in the order given. Those
+    /// whose connection is gone are sent again, as [`run`](Self::run) does.
+    pub(crate) async fn read_all<T>(
+        &self,
+        op: &'static str,
+        commands: &[Cmd],
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Vec<Result<T>> {
+        let dropped = |answer: &Result<_, RedisError>| {
+            answer
+                .as_ref()
+                .is_err_and(RedisError::is_connection_dropped)
+        };
+        let mut answers = self.send_all(commands).await;
+        let places: Vec<_> = (0..commands.len())
+            .filter(|&place| dropped(&answers[place]))
+            .collect();
+        if !places.is_empty() {
+            let again: Vec<_> = places
+                .iter()
+                .map(|&place| commands[place].clone())
+                .collect();
+            for (place, answer) in places.into_iter().zip(self.send_all(&again).await) {
+                answers[place] = answer;
+            }
+        }
+        let read = |answer: Result<Value, RedisError>| {
+            let answer = answer.map_err(|error| failure::of(op, error))?;
+            read(&answer).ok_or_else(|| failure::strange(op, &answer))
+        };
+        answers.into_iter().map(read).collect()
     }
 
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {

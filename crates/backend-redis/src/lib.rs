@@ -46,6 +46,8 @@ pub use redis;
 pub use self::backplane::{
     RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
 };
+#[cfg(feature = "feed")]
+pub use self::feed::{RedisActions, RedisActivity, RedisGraph};
 pub use connection::{BraceInPrefix, Redis};
 
 /// The guide, whose code is to compile.
