@@ -1,17 +1,23 @@
 //! The traits of feed-core.
 
-mod timelines;
-
-pub use timelines::{RedisTimelines, RedisTimelinesOptions};
+mod actions;
+mod activity;
+mod answer;
+mod graph;
 mod outbox;
 mod shared_cache;
+mod timelines;
 
 use std::error::Error as StdError;
 
 use backplane::{ErrorKind, Result};
 
+pub use actions::RedisActions;
+pub use activity::RedisActivity;
+pub use graph::RedisGraph;
 pub use outbox::{RedisOutbox, RedisOutboxOptions};
 pub use shared_cache::RedisSharedCache;
+pub use timelines::{RedisTimelines, RedisTimelinesOptions};
 
 /// What was `found` under a key; `instead`, loudly, if it does not decode.
 fn pass_over<T>(found: Result<T>, key: impl FnOnce() -> String, instead: T) -> Result<T> {

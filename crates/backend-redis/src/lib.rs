@@ -50,10 +50,11 @@ pub use self::backplane::{
     RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
 };
 #[cfg(feature = "feed")]
-pub use self::feed::{RedisOutbox, RedisOutboxOptions, RedisSharedCache};
+pub use self::feed::{
+    RedisActions, RedisActivity, RedisGraph, RedisOutbox, RedisOutboxOptions, RedisSharedCache,
+    RedisTimelines, RedisTimelinesOptions,
+};
 pub use connection::{BraceInPrefix, Redis};
-#[cfg(feature = "feed")]
-pub use feed::{RedisTimelines, RedisTimelinesOptions};
 
 /// The guide, whose code is to compile.
 #[cfg(doctest)]

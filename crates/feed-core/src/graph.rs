@@ -86,6 +86,9 @@ pub trait Graph: fmt::Debug + Send + Sync {
 
     /// All that reading needs to know about each viewer, in the order asked.
     ///
+    /// Each edge, relation and route is as it was at some instant of the call, not all at the same one:
+    /// what was answered before the call shows, what is done during it may.
+    ///
     /// # Errors
     ///
     /// Fails if the engine does.
@@ -311,7 +314,7 @@ pub enum Hide {
     Mute,
 }
 
-/// All that reading needs to know about a viewer, at one instant.
+/// All that reading needs to know about a viewer, as it was when [`Graph::circles`] was called.
 ///
 /// Most reads find it in no cache of the processor, so it is small: ten bytes for each author who is
 /// followed, and eight more for one whose posts are pulled.

@@ -342,7 +342,7 @@ pub async fn circles_answer_in_the_order_asked(fresh: &Fresh<dyn Graph>) {
     assert_eq!(all, [bob.clone(), vec![DAN], vec![ANN, BOB], bob]);
 }
 
-/// A circle is of one instant: what happens later shows in the next one.
+/// What happens after a circle was answered shows in the next one.
 pub async fn a_circle_that_was_handed_out_stays_as_it_was(fresh: &Fresh<dyn Graph>) {
     let graph = &*fresh.store;
     follow(graph, ANN, BOB).await;

@@ -1,4 +1,4 @@
-//! Histories of [`Actions`](crate::Actions) and [`Counters`](crate::Counters).
+//! Histories of [`Actions`] and [`Counters`](crate::Counters).
 
 use std::sync::Arc;
 
@@ -6,22 +6,23 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{History, POSTS, USERS, history, post, replay, same, user};
 use crate::{
-    Action, ActionKind, Entry, MemoryActions, PostId, UserId, conformance::actions::Subject,
+    Action, ActionKind, Actions, Entry, MemoryActions, PostId, UserId,
+    conformance::actions::Subject,
 };
 
 /// A call.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Op {
-    /// [`Actions::record`](crate::Actions::record).
+    /// [`Actions::record`].
     Record(Vec<Action>),
-    /// [`Actions::withdraw`](crate::Actions::withdraw).
+    /// [`Actions::withdraw`].
     Withdraw(Vec<Action>),
-    /// [`Actions::withdraw_items`](crate::Actions::withdraw_items).
+    /// [`Actions::withdraw_items`].
     WithdrawItems(UserId, Vec<PostId>),
-    /// [`Actions::forget`](crate::Actions::forget), without a limit.
+    /// [`Actions::forget`], without a limit.
     Forget(Vec<PostId>),
-    /// [`Actions::erase`](crate::Actions::erase).
+    /// [`Actions::erase`], until nothing is left.
     Erase(UserId, usize),
 }
 
@@ -33,7 +34,7 @@ pub fn histories() -> impl Strategy<Value = History<Op>> {
         2 => batch().prop_map(Op::Withdraw),
         1 => (user(), vec(post(), 0..4)).prop_map(|(actor, items)| Op::WithdrawItems(actor, items)),
         1 => vec(post(), 0..4).prop_map(Op::Forget),
-        1 => (user(), 0..5_usize).prop_map(|(actor, limit)| Op::Erase(actor, limit)),
+        1 => (user(), 1..5_usize).prop_map(|(actor, slice)| Op::Erase(actor, slice)),
     ])
 }
 
@@ -61,7 +62,7 @@ pub async fn play(history: &[Option<Op>], open: impl AsyncFnMut() -> Arc<Subject
 }
 
 async fn apply(reference: &Subject, subject: &Subject, op: &Op) {
-    let (reference, subject) = (&reference.actions, &subject.actions);
+    let (reference, subject) = (&*reference.actions, &*subject.actions);
     match op {
         Op::Record(actions) => same!(reference, subject, store => store.record(actions)),
         Op::Withdraw(actions) => same!(reference, subject, store => store.withdraw(actions)),
@@ -69,7 +70,18 @@ async fn apply(reference: &Subject, subject: &Subject, op: &Op) {
             same!(reference, subject, store => store.withdraw_items(*actor, items));
         }
         Op::Forget(posts) => same!(reference, subject, store => store.forget(posts, usize::MAX)),
-        Op::Erase(actor, limit) => same!(reference, subject, store => store.erase(*actor, *limit)),
+        Op::Erase(actor, slice) => erase(reference, subject, *actor, *slice).await,
+    }
+}
+
+/// In slices of the same size, whatever is in them.
+async fn erase(reference: &dyn Actions, subject: &dyn Actions, actor: UserId, slice: usize) {
+    loop {
+        let erased = reference.erase(actor, slice).await.unwrap();
+        assert_eq!(subject.erase(actor, slice).await.unwrap(), erased);
+        if erased == 0 {
+            break;
+        }
     }
 }
 

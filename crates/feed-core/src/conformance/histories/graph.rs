@@ -122,12 +122,16 @@ impl Stamps {
                 self.give(reroute(reference, one).await, reroute(subject, other).await);
             }
             Op::RouteAuthor(author, ago, route) => {
-                let set = async |graph: &dyn Graph, stale: Option<RouteStamp>| {
-                    let present = graph.author_route(author).await.unwrap().1;
-                    let stamp = stale.unwrap_or(present);
+                let present = async |graph: &dyn Graph| graph.author_route(author).await.unwrap().1;
+                let present = (present(reference).await, present(subject).await);
+                let set = async |graph: &dyn Graph, stamp| {
                     graph.route_author(author, stamp, route).await.unwrap()
                 };
-                let (one, other) = (ago > 1).then(|| self.given_ago(ago)).unzip();
+                let (one, other) = if ago > 1 {
+                    self.stale_ago(ago, present)
+                } else {
+                    present
+                };
                 self.give(set(reference, one).await, set(subject, other).await);
             }
             Op::Hide(viewer, other, how, on) => {
@@ -173,6 +177,15 @@ impl Stamps {
     /// The stamps that were given so long ago, of those there are.
     fn given_ago(&self, ago: usize) -> (RouteStamp, RouteStamp) {
         self.0[self.0.len() - 1 - ago % self.0.len()]
+    }
+
+    /// The same, unless one graph still has it, or has it again for somebody else: then those of now.
+    fn stale_ago(&self, ago: usize, present: (RouteStamp, RouteStamp)) -> (RouteStamp, RouteStamp) {
+        let (one, other) = self.given_ago(ago);
+        if one == present.0 || other == present.1 {
+            return present;
+        }
+        (one, other)
     }
 
     fn give(&mut self, one: Option<RouteStamp>, other: Option<RouteStamp>) {

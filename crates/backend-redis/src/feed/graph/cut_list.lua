@@ -1,0 +1,16 @@
+-- ARGV: how many. Takes so many members out of one of the lists.
+-- Answers the list, who they were, and the number of the change; nothing if there is no list.
+local list = redis.call('HRANDFIELD', LISTS)
+if not list then
+  return {}
+end
+local members = redis.call('HGET', LISTS, list)
+local kept = string.sub(members, 1, -tonumber(ARGV[1]) * 8 - 1)
+if kept == '' then
+  redis.call('HDEL', LISTS, list)
+else
+  redis.call('HSET', LISTS, list, kept)
+end
+local number = next_number()
+redis.call('HSET', base, list, number)
+return { list, string.sub(members, #kept + 1), number }

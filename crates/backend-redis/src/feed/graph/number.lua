@@ -1,0 +1,2 @@
+-- Answers the next number.
+return next_number()

@@ -1,0 +1,227 @@
+//! A tie and its copy, which are on different servers.
+
+use std::{collections::BTreeMap, iter::zip};
+
+use feed_core::{Error, ErrorKind, Hide, Result, UserId};
+
+use super::{BATCH, RedisGraph, answer, row};
+use crate::script::{Call, script};
+
+script!(UNTIE, "user.lua", "untie.lua");
+script!(COPY, "user.lua", "copy.lua");
+script!(SETTLE, "user.lua", "settle.lua");
+script!(OWED, "user.lua", "owed.lua");
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    Edge,
+    Block,
+    Mute,
+}
+
+/// What joins a user, who made it, to another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tie {
+    kind: Kind,
+    maker: UserId,
+    other: UserId,
+}
+
+/// A change to a tie: its number, and the tie as it is since, empty if it is gone.
+pub(super) struct Change {
+    pub(super) number: [u8; 8],
+    pub(super) tie: Vec<u8>,
+}
+
+/// A change to a tie of a known user.
+pub(super) type Pending = (Kind, UserId, Change);
+
+/// A change that the copy of a tie must follow.
+pub(super) struct Owed {
+    tie: Tie,
+    change: Change,
+}
+
+impl Kind {
+    pub(super) fn hiding(how: Hide) -> Result<Self> {
+        match how {
+            Hide::Block => Ok(Self::Block),
+            Hide::Mute => Ok(Self::Mute),
+            _ => Err(Error::new(
+                ErrorKind::Invalid,
+                "hide",
+                "a relation of a later release",
+            )),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Edge => "F",
+            Self::Block => "B",
+            Self::Mute => "M",
+        }
+    }
+
+    pub(super) const fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"F" => Some(Self::Edge),
+            b"B" => Some(Self::Block),
+            b"M" => Some(Self::Mute),
+            _ => None,
+        }
+    }
+}
+
+impl Tie {
+    pub(super) const fn new(kind: Kind, maker: UserId, other: UserId) -> Self {
+        Self { kind, maker, other }
+    }
+
+    /// The tie that `user` has this end of.
+    pub(super) fn with_end(user: UserId, end: &[u8]) -> Option<Self> {
+        let (end, other) = end.split_first()?;
+        let other = row::user(other)?;
+        Some(match end {
+            b'F' => Self::new(Kind::Edge, user, other),
+            b'f' => Self::new(Kind::Edge, other, user),
+            b'B' => Self::new(Kind::Block, user, other),
+            b'b' => Self::new(Kind::Block, other, user),
+            b'M' => Self::new(Kind::Mute, user, other),
+            b'm' => Self::new(Kind::Mute, other, user),
+            _ => return None,
+        })
+    }
+
+    /// Names the tie to its maker.
+    pub(super) fn about(&self, call: Call) -> Call {
+        call.bytes(self.kind.name()).bytes(row::bytes(self.other))
+    }
+
+    pub(super) const fn owed(self, change: Change) -> Owed {
+        Owed { tie: self, change }
+    }
+}
+
+impl RedisGraph {
+    /// Removes a tie and says whether it was there.
+    pub(super) async fn cut(&self, op: &'static str, tie: Tie) -> Result<bool> {
+        let call = self.untie(&tie, "0");
+        let (was_there, owed) = self.redis.ask(op, &call, answer::changed).await?;
+        self.pay(op, owed.map(|change| tie.owed(change))).await?;
+        Ok(was_there)
+    }
+
+    /// Removes ties and copies that have lost theirs, and says how many ties there were.
+    pub(super) async fn cut_all(&self, op: &'static str, ties: &[Tie]) -> Result<usize> {
+        let calls: Vec<_> = ties.iter().map(|tie| self.untie(tie, "1")).collect();
+        let (mut cut, mut owed) = (0, Vec::new());
+        for (tie, answer) in zip(ties, self.redis.ask_all(op, &calls, answer::changed).await) {
+            let (was_there, change) = answer?;
+            cut += usize::from(was_there);
+            owed.extend(change.map(|change| tie.owed(change)));
+        }
+        self.pay(op, owed).await?;
+        Ok(cut)
+    }
+
+    fn untie(&self, tie: &Tie, orphan: &str) -> Call {
+        tie.about(self.call(&UNTIE, tie.maker)).bytes(orphan)
+    }
+
+    /// Makes the copies of all that is pending with a user.
+    pub(super) async fn pay_all(&self, op: &'static str, maker: UserId) -> Result<()> {
+        loop {
+            let call = self.reading(&OWED, maker).number(BATCH as u64);
+            let pending = self.redis.ask(op, &call, answer::pending).await?;
+            let count = pending.len();
+            let owed = |(kind, other, change)| Tie::new(kind, maker, other).owed(change);
+            self.pay(op, pending.into_iter().map(owed)).await?;
+            if count < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Makes copies follow the changes to their ties, which are pending no more then.
+    ///
+    /// A change is refused whose number is not above that of a copy which was removed. It then gets another.
+    pub(super) async fn pay(
+        &self,
+        op: &'static str,
+        owed: impl IntoIterator<Item = Owed>,
+    ) -> Result<()> {
+        let mut owed: Vec<_> = owed.into_iter().collect();
+        while !owed.is_empty() {
+            let refused = self.copy(op, &owed).await?;
+            owed = self.settle(op, &owed, &refused).await?;
+        }
+        Ok(())
+    }
+
+    /// Answers of each change nothing, or above what its number must be.
+    async fn copy(&self, op: &'static str, owed: &[Owed]) -> Result<Vec<Vec<u8>>> {
+        let batches = batches(owed, |tie| tie.other);
+        let call = |(other, places): &(UserId, Vec<usize>)| {
+            let call = self.call(&COPY, *other);
+            places.iter().fold(call, |call, &place| {
+                let Owed { tie, change } = &owed[place];
+                call.bytes(tie.kind.name())
+                    .bytes(row::bytes(tie.maker))
+                    .bytes(change.number)
+                    .bytes(&change.tie[..])
+            })
+        };
+        let calls: Vec<_> = batches.iter().map(call).collect();
+        let answers = self.redis.ask_all(op, &calls, answer::refused).await;
+        let mut refused = vec![Vec::new(); owed.len()];
+        for ((_, places), answer) in zip(batches, answers) {
+            for (place, answer) in zip(places, answer?) {
+                refused[place] = answer;
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Answers what is owed still.
+    async fn settle(
+        &self,
+        op: &'static str,
+        owed: &[Owed],
+        refused: &[Vec<u8>],
+    ) -> Result<Vec<Owed>> {
+        let batches = batches(owed, |tie| tie.maker);
+        let call = |(maker, places): &(UserId, Vec<usize>)| {
+            let call = self.call(&SETTLE, *maker);
+            places.iter().fold(call, |call, &place| {
+                let Owed { tie, change } = &owed[place];
+                tie.about(call)
+                    .bytes(change.number)
+                    .bytes(&refused[place][..])
+            })
+        };
+        let calls: Vec<_> = batches.iter().map(call).collect();
+        let answers = self.redis.ask_all(op, &calls, answer::pending).await;
+        let mut owed = Vec::new();
+        for ((maker, _), answer) in zip(batches, answers) {
+            let still = answer?.into_iter();
+            owed.extend(
+                still.map(|(kind, other, change)| Tie::new(kind, maker, other).owed(change)),
+            );
+        }
+        Ok(owed)
+    }
+}
+
+/// Where in `owed` stands what is of one user, for each script that is to be run.
+fn batches(owed: &[Owed], user: impl Fn(&Tie) -> UserId) -> Vec<(UserId, Vec<usize>)> {
+    let mut places = BTreeMap::<_, Vec<_>>::new();
+    for (place, owed) in owed.iter().enumerate() {
+        places.entry(user(&owed.tie)).or_default().push(place);
+    }
+    let chunks = |(user, places): (UserId, Vec<usize>)| {
+        let chunks: Vec<_> = places.chunks(BATCH).map(<[_]>::to_vec).collect();
+        chunks.into_iter().map(move |chunk| (user, chunk))
+    };
+    places.into_iter().flat_map(chunks).collect()
+}

@@ -1,0 +1,95 @@
+-- A user's ends of their ties. What follows is one of the other files.
+--
+-- A tie is an edge, a block or a mute. Who made it keeps it; the user at the other end, who may be on
+-- another server, has a copy. A change is pending with who made the tie until the copy is changed too.
+--
+-- KEYS[1] is what the names of all its keys begin with; they share its hash tag.
+--   …            hash: the last number, the highest of a copy that was removed (gone), and of each list
+--                that of its last change
+--   …:followees  hash: of each author the edge
+--   …:followers  sorted set, by name: viewers, each followed by a copy of the edge
+--   …:ties       hash: numbers of blocks, mutes and copies of blocks, under B, M or b and the other user
+--   …:muted_by   sorted set: viewers by the numbers of their mutes, as copies
+--   …:pending    hash: numbers of changes, under F, B or M and the other user
+--   …:lists      hash: of each list the members
+--   …:listed     sorted set: owners and their lists by a number from before the user was listed there
+-- Users, lists, numbers, stamps and posts have eight bytes, big endian. An edge is one byte, its stamp,
+-- the post up to which it is pulled, if there is one, and its number, if that is not the stamp. In the
+-- byte are the kind of route, the viewer's wishes (4, 8), and whether there is a number (16).
+--
+-- Numbers are below 2^53 until the year 2255.
+if redis.replicate_commands then
+  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
+end
+local base = KEYS[1]
+local FOLLOWEES, FOLLOWERS, TIES = base .. ':followees', base .. ':followers', base .. ':ties'
+local MUTED_BY, PENDING = base .. ':muted_by', base .. ':pending'
+local LISTS, LISTED = base .. ':lists', base .. ':listed'
+
+-- For how long numbers are remembered, for calls that are late and a clock that is set back.
+local DAY = 24 * 3600 * 1000
+
+local function value_of(number)
+  return (struct.unpack('>I8', number))
+end
+
+-- All digits, which a number alone does not keep when it becomes text.
+local function text(value)
+  return string.format('%.0f', value)
+end
+
+-- The next number: above all before it, also those that Redis may have lost, and above `least`.
+local function next_number(least)
+  local time = redis.call('TIME')
+  local last = tonumber(redis.call('HGET', base, 'last') or '0')
+  local value = math.max(math.max(last, least or 0) + 1, time[1] * 1000000 + time[2])
+  redis.call('HSET', base, 'last', text(value))
+  redis.call('PEXPIRE', base, DAY)
+  return struct.pack('>I8', value)
+end
+
+local function parts(edge)
+  local flags, stamp = string.byte(edge), string.sub(edge, 2, 9)
+  local pulled_until = flags % 4 == 1 and string.sub(edge, 10, 17) or ''
+  return flags % 16, stamp, pulled_until, flags >= 16 and string.sub(edge, -8) or stamp
+end
+
+local function edge_of(flags, stamp, pulled_until, number)
+  if number == stamp then
+    return string.char(flags) .. stamp .. pulled_until
+  end
+  return string.char(flags + 16) .. stamp .. pulled_until .. number
+end
+
+-- A tie that this user made: an edge, or the number of anything else.
+local function tie_to(kind, other)
+  if kind == 'F' then
+    return redis.call('HGET', FOLLOWEES, other)
+  end
+  return redis.call('HGET', TIES, kind .. other)
+end
+
+local function set_tie(kind, other, value, number)
+  redis.call('HSET', PENDING, kind .. other, number)
+  if kind == 'F' then
+    redis.call('HSET', FOLLOWEES, other, value)
+  else
+    redis.call('HSET', TIES, kind .. other, value)
+  end
+end
+
+-- Where memory is full, a script may go on to write once it has taken something away.
+local function cut_tie(kind, other, least)
+  if kind == 'F' then
+    redis.call('HDEL', FOLLOWEES, other)
+  else
+    redis.call('HDEL', TIES, kind .. other)
+  end
+  redis.call('HSET', PENDING, kind .. other, next_number(least))
+end
+
+-- The number of the change that is pending, and the tie that there is then; each empty if there is none.
+local function owed(kind, other)
+  local number = redis.call('HGET', PENDING, kind .. other)
+  return number or '', number and tie_to(kind, other) or ''
+end

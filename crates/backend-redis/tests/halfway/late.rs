@@ -1,0 +1,105 @@
+//! Commands that arrive once more, at any later time: because the client of a Cluster repeats them, or as
+//! those of a process that was thought to be dead.
+
+use futures::{StreamExt as _, stream::BoxStream};
+use redis::Client;
+
+use crate::Process;
+
+/// All commands that a server was sent, to be sent again.
+pub(crate) struct Tape {
+    process: Process,
+    heard: BoxStream<'static, String>,
+    commands: Vec<Vec<Vec<u8>>>,
+    _server: engines::Redis,
+}
+
+const MARK: &[u8] = b"so far";
+
+impl Tape {
+    pub(crate) async fn new() -> Self {
+        let server = engines::Redis::start().unwrap();
+        let client = Client::open(server.url()).unwrap();
+        let monitor = client.get_async_monitor().await.unwrap();
+        Self {
+            process: Process::on(&server, "").await,
+            heard: monitor.into_on_message().boxed(),
+            commands: Vec::new(),
+            _server: server,
+        }
+    }
+
+    pub(crate) const fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Remembers what was sent since it was last asked to, or to forget it.
+    pub(crate) async fn remember(&mut self) {
+        let sent = self.sent().await;
+        self.commands.extend(sent);
+    }
+
+    pub(crate) async fn forget(&mut self) {
+        self.sent().await;
+    }
+
+    /// Sends a command once more.
+    pub(crate) async fn replay(&mut self, rng: &mut fastrand::Rng) {
+        // Most are late by a little.
+        let window = if rng.bool() { 12 } else { self.commands.len() };
+        let first = self.commands.len().saturating_sub(window);
+        let Some(command) = rng.choice(&self.commands[first..]) else {
+            return;
+        };
+        let mut late = redis::Cmd::new();
+        for part in command {
+            late.arg(part);
+        }
+        let mut connection = self.process.connection.clone();
+        late.exec_async(&mut connection).await.unwrap();
+        self.forget().await;
+    }
+
+    async fn sent(&mut self) -> Vec<Vec<Vec<u8>>> {
+        self.process.order::<String>("ECHO", "so far", &[]).await;
+        let mut sent = Vec::new();
+        loop {
+            let line = self.heard.next().await.unwrap();
+            if line.contains(" lua] ") {
+                continue;
+            }
+            let command = parts(&line);
+            if command.get(1).is_some_and(|part| part == MARK) {
+                return sent;
+            }
+            sent.push(command);
+        }
+    }
+}
+
+/// The parts of a command, each in quotes, as `MONITOR` writes them.
+fn parts(line: &str) -> Vec<Vec<u8>> {
+    let mut bytes = line.bytes();
+    let (mut parts, mut part) = (Vec::new(), None::<Vec<u8>>);
+    while let Some(byte) = bytes.next() {
+        match (&mut part, byte) {
+            (None, b'"') => part = Some(Vec::new()),
+            (None, _) => {}
+            (Some(_), b'"') => parts.extend(part.take()),
+            (Some(part), b'\\') => part.push(match bytes.next().unwrap() {
+                b'x' => {
+                    let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                }
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'a' => 7,
+                b'b' => 8,
+                itself => itself,
+            }),
+            (Some(part), byte) => part.push(byte),
+        }
+    }
+    parts
+}

@@ -1,0 +1,95 @@
+//! Each store on a server and on a Cluster answers as the one in memory does, whatever happens to both,
+//! however often the application comes back with another connection.
+#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
+
+use std::sync::{
+    Arc, LazyLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use backend_redis::{Redis, RedisActions, RedisActivity, RedisGraph};
+use backplane::ManualClock;
+use feed_core::conformance::{
+    actions::Subject,
+    histories::{actions, activity, few_cases, graph},
+};
+use proptest::proptest;
+use redis::{Client, cluster::ClusterClient};
+use tokio::runtime::Runtime;
+
+static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
+
+static CLUSTER: LazyLock<engines::RedisCluster> =
+    LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+/// A part of the key space for one case.
+struct Part {
+    on_cluster: bool,
+    prefix: String,
+}
+
+impl Part {
+    fn new(on_cluster: bool) -> Self {
+        static CASES: AtomicU32 = AtomicU32::new(0);
+        let case = CASES.fetch_add(1, Ordering::Relaxed);
+        Self {
+            on_cluster,
+            prefix: format!("case{case}:"),
+        }
+    }
+
+    async fn open(&self) -> Redis {
+        let redis: Redis = if self.on_cluster {
+            let client = ClusterClient::new(CLUSTER.urls()).unwrap();
+            client.get_async_connection().await.unwrap().into()
+        } else {
+            let client = Client::open(SERVER.url()).unwrap();
+            client.get_connection_manager().await.unwrap().into()
+        };
+        redis.with_prefix(&self.prefix).unwrap()
+    }
+}
+
+macro_rules! histories {
+    ($on_cluster:literal) => {
+        proptest! {
+            #![proptest_config(few_cases())]
+
+            #[test]
+            fn actions_answer_as_memory_does(history in actions::histories()) {
+                let part = Part::new($on_cluster);
+                RUNTIME.block_on(actions::play(&history, async || {
+                    let actions = Arc::new(RedisActions::new(part.open().await));
+                    let counters = Arc::clone(&actions);
+                    Arc::new(Subject { actions, counters })
+                }));
+            }
+
+            #[test]
+            fn activity_answers_as_memory_does(history in activity::histories()) {
+                let (part, clock) = (Part::new($on_cluster), ManualClock::default());
+                RUNTIME.block_on(activity::play(&history, &clock, async || {
+                    Arc::new(RedisActivity::new(part.open().await))
+                }));
+            }
+
+            #[test]
+            fn a_graph_answers_as_memory_does(history in graph::histories()) {
+                let part = Part::new($on_cluster);
+                RUNTIME.block_on(graph::play(&history, async || {
+                    Arc::new(RedisGraph::new(part.open().await))
+                }));
+            }
+        }
+    };
+}
+
+histories!(false);
+
+mod cluster {
+    use super::*;
+
+    histories!(true);
+}
