@@ -8,9 +8,10 @@ pub use cluster::RedisCluster;
 use self::wire::Asking;
 
 use crate::{
-    Engine, Result,
+    Engine, Error, Result,
     catalogue::REDIS,
-    server::{Launch, Server},
+    error::Cause,
+    server::{Blow, Launch, Server},
 };
 
 /// A Redis server of its own, without persistence, for as long as this value lives.
@@ -52,6 +53,48 @@ impl Redis {
     pub fn url(&self) -> String {
         format!("redis://{}/", self.address())
     }
+
+    /// Kills it as a crash of its machine does.
+    ///
+    /// # Errors
+    ///
+    /// If it is dead already.
+    pub fn kill(&self) -> Result<()> {
+        strike(&self.server, Blow::Kill)
+    }
+
+    /// Stops it where it stands: it keeps its connections and its memory, and answers nothing until it
+    /// is [resumed](Self::resume).
+    ///
+    /// # Errors
+    ///
+    /// If it is dead.
+    pub fn pause(&self) -> Result<()> {
+        strike(&self.server, Blow::Pause)
+    }
+
+    /// Lets it go on after a [pause](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// If it is dead.
+    pub fn resume(&self) -> Result<()> {
+        strike(&self.server, Blow::Resume)
+    }
+
+    /// Kills it unless it is dead, and starts it again at the same address with nothing in it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn restart_empty(&self) -> Result<()> {
+        self.server.restart(&Launcher { cluster: false })
+    }
+}
+
+fn strike(server: &Server, blow: Blow) -> Result<()> {
+    let struck = server.suffer(blow);
+    struck.map_err(|e| Error::new(&REDIS, Cause::Io("signal a server", e)))
 }
 
 /// Starts a server on its own, or one that waits to be part of a Cluster.
@@ -60,7 +103,9 @@ struct Launcher {
 }
 
 impl Launch for Launcher {
-    const ENGINE: Engine = REDIS;
+    fn engine(&self) -> &'static Engine {
+        &REDIS
+    }
 
     fn command(&self, program: &Path, address: SocketAddr, directory: &Path) -> Command {
         let mut command = Command::new(program);
@@ -79,9 +124,8 @@ impl Launch for Launcher {
         command
     }
 
-    /// Nodes of a Cluster talk to each other on a port that is larger by ten thousand.
     fn suits(&self, address: SocketAddr) -> bool {
-        !self.cluster || address.port() < 55_535
+        !self.cluster || address.port().checked_add(cluster::BUS_PORT).is_some()
     }
 
     fn probe(&self, address: SocketAddr, directory: &Path) -> io::Result<()> {
