@@ -1,3 +1,5 @@
+mod cluster;
+
 use std::{fmt, sync::Arc};
 
 use backplane::Result;
@@ -6,6 +8,7 @@ use redis::{
     Cmd, Pipeline, RedisError, Value, aio::ConnectionManager, cluster_async::ClusterConnection,
 };
 
+use self::cluster::Cluster;
 use crate::{failure, script::Call};
 
 /// A connection that the application has made, and the part of the key space that is given to these
@@ -30,7 +33,7 @@ pub struct Redis {
 #[derive(Clone)]
 enum Connection {
     Server(ConnectionManager),
-    Cluster(ClusterConnection),
+    Cluster(Cluster),
 }
 
 /// A prefix has a brace, which would put every key into one slot of a Cluster.
@@ -150,7 +153,7 @@ impl Redis {
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
         match &self.connection {
             Connection::Server(connection) => command.query_async(&mut connection.clone()).await,
-            Connection::Cluster(connection) => command.query_async(&mut connection.clone()).await,
+            Connection::Cluster(cluster) => cluster.send(command, &self.prefix).await,
         }
     }
 }
@@ -167,7 +170,7 @@ impl From<ConnectionManager> for Redis {
 impl From<ClusterConnection> for Redis {
     fn from(connection: ClusterConnection) -> Self {
         Self {
-            connection: Connection::Cluster(connection),
+            connection: Connection::Cluster(Cluster::from(connection)),
             prefix: "".into(),
         }
     }
