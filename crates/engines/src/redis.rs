@@ -8,9 +8,8 @@ pub use cluster::RedisCluster;
 use self::wire::Asking;
 
 use crate::{
-    Engine, Error, Result,
-    catalogue::REDIS,
-    error::Cause,
+    Engine, Result,
+    catalogue::{REDIS, VALKEY},
     server::{Blow, Launch, Server},
 };
 
@@ -28,6 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Redis {
     server: Server,
+    launcher: Launcher,
 }
 
 impl Redis {
@@ -38,8 +38,25 @@ impl Redis {
     /// If Redis is not installed, ends at once or does not answer within about half a minute.
     /// Nothing is left behind.
     pub fn start() -> Result<Self> {
-        let server = Server::start(&Launcher { cluster: false })?;
-        Ok(Self { server })
+        let server = Server::start(&ALONE)?;
+        Ok(Self {
+            server,
+            launcher: ALONE,
+        })
+    }
+
+    /// Starts a server of Valkey, as [`start`](Self::start) does one of Redis.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn start_valkey() -> Result<Self> {
+        let launcher = Launcher {
+            engine: &VALKEY,
+            ..ALONE
+        };
+        let server = Server::start(&launcher)?;
+        Ok(Self { server, launcher })
     }
 
     /// Where it listens.
@@ -60,7 +77,7 @@ impl Redis {
     ///
     /// If it is dead already.
     pub fn kill(&self) -> Result<()> {
-        strike(&self.server, Blow::Kill)
+        self.server.suffer(Blow::Kill)
     }
 
     /// Stops it where it stands: it keeps its connections and its memory, and answers nothing until it
@@ -70,7 +87,7 @@ impl Redis {
     ///
     /// If it is dead.
     pub fn pause(&self) -> Result<()> {
-        strike(&self.server, Blow::Pause)
+        self.server.suffer(Blow::Pause)
     }
 
     /// Lets it go on after a [pause](Self::pause).
@@ -79,7 +96,7 @@ impl Redis {
     ///
     /// If it is dead.
     pub fn resume(&self) -> Result<()> {
-        strike(&self.server, Blow::Resume)
+        self.server.suffer(Blow::Resume)
     }
 
     /// Kills it unless it is dead, and starts it again at the same address with nothing in it.
@@ -88,23 +105,30 @@ impl Redis {
     ///
     /// As for [`start`](Self::start).
     pub fn restart_empty(&self) -> Result<()> {
-        self.server.restart(&Launcher { cluster: false })
+        self.server.restart(&self.launcher)
     }
 }
 
-fn strike(server: &Server, blow: Blow) -> Result<()> {
-    let struck = server.suffer(blow);
-    struck.map_err(|e| Error::new(&REDIS, Cause::Io("signal a server", e)))
-}
-
 /// Starts a server on its own, or one that waits to be part of a Cluster.
+#[derive(Clone, Copy, Debug)]
 struct Launcher {
+    engine: &'static Engine,
     cluster: bool,
 }
 
+const ALONE: Launcher = Launcher {
+    engine: &REDIS,
+    cluster: false,
+};
+
+const NODE: Launcher = Launcher {
+    engine: &REDIS,
+    cluster: true,
+};
+
 impl Launch for Launcher {
     fn engine(&self) -> &'static Engine {
-        &REDIS
+        self.engine
     }
 
     fn command(&self, program: &Path, address: SocketAddr, directory: &Path) -> Command {

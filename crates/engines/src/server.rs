@@ -60,6 +60,7 @@ pub(crate) trait Launch {
 /// see `supervise.sh`.
 #[derive(Debug)]
 pub(crate) struct Server {
+    engine: &'static Engine,
     supervisor: Mutex<Child>,
     directory: PathBuf,
     address: SocketAddr,
@@ -92,7 +93,12 @@ impl Server {
     }
 
     /// Does something to the server's process. One that was killed is dead when this returns.
-    pub(crate) fn suffer(&self, blow: Blow) -> io::Result<()> {
+    pub(crate) fn suffer(&self, blow: Blow) -> Result<()> {
+        let struck = self.strike(blow);
+        struck.map_err(|e| Error::new(self.engine, Cause::Io("signal it", e)))
+    }
+
+    fn strike(&self, blow: Blow) -> io::Result<()> {
         let signal = match blow {
             Blow::Kill => "-KILL",
             Blow::Pause => "-STOP",
@@ -120,9 +126,9 @@ impl Server {
 
     /// Starts the server again on the same address and in the same directory, once it is dead.
     pub(crate) fn restart<L: Launch>(&self, launch: &L) -> Result<()> {
-        let program = launch.engine().locate()?;
+        let program = self.engine.locate()?;
         let again = || {
-            if self.suffer(Blow::Kill).is_err() {
+            if self.strike(Blow::Kill).is_err() {
                 // It was killed before.
                 self.supervisor()
                     .wait()
@@ -134,7 +140,7 @@ impl Server {
                 supervisor.map_err(|e| Cause::Io("start a shell to watch it", e))?;
             self.wait_until_it_answers(launch)
         };
-        again().map_err(|cause| Error::new(launch.engine(), cause))
+        again().map_err(|cause| Error::new(self.engine, cause))
     }
 
     fn try_start<L: Launch>(launch: &L, program: &Path) -> Result<Self, Cause> {
@@ -149,6 +155,7 @@ impl Server {
         let supervisor = supervise(&command, &directory)
             .map_err(|e| Cause::Io("start a shell to watch it", e))?;
         let server = Self {
+            engine: launch.engine(),
             supervisor: Mutex::new(supervisor),
             directory,
             address,
@@ -240,7 +247,7 @@ mod tests {
         purpose: "the tests of this file",
         programs: &["sh"],
         variable: "ENGINES_TEST_SHELL",
-        apt_package: "dash",
+        package: crate::catalogue::Package::Apt("dash"),
         without_package: None,
         need: crate::catalogue::Need::Required,
     };

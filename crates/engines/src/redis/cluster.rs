@@ -1,6 +1,6 @@
 use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
-use super::{Asking, Launcher, strike};
+use super::{Asking, NODE};
 use crate::{
     Error, Proxy, Result,
     catalogue::REDIS,
@@ -66,8 +66,7 @@ impl RedisCluster {
     }
 
     fn start_nodes(count: usize) -> Result<Self> {
-        let launcher = Launcher { cluster: true };
-        let nodes: Result<Vec<_>> = (0..count).map(|_| Server::start(&launcher)).collect();
+        let nodes: Result<Vec<_>> = (0..count).map(|_| Server::start(&NODE)).collect();
         Ok(Self {
             nodes: nodes?,
             proxies: Vec::new(),
@@ -103,7 +102,7 @@ impl RedisCluster {
     ///
     /// If there is no such node, or it is dead already.
     pub fn kill(&self, node: usize) -> Result<()> {
-        strike(self.node(node)?, Blow::Kill)
+        self.node(node)?.suffer(Blow::Kill)
     }
 
     /// Stops a node where it stands: it keeps its connections and its memory, and answers nothing until
@@ -113,7 +112,7 @@ impl RedisCluster {
     ///
     /// If there is no such node, or it is dead.
     pub fn pause(&self, node: usize) -> Result<()> {
-        strike(self.node(node)?, Blow::Pause)
+        self.node(node)?.suffer(Blow::Pause)
     }
 
     /// Lets a node go on after a [pause](Self::pause).
@@ -122,7 +121,7 @@ impl RedisCluster {
     ///
     /// If there is no such node, or it is dead.
     pub fn resume(&self, node: usize) -> Result<()> {
-        strike(self.node(node)?, Blow::Resume)
+        self.node(node)?.suffer(Blow::Resume)
     }
 
     /// Kills a node unless it is dead, and starts it again at the same address, as the same node of the
@@ -132,7 +131,7 @@ impl RedisCluster {
     ///
     /// If there is no such node, or as for [`start`](Self::start).
     pub fn restart_empty(&self, node: usize) -> Result<()> {
-        self.node(node)?.restart(&Launcher { cluster: true })
+        self.node(node)?.restart(&NODE)
     }
 
     fn node(&self, node: usize) -> Result<&Server> {
