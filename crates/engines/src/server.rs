@@ -8,7 +8,10 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{self, Child, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -29,13 +32,16 @@ const SUPERVISE: &str = include_str!("supervise.sh");
 /// The file in a server's directory that holds what it writes to its standard streams.
 const LOG: &str = "log";
 
+/// The file that holds the number of its process, which `supervise.sh` writes.
+const PROCESS: &str = "pid";
+
 /// How much of the log an error shows.
 const LOG_LINES: usize = 20;
 
 /// How one kind of server is started, and how it shows that it answers.
 pub(crate) trait Launch {
     /// The row of the catalogue.
-    const ENGINE: Engine;
+    fn engine(&self) -> &'static Engine;
 
     /// The command that runs `program` in the foreground, listening on `address` alone, with
     /// everything it writes below `directory`.
@@ -54,27 +60,87 @@ pub(crate) trait Launch {
 /// see `supervise.sh`.
 #[derive(Debug)]
 pub(crate) struct Server {
-    supervisor: Child,
+    engine: &'static Engine,
+    supervisor: Mutex<Child>,
     directory: PathBuf,
     address: SocketAddr,
+}
+
+/// What can be done to a process that does not ask.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Blow {
+    Kill,
+    Pause,
+    Resume,
 }
 
 impl Server {
     /// Starts a server and waits until it answers.
     pub(crate) fn start<L: Launch>(launch: &L) -> Result<Self> {
-        let program = L::ENGINE.locate()?;
+        let program = launch.engine().locate()?;
         let mut ports = 1..=PORTS;
         loop {
             ports.next();
             match Self::try_start(launch, &program) {
                 Err(Cause::Exited { .. }) if !ports.is_empty() => {}
-                outcome => return outcome.map_err(|cause| Error::new(&L::ENGINE, cause)),
+                outcome => return outcome.map_err(|cause| Error::new(launch.engine(), cause)),
             }
         }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Does something to the server's process. One that was killed is dead when this returns.
+    pub(crate) fn suffer(&self, blow: Blow) -> Result<()> {
+        let struck = self.strike(blow);
+        struck.map_err(|e| Error::new(self.engine, Cause::Io("signal it", e)))
+    }
+
+    fn strike(&self, blow: Blow) -> io::Result<()> {
+        let signal = match blow {
+            Blow::Kill => "-KILL",
+            Blow::Pause => "-STOP",
+            Blow::Resume => "-CONT",
+        };
+        let mut supervisor = self.supervisor();
+        if let Some(status) = supervisor.try_wait()? {
+            return Err(io::Error::other(format!("it has ended ({status})")));
+        }
+        let process = fs::read_to_string(self.directory.join(PROCESS))?;
+        let sent = Command::new("kill")
+            .args([signal, process.trim()])
+            .status()?;
+        if !sent.success() {
+            return Err(io::Error::other(format!("kill {signal}: {sent}")));
+        }
+        if let Blow::Kill = blow {
+            // To wait closes its input, at which the shell would remove the directory.
+            let input = supervisor.stdin.take();
+            supervisor.wait()?;
+            drop(input);
+        }
+        Ok(())
+    }
+
+    /// Starts the server again on the same address and in the same directory, once it is dead.
+    pub(crate) fn restart<L: Launch>(&self, launch: &L) -> Result<()> {
+        let program = self.engine.locate()?;
+        let again = || {
+            if self.strike(Blow::Kill).is_err() {
+                // It was killed before.
+                self.supervisor()
+                    .wait()
+                    .map_err(|e| Cause::Io("end it", e))?;
+            }
+            let command = launch.command(&program, self.address, &self.directory);
+            let supervisor = supervise(&command, &self.directory);
+            *self.supervisor() =
+                supervisor.map_err(|e| Cause::Io("start a shell to watch it", e))?;
+            self.wait_until_it_answers(launch)
+        };
+        again().map_err(|cause| Error::new(self.engine, cause))
     }
 
     fn try_start<L: Launch>(launch: &L, program: &Path) -> Result<Self, Cause> {
@@ -86,39 +152,30 @@ impl Server {
         };
         let directory = fresh_directory().map_err(|e| Cause::Io("make its directory", e))?;
         let command = launch.command(program, address, &directory);
-        let mut server = Self::spawn(&command, directory, address)
+        let supervisor = supervise(&command, &directory)
             .map_err(|e| Cause::Io("start a shell to watch it", e))?;
+        let server = Self {
+            engine: launch.engine(),
+            supervisor: Mutex::new(supervisor),
+            directory,
+            address,
+        };
         server.wait_until_it_answers(launch)?;
         Ok(server)
     }
 
-    fn spawn(command: &Command, directory: PathBuf, address: SocketAddr) -> io::Result<Self> {
-        let log = File::create(directory.join(LOG))?;
-        let supervisor = Command::new("/bin/sh")
-            .args(["-c", SUPERVISE, "supervise.sh"])
-            .arg(&directory)
-            .arg(command.get_program())
-            .args(command.get_args())
-            .current_dir(&directory)
-            // Ctrl-C ends the test process, and by that the server: not both at once.
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        Ok(Self {
-            supervisor,
-            directory,
-            address,
-        })
+    fn supervisor(&self) -> MutexGuard<'_, Child> {
+        self.supervisor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_until_it_answers<L: Launch>(&mut self, launch: &L) -> Result<(), Cause> {
+    fn wait_until_it_answers<L: Launch>(&self, launch: &L) -> Result<(), Cause> {
         for _ in 0..PROBES {
             if launch.probe(self.address, &self.directory).is_ok() {
                 return Ok(());
             }
-            if let Ok(Some(status)) = self.supervisor.try_wait() {
+            if let Ok(Some(status)) = self.supervisor().try_wait() {
                 let log = self.end_of_log();
                 return Err(Cause::Exited { status, log });
             }
@@ -138,11 +195,29 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.supervisor.stdin.take());
+        let mut supervisor = self.supervisor();
+        drop(supervisor.stdin.take());
         // No test could mend a failure of these, and a panic in a panic would abort.
-        let _ = self.supervisor.wait();
+        let _ = supervisor.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Runs a command under the shell, with its directory for all that it writes.
+fn supervise(command: &Command, directory: &Path) -> io::Result<Child> {
+    let log = File::create(directory.join(LOG))?;
+    Command::new("/bin/sh")
+        .args(["-c", SUPERVISE, "supervise.sh"])
+        .arg(directory)
+        .arg(command.get_program())
+        .args(command.get_args())
+        .current_dir(directory)
+        // Ctrl-C ends the test process, and by that the server: not both at once.
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
 }
 
 /// A port that was free a moment ago.
@@ -167,19 +242,23 @@ pub(crate) fn fresh_directory() -> io::Result<PathBuf> {
 mod tests {
     use super::*;
 
+    const SHELL: Engine = Engine {
+        name: "script",
+        purpose: "the tests of this file",
+        programs: &["sh"],
+        variable: "ENGINES_TEST_SHELL",
+        package: crate::catalogue::Package::Apt("dash"),
+        without_package: None,
+        need: crate::catalogue::Need::Required,
+    };
+
     /// A "server" that is a line of shell, and answers once it has made a file.
     struct Script(&'static str);
 
     impl Launch for Script {
-        const ENGINE: Engine = Engine {
-            name: "script",
-            purpose: "the tests of this file",
-            programs: &["sh"],
-            variable: "ENGINES_TEST_SHELL",
-            apt_package: "dash",
-            without_package: None,
-            need: crate::catalogue::Need::Required,
-        };
+        fn engine(&self) -> &'static Engine {
+            &SHELL
+        }
 
         fn command(&self, program: &Path, _: SocketAddr, _: &Path) -> Command {
             let mut command = Command::new(program);

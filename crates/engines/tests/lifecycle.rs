@@ -103,3 +103,56 @@ fn a_cluster_with_replicas_serves_every_slot() {
     assert!(slots.contains("cluster_slots_ok:16384"), "{slots}");
     assert!(slots.contains("cluster_size:3"), "{slots}");
 }
+
+#[test]
+fn a_killed_server_is_gone_and_starts_again_with_nothing_in_it() {
+    let redis = Redis::start().unwrap();
+    assert_eq!(ask(redis.address(), "SET k v\r\n", 5).unwrap(), "+OK\r\n");
+    redis.kill().unwrap();
+    assert!(!answers(redis.address()));
+    assert!(redis.kill().is_err(), "it is dead");
+    for _ in 0..2 {
+        redis.restart_empty().unwrap();
+        assert_eq!(ask(redis.address(), "EXISTS k\r\n", 4).unwrap(), ":0\r\n");
+        assert_eq!(ask(redis.address(), "SET k v\r\n", 5).unwrap(), "+OK\r\n");
+    }
+}
+
+#[test]
+fn a_paused_server_answers_once_it_is_resumed() {
+    let redis = Redis::start().unwrap();
+    redis.pause().unwrap();
+    let mut connection = TcpStream::connect(redis.address()).unwrap();
+    connection.write_all(b"PING\r\n").unwrap();
+    let quiet = std::time::Duration::from_millis(100);
+    connection.set_read_timeout(Some(quiet)).unwrap();
+    assert!(connection.read(&mut [0]).is_err());
+    redis.resume().unwrap();
+    connection.set_read_timeout(None).unwrap();
+    let mut answer = [0; 7];
+    connection.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"+PONG\r\n");
+}
+
+#[test]
+fn a_paused_server_is_stopped_as_others_are() {
+    let redis = Redis::start().unwrap();
+    let address = redis.address();
+    redis.pause().unwrap();
+    drop(redis);
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_node_that_starts_again_is_the_same_node_of_its_cluster() {
+    let cluster = engines::RedisCluster::start(3, 0).unwrap();
+    let id = |node: usize| {
+        let url = &cluster.urls()[node];
+        let address = url["redis://".len()..].trim_end_matches('/');
+        ask(address.parse().unwrap(), "CLUSTER MYID\r\n", 47).unwrap()
+    };
+    let before = [0, 1, 2].map(id);
+    cluster.restart_empty(1).unwrap();
+    assert_eq!([0, 1, 2].map(id), before);
+    assert!(cluster.kill(3).is_err(), "there is no such node");
+}

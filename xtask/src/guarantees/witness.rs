@@ -27,7 +27,7 @@ impl Witness {
 }
 
 /// The package names an implementation; where it runs one list on several, they have modules whose
-/// names tell them apart: `file` in `id::high_water::tests::file`.
+/// names tell them apart: `file` in `id::high_water::tests::file`. One that begins with `on_` names it alone.
 fn implementation(passed: &Passed, modules: &[&str]) -> String {
     let variant = if passed.is_integration {
         modules
@@ -36,6 +36,9 @@ fn implementation(passed: &Passed, modules: &[&str]) -> String {
         tests.map_or(&[][..], |tests| &modules[tests + 1..])
     };
     let variant = variant.join(" ").replace('_', " ");
+    if let Some(engine) = variant.strip_prefix("on ") {
+        return engine.to_owned();
+    }
     match (passed.package.strip_prefix("backend-"), variant.is_empty()) {
         (Some(engine), true) => engine.to_owned(),
         (Some(engine), false) => format!("{engine} {variant}"),
@@ -93,6 +96,12 @@ mod tests {
                 true,
                 "cluster::l_conformance::case",
                 "redis cluster",
+            ),
+            (
+                "backend-redis",
+                true,
+                "on_valkey::l_conformance::case",
+                "valkey",
             ),
         ] {
             let expected = ("l_conformance".to_owned(), implementation.to_owned());

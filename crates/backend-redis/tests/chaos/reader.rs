@@ -8,6 +8,8 @@ use backplane::{
     bus::{Audience, Gap, GapReason, Message},
 };
 
+use crate::load::Load;
+
 /// What a node hears of its topics, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
@@ -37,8 +39,15 @@ impl Reader {
             .or_insert(heard);
     }
 
+    /// Waits until all topics are complete.
+    pub(crate) async fn catches_up(&self, load: &Load<'_>) {
+        for topic in &load.topics {
+            self.reaches(topic, load.last(topic)).await;
+        }
+    }
+
     /// Waits until a topic is complete up to a position.
-    pub(crate) async fn reaches(&self, topic: &Topic, position: Position) {
+    async fn reaches(&self, topic: &Topic, position: Position) {
         loop {
             let heard = self.heard.listen();
             if self.topics.lock().unwrap()[topic].at == position {

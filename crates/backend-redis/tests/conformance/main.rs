@@ -1,4 +1,4 @@
-//! Every list of conformance, on one server and on a Cluster.
+//! Every list of conformance, on one server, on a Cluster and on a server of Valkey.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 mod feed;
@@ -27,12 +27,22 @@ use crate::network::Network;
 
 static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
 
+static VALKEY: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start_valkey().unwrap());
+
 static CLUSTER: LazyLock<engines::RedisCluster> =
     LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
 
 async fn server() -> Redis {
-    let client = Client::open(SERVER.url()).unwrap();
-    own(client.get_connection_manager().await.unwrap().into())
+    own(connected(&SERVER).await)
+}
+
+async fn valkey() -> Redis {
+    own(connected(&VALKEY).await)
+}
+
+async fn connected(server: &engines::Redis) -> Redis {
+    let client = Client::open(server.url()).unwrap();
+    client.get_connection_manager().await.unwrap().into()
 }
 
 async fn on_cluster() -> Redis {
@@ -87,3 +97,12 @@ mod cluster {
 }
 
 backplane::bus_conformance!(async { Network::of_a_server() });
+
+mod on_valkey {
+    use super::*;
+
+    lists!(valkey);
+    feed::lists!(valkey);
+
+    backplane::bus_conformance!(async { Network::of_valkey() });
+}

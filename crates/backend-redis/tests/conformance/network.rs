@@ -23,6 +23,10 @@ impl Network {
         Self::Server(engines::Redis::start().unwrap()).fresh()
     }
 
+    pub(crate) fn of_valkey() -> Fresh<dyn BusNetwork> {
+        Self::Server(engines::Redis::start_valkey().unwrap()).fresh()
+    }
+
     pub(crate) fn of_a_cluster() -> Fresh<dyn BusNetwork> {
         Self::Cluster(engines::RedisCluster::start(3, 0).unwrap()).fresh()
     }

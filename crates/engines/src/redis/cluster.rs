@@ -1,10 +1,19 @@
-use std::{io, net::SocketAddr, process::Command, thread, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
-use super::{Asking, Launcher};
-use crate::{Error, Result, catalogue::REDIS, error::Cause, server::Server};
+use super::{Asking, NODE};
+use crate::{
+    Error, Proxy, Result,
+    catalogue::REDIS,
+    error::Cause,
+    proxy::Tally,
+    server::{Blow, Server},
+};
 
 /// After how many milliseconds of silence the others take a node for dead.
 pub(super) const NODE_TIMEOUT: &str = "1000";
+
+/// Nodes talk to each other on a port that is larger by this.
+pub(super) const BUS_PORT: u16 = 10_000;
 
 const SLOTS: usize = 16_384;
 
@@ -24,6 +33,7 @@ const LOOKS: u32 = 1_500;
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Server>,
+    proxies: Vec<Proxy>,
 }
 
 impl RedisCluster {
@@ -34,20 +44,55 @@ impl RedisCluster {
     ///
     /// As for [`Redis::start`](crate::Redis::start), or if they do not agree within about half a minute.
     pub fn start(masters: usize, replicas: usize) -> Result<Self> {
-        let count = masters * (1 + replicas);
-        let launcher = Launcher { cluster: true };
-        let nodes: Result<Vec<_>> = (0..count).map(|_| Server::start(&launcher)).collect();
-        let cluster = Self { nodes: nodes? };
-        let joined = cluster.join(masters);
-        joined.map_err(|e| Error::new(&REDIS, Cause::Io("form a cluster", e)))?;
-        Ok(cluster)
+        Self::start_nodes(masters * (1 + replicas))?.formed(masters)
     }
 
-    /// The addresses of all nodes in the form that Redis clients take.
+    /// As [`start`](Self::start), with a proxy before each node, which is where nodes say they are: so
+    /// all that clients send goes through the proxies, and what replicas copy. What nodes tell each
+    /// other of the state of the Cluster does not.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn start_behind_proxies(masters: usize, replicas: usize) -> Result<Self> {
+        let mut cluster = Self::start_nodes(masters * (1 + replicas))?;
+        let tally = Arc::default();
+        for node in &cluster.nodes {
+            let proxy = announce_a_proxy(node.address(), &tally);
+            let proxy = proxy.map_err(|e| Error::new(&REDIS, Cause::Io("announce a proxy", e)))?;
+            cluster.proxies.push(proxy);
+        }
+        cluster.formed(masters)
+    }
+
+    fn start_nodes(count: usize) -> Result<Self> {
+        let nodes: Result<Vec<_>> = (0..count).map(|_| Server::start(&NODE)).collect();
+        Ok(Self {
+            nodes: nodes?,
+            proxies: Vec::new(),
+        })
+    }
+
+    fn formed(self, masters: usize) -> Result<Self> {
+        let joined = self.join(masters);
+        joined.map_err(|e| Error::new(&REDIS, Cause::Io("form a cluster", e)))?;
+        Ok(self)
+    }
+
+    /// The addresses of all nodes, or of their proxies, in the form that Redis clients take.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
+        if !self.proxies.is_empty() {
+            return self.proxies.iter().map(Proxy::url).collect();
+        }
         let url = |address| format!("redis://{address}/");
         self.addresses().map(url).collect()
+    }
+
+    /// The proxy of each node, in the order of the nodes; none, unless it was started with them.
+    #[must_use]
+    pub fn proxies(&self) -> &[Proxy] {
+        &self.proxies
     }
 
     /// Kills one of the nodes as a crash of its machine does. The masters come first, in the order of their
@@ -57,24 +102,44 @@ impl RedisCluster {
     ///
     /// If there is no such node, or it is dead already.
     pub fn kill(&self, node: usize) -> Result<()> {
-        self.signal(node, "-KILL")
-            .map_err(|e| Error::new(&REDIS, Cause::Io("kill a node", e)))
+        self.node(node)?.suffer(Blow::Kill)
     }
 
-    fn signal(&self, node: usize, signal: &str) -> io::Result<()> {
-        let node = self.nodes.get(node).ok_or(io::ErrorKind::NotFound)?;
-        let info = Asking::of(node.address())?.ask(&["INFO", "server"])?;
-        let line = info
-            .lines()
-            .find_map(|line| line.strip_prefix("process_id:"));
-        let process = line.ok_or_else(|| io::Error::other("no process id"))?;
-        let status = Command::new("kill").args([signal, process]).status()?;
-        if status.success() {
-            return Ok(());
-        }
-        Err(io::Error::other(format!(
-            "kill {signal} {process}: {status}"
-        )))
+    /// Stops a node where it stands: it keeps its connections and its memory, and answers nothing until
+    /// it is [resumed](Self::resume). Nodes are numbered as for [`kill`](Self::kill).
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or it is dead.
+    pub fn pause(&self, node: usize) -> Result<()> {
+        self.node(node)?.suffer(Blow::Pause)
+    }
+
+    /// Lets a node go on after a [pause](Self::pause).
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or it is dead.
+    pub fn resume(&self, node: usize) -> Result<()> {
+        self.node(node)?.suffer(Blow::Resume)
+    }
+
+    /// Kills a node unless it is dead, and starts it again at the same address, as the same node of the
+    /// Cluster, with no keys. What it serves by then is what the others say.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or as for [`start`](Self::start).
+    pub fn restart_empty(&self, node: usize) -> Result<()> {
+        self.node(node)?.restart(&NODE)
+    }
+
+    fn node(&self, node: usize) -> Result<&Server> {
+        let none = || {
+            let text = format!("there is no node {node}");
+            Error::new(&REDIS, Cause::Refused(text))
+        };
+        self.nodes.get(node).ok_or_else(none)
     }
 
     fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
@@ -96,9 +161,11 @@ impl RedisCluster {
             }
         }
         let (first, others) = nodes.split_at_mut(1);
-        for address in self.addresses().skip(1) {
-            let (ip, port) = (address.ip().to_string(), address.port().to_string());
-            first[0].ask(&["CLUSTER", "MEET", &ip, &port])?;
+        for (number, address) in self.addresses().enumerate().skip(1) {
+            let said = self.proxies.get(number).map_or(address, Proxy::address);
+            let (ip, port) = (said.ip().to_string(), said.port().to_string());
+            let bus_port = (address.port() + BUS_PORT).to_string();
+            first[0].ask(&["CLUSTER", "MEET", &ip, &port, &bus_port])?;
         }
         let all = format!("cluster_known_nodes:{}\r\n", self.nodes.len());
         for node in first.iter_mut().chain(&mut *others) {
@@ -166,6 +233,21 @@ impl RedisCluster {
         }
         Ok(())
     }
+}
+
+/// Starts a proxy before a node, and has the node say that it is there.
+fn announce_a_proxy(node: SocketAddr, tally: &Arc<Tally>) -> io::Result<Proxy> {
+    let proxy = Proxy::start_counting(node, Arc::clone(tally))?;
+    let (port, bus_port) = (proxy.address().port(), node.port() + BUS_PORT);
+    let mut asking = Asking::of(node)?;
+    for (option, value) in [
+        ("cluster-announce-ip", node.ip().to_string()),
+        ("cluster-announce-port", port.to_string()),
+        ("cluster-announce-bus-port", bus_port.to_string()),
+    ] {
+        asking.ask(&["CONFIG", "SET", option, &value])?;
+    }
+    Ok(proxy)
 }
 
 /// Asks until the answer contains `wanted`.

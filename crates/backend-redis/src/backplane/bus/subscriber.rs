@@ -122,7 +122,7 @@ impl Routes {
         if self.ends.sharded && !channels.is_empty() && state.wires.is_empty() {
             state.slots = self.redis.slots("subscribe").await?;
         }
-        let mut wires = BTreeMap::<_, Vec<_>>::new();
+        let mut placed = BTreeMap::<_, Vec<_>>::new();
         for (channel, topic) in channels {
             let home = state.homes.get(channel.as_str());
             let address = match home {
@@ -133,15 +133,18 @@ impl Routes {
                 self.ends.trouble.raise();
                 continue;
             };
-            state.wire(&address, self).add(channel, topic, false);
             let home = (topic.clone(), address.clone());
             state.homes.insert(channel.as_str().into(), home);
-            wires.entry(address).or_default().push(channel.as_str());
+            let channels = placed.entry(address).or_default();
+            channels.push((channel.as_str(), topic));
         }
-        let wires = wires.into_iter();
-        Ok(wires
-            .map(|(address, channels)| (state.wire(&address, self), channels))
-            .collect())
+        let mut wires = Vec::with_capacity(placed.len());
+        for (address, channels) in placed {
+            let wire = state.wire(&address, self);
+            wire.add(&channels, false);
+            wires.push((wire, channels.into_iter().map(|(name, _)| name).collect()));
+        }
+        Ok(wires)
     }
 
     async fn displace<'a>(&self, channels: &'a [(String, Topic)]) -> Wires<'a> {
@@ -201,7 +204,7 @@ impl Routes {
         for (channel, topic, from, to) in moved {
             // That server is gone, or has ended the subscription itself.
             state.wire(&from, self).forget(&[&channel]);
-            state.wire(&to, self).add(&channel, &topic, true);
+            state.wire(&to, self).add(&[(&channel, &topic)], true);
             state.homes.insert(channel, (topic, to));
         }
         let State { wires, homes, .. } = &mut *state;

@@ -103,18 +103,21 @@ impl Wire {
         }
     }
 
-    /// Has a channel subscribed, again if it is already; `renewed`, if it was on another wire.
-    pub(super) fn add(&self, channel: &str, topic: &Topic, renewed: bool) {
+    /// Has channels subscribed, at once, and again if they are already; `renewed`, if they were on
+    /// another wire.
+    pub(super) fn add(&self, channels: &[(&str, &Topic)], renewed: bool) {
         let mut state = self.shared.state();
-        let known = state.channels.entry(channel.into());
-        let known = known.or_insert_with(|| Channel {
-            topic: topic.clone(),
-            standing: Standing::New,
-        });
-        if renewed {
-            known.standing = Standing::Renewing;
-        } else if known.standing == Standing::Subscribed {
-            known.standing = Standing::Confirming;
+        for (channel, topic) in channels {
+            let known = state.channels.entry((*channel).into());
+            let known = known.or_insert_with(|| Channel {
+                topic: (*topic).clone(),
+                standing: Standing::New,
+            });
+            if renewed {
+                known.standing = Standing::Renewing;
+            } else if known.standing == Standing::Subscribed {
+                known.standing = Standing::Confirming;
+            }
         }
         drop(state);
         self.shared.stirred.raise();

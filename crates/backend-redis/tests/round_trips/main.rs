@@ -1,0 +1,25 @@
+//! What each call costs is what docs/redis.md says, on a server and on a Cluster.
+#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
+
+mod ground;
+mod meter;
+mod page;
+
+use crate::meter::Meter;
+
+/// A store's calls are made through the meter, each under its name in the table of the page. Those of a
+/// core are a module beside `ground`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_cost_what_the_page_says() {
+    let mut wrong = Vec::new();
+    for mut meter in [Meter::of_a_server().await, Meter::of_a_cluster().await] {
+        ground::first_call(&mut meter).await;
+        // The first time to have all scripts known, the second time to count.
+        for _ in 0..2 {
+            meter.empty().await;
+            ground::calls(&mut meter).await;
+        }
+        wrong.extend(page::differences(meter.place(), meter.counted()));
+    }
+    assert!(wrong.is_empty(), "docs/redis.md:\n{}", wrong.join("\n"));
+}
