@@ -2,6 +2,7 @@
 
 mod bus;
 mod directory;
+mod ids;
 mod node_leases;
 mod queue;
 mod rate;
@@ -9,6 +10,7 @@ pub(crate) mod times;
 
 pub use bus::{RedisBus, RedisBusOptions};
 pub use directory::RedisDirectory;
+pub use ids::RedisIds;
 pub use node_leases::RedisNodeLeases;
 pub use queue::RedisQueue;
 pub use rate::RedisRateLimiter;

@@ -47,7 +47,8 @@ pub use redis;
 
 #[cfg(feature = "backplane")]
 pub use self::backplane::{
-    RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
+    RedisBus, RedisBusOptions, RedisDirectory, RedisIds, RedisNodeLeases, RedisQueue,
+    RedisRateLimiter,
 };
 #[cfg(feature = "feed")]
 pub use self::feed::{

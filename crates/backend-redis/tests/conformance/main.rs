@@ -10,14 +10,14 @@ use std::sync::{
 };
 
 use backend_redis::{
-    Redis, RedisDirectory, RedisNodeLeases, RedisOutbox, RedisOutboxOptions, RedisQueue,
+    Redis, RedisDirectory, RedisIds, RedisNodeLeases, RedisOutbox, RedisOutboxOptions, RedisQueue,
     RedisRateLimiter, RedisSharedCache,
 };
 use backplane::{
     SystemClock,
     conformance::{Fresh, TestTime, directory, node_leases::NODES, queue},
     directory::Directory,
-    id::NodeLeases,
+    id::{IdGenerator, KeeperOptions, Layout, NodeLeases},
     queue::TaskQueue,
     rate::RateLimiter,
 };
@@ -70,6 +70,12 @@ macro_rules! lists {
 
         backplane::node_leases_conformance!(async {
             fresh::<dyn NodeLeases>(Arc::new(RedisNodeLeases::new($redis().await, NODES)))
+        });
+
+        backplane::id_generator_conformance!(async {
+            let (clock, options) = (Arc::new(SystemClock::new()), KeeperOptions::default());
+            let ids = RedisIds::open($redis().await, Layout::TWITTER, clock, options).await;
+            fresh::<dyn IdGenerator>(Arc::new(ids.unwrap()))
         });
 
         backplane::directory_conformance!(async {

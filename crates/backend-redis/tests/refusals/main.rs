@@ -3,16 +3,16 @@
 
 mod feed;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use backend_redis::{
-    BraceInPrefix, Redis, RedisActions, RedisActivity, RedisDirectory, RedisGraph, RedisNodeLeases,
-    RedisQueue,
+    BraceInPrefix, Redis, RedisActions, RedisActivity, RedisDirectory, RedisGraph, RedisIds,
+    RedisNodeLeases, RedisQueue,
 };
 use backplane::{
-    ErrorKind, Timestamp,
+    Clock, ErrorKind, SystemClock, Timestamp,
     directory::{Directory, DirectoryOptions, Incarnation, Joined, Membership, Node},
-    id::{Acquired, NodeLeases},
+    id::{Acquired, IdGenerator, KeeperOptions, Layout, NodeLeases},
     queue::{NewTask, Priority, QueueOptions, TaskQueue},
 };
 use feed_core::{
@@ -306,5 +306,28 @@ async fn what_somebody_else_has_written_is_corrupt() {
             "{strange}"
         );
         assert!(failed.next().is_none(), "{strange}");
+/// A node whose lease the server has lost leases another, and issues nothing twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_go_on_after_their_lease_was_lost() {
+    let mut house = House::new().await;
+    let options = KeeperOptions::default().with_ttl(Duration::from_millis(300));
+    let clock = Arc::new(SystemClock::new());
+    let ids = RedisIds::open(house.redis.clone(), Layout::TWITTER, clock.clone(), options);
+    let ids = ids.await.unwrap();
+    let mut last = ids.next_id().unwrap();
+    house.order("FLUSHALL").await;
+    let mut was_lost = false;
+    loop {
+        match ids.next_id() {
+            Ok(id) => {
+                assert!(id > last);
+                last = id;
+                if was_lost {
+                    return;
+                }
+            }
+            Err(_) => was_lost = true,
+        }
+        clock.sleep(Duration::from_millis(1)).await;
     }
 }

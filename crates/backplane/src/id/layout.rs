@@ -202,6 +202,15 @@ impl Layout {
         self.bits
     }
 
+    /// How many nodes there may be, numbered from zero; at most what a `u32` counts.
+    #[must_use]
+    pub const fn nodes(&self) -> u32 {
+        match 1_u32.checked_shl(self.bits.node as u32) {
+            Some(nodes) => nodes,
+            None => u32::MAX,
+        }
+    }
+
     /// Identifiers that one node can issue in one second of time.
     #[must_use]
     #[expect(
@@ -390,6 +399,14 @@ mod tests {
             node,
             sequence,
         }
+    }
+
+    #[test]
+    fn there_are_as_many_nodes_as_their_bits_count() {
+        assert_eq!(Layout::TWITTER.nodes(), 1_024);
+        assert_eq!(Layout::MASTODON.nodes(), 1);
+        let wide = Layout::new(Timestamp::EPOCH, MILLISECOND, bits(32, 32, 0));
+        assert_eq!(wide.nodes(), u32::MAX);
     }
 
     #[test]
