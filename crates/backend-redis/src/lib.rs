@@ -34,6 +34,7 @@
 
 #[cfg(feature = "backplane")]
 mod backplane;
+mod connect;
 mod connection;
 mod failure;
 #[cfg(feature = "feed")]

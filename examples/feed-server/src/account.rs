@@ -1,24 +1,37 @@
+mod redb;
+mod redis;
+
 use std::{fmt, str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
-use backend_redb::{
-    Failure, Writer,
-    redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction},
-};
-use backplane::ErrorKind;
+use backend_redb::Writer;
+use backend_redis::Redis;
 use feed_core::{User, UserId, UserSource};
 use serde::{Serialize, Serializer};
 
+use self::{redb::RedbAccounts, redis::RedisAccounts};
 use crate::TokenKey;
 
-/// The users of this application, and what their tokens are signed with: durable tables in the same
-/// database as the feed, but none of the feed's business.
+/// The users of this application, and what their tokens are signed with: tables of its own on the same
+/// engine as the feed, and none of the feed's business.
 ///
 /// `feed-core` knows users by their ids alone. This is the user table that the application brings.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    writer: Writer,
+    table: Arc<dyn Table>,
     token_key: Arc<TokenKey>,
+}
+
+/// Names and ids of users, and a secret. Every process that shares it finds the same.
+#[async_trait]
+trait Table: fmt::Debug + Send + Sync {
+    /// The id of `name`, a new one if it has none.
+    async fn insert(&self, name: &Name) -> backplane::Result<UserId>;
+
+    async fn find(&self, name: &Name) -> backplane::Result<Option<UserId>>;
+
+    /// The names of these ids, in the order asked.
+    async fn names(&self, users: &[UserId]) -> backplane::Result<Vec<Option<Name>>>;
 }
 
 /// One user.
@@ -49,52 +62,46 @@ pub struct Name(Arc<str>);
 #[non_exhaustive]
 pub struct InvalidName;
 
-const IDS: TableDefinition<'_, &str, u64> = TableDefinition::new("accounts.ids");
-const NAMES: TableDefinition<'_, u64, &str> = TableDefinition::new("accounts.names");
-const SECRETS: TableDefinition<'_, &str, [u8; 32]> = TableDefinition::new("accounts.secrets");
-const TOKEN_SECRET: &str = "token";
-
 impl Accounts {
     /// How many accounts there may be.
     pub const MAX: u64 = 10_000_000;
 
-    /// Opens the tables, or makes them.
+    /// Those in a file.
     ///
     /// # Errors
     ///
     /// If the database fails, or the system has no randomness.
-    pub async fn open(writer: &Writer) -> anyhow::Result<Self> {
-        let mut fresh = [0; 32];
-        getrandom::fill(&mut fresh)?;
-        let secret = writer.run(move |txn| {
-            txn.open_table(IDS)?;
-            txn.open_table(NAMES)?;
-            let mut secrets = txn.open_table(SECRETS)?;
-            let kept = secrets.get(TOKEN_SECRET)?.map(|kept| kept.value());
-            if kept.is_none() {
-                secrets.insert(TOKEN_SECRET, fresh)?;
-            }
-            Ok(kept.unwrap_or(fresh))
-        });
-        Ok(Self {
-            token_key: Arc::new(TokenKey::new(secret.await?)),
-            writer: writer.clone(),
-        })
+    pub async fn in_file(writer: &Writer) -> anyhow::Result<Self> {
+        let (table, secret) = RedbAccounts::open(writer, fresh()?).await?;
+        Ok(Self::new(Arc::new(table), secret))
+    }
+
+    /// Those on Redis, which every server there shares.
+    ///
+    /// # Errors
+    ///
+    /// If Redis fails, or the system has no randomness.
+    pub async fn on_redis(redis: Redis) -> anyhow::Result<Self> {
+        let (table, secret) = RedisAccounts::open(redis, fresh()?).await?;
+        Ok(Self::new(Arc::new(table), secret))
+    }
+
+    fn new(table: Arc<dyn Table>, secret: [u8; 32]) -> Self {
+        let token_key = Arc::new(TokenKey::new(secret));
+        Self { table, token_key }
     }
 
     /// The account of this name, made if it is missing.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Full`] at [`MAX`](Self::MAX) accounts; otherwise fails if the database does, and
-    /// retrying is safe.
+    /// [`ErrorKind::Full`](backplane::ErrorKind::Full) at [`MAX`](Self::MAX) accounts; otherwise fails if
+    /// the engine does, and retrying is safe.
     pub async fn sign_in(&self, name: &Name) -> backplane::Result<Account> {
-        if let Some(account) = self.find(name)? {
-            return Ok(account);
-        }
-        let wanted = name.clone();
-        let id = self.writer.run(move |txn| insert(txn, &wanted)).await;
-        let id = id.map_err(|failure| failure.of("sign in"))?;
+        let id = match self.table.find(name).await? {
+            Some(id) => id,
+            None => self.table.insert(name).await?,
+        };
         let name = name.clone();
         Ok(Account { id, name })
     }
@@ -103,11 +110,9 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// Fails if the database does.
-    pub fn find(&self, name: &Name) -> backplane::Result<Option<Account>> {
-        let id = self
-            .id(name)
-            .map_err(|failure| failure.of("find account"))?;
+    /// Fails if the engine does.
+    pub async fn find(&self, name: &Name) -> backplane::Result<Option<Account>> {
+        let id = self.table.find(name).await?;
         let name = name.clone();
         Ok(id.map(|id| Account { id, name }))
     }
@@ -116,10 +121,11 @@ impl Accounts {
     ///
     /// # Errors
     ///
-    /// Fails if the database does.
-    pub fn of(&self, users: &[UserId]) -> backplane::Result<Vec<Option<Account>>> {
-        let accounts = self.accounts(users);
-        accounts.map_err(|failure| failure.of("look accounts up"))
+    /// Fails if the engine does.
+    pub async fn of(&self, users: &[UserId]) -> backplane::Result<Vec<Option<Account>>> {
+        let names = self.table.names(users).await?;
+        let account = |(&id, name): (_, Option<Name>)| name.map(|name| Account { id, name });
+        Ok(users.iter().zip(names).map(account).collect())
     }
 
     /// What tokens are signed with.
@@ -127,31 +133,20 @@ impl Accounts {
     pub fn token_key(&self) -> &TokenKey {
         &self.token_key
     }
+}
 
-    fn id(&self, name: &Name) -> Result<Option<UserId>, Failure> {
-        let ids = self.writer.database().begin_read()?.open_table(IDS)?;
-        let id = ids.get(name.as_str())?;
-        Ok(id.map(|id| UserId::new(id.value())))
-    }
-
-    fn accounts(&self, users: &[UserId]) -> Result<Vec<Option<Account>>, Failure> {
-        let names = self.writer.database().begin_read()?.open_table(NAMES)?;
-        let account = |id: &UserId| {
-            let name = names.get(id.get())?;
-            Ok(name.map(|name| Account {
-                id: *id,
-                name: Name(name.value().into()),
-            }))
-        };
-        users.iter().map(account).collect()
-    }
+/// A secret, should there be none yet.
+fn fresh() -> anyhow::Result<[u8; 32]> {
+    let mut fresh = [0; 32];
+    getrandom::fill(&mut fresh)?;
+    Ok(fresh)
 }
 
 /// Tells the feed what people call its users.
 #[async_trait]
 impl UserSource for Accounts {
     async fn users(&self, users: &[UserId]) -> feed_core::Result<Vec<Option<User>>> {
-        let accounts = self.of(users)?.into_iter();
+        let accounts = self.of(users).await?.into_iter();
         let profile = |account: Account| User::new(account.id, account.name.as_str().to_owned());
         Ok(accounts.map(|account| account.map(profile)).collect())
     }
@@ -163,23 +158,6 @@ impl Account {
         let name = std::str::from_utf8(&user.profile).ok()?.parse().ok()?;
         Some(Self { id: user.id, name })
     }
-}
-
-/// The id of `name`, a new one if it has none. Ids count up from 1.
-fn insert(txn: &WriteTransaction, name: &Name) -> Result<UserId, Failure> {
-    let mut ids = txn.open_table(IDS)?;
-    if let Some(id) = ids.get(name.as_str())? {
-        return Ok(UserId::new(id.value()));
-    }
-    let mut names = txn.open_table(NAMES)?;
-    let last = names.last()?.map_or(0, |(id, _)| id.value());
-    if last >= Accounts::MAX {
-        return Err(Failure::bare(ErrorKind::Full));
-    }
-    let id = last + 1;
-    ids.insert(name.as_str(), id)?;
-    names.insert(id, name.as_str())?;
-    Ok(UserId::new(id))
 }
 
 impl Name {

@@ -1,13 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
-use backend_redb::Writer;
 use backplane::{
     Timestamp,
     rate::{Decision, Quota},
 };
 use feed_core::{Feed, Hydrator, HydratorParts, LiveFeeds, UserId};
 
-use crate::{Accounts, Problem, Reason, Stop, Store, live::Connections};
+use crate::{Accounts, Engine, Problem, Reason, Stop, Store, live::Connections};
 
 /// What the handlers work on. Clones share it.
 #[derive(Clone, Debug)]
@@ -16,7 +15,7 @@ pub struct Api {
     live: LiveFeeds,
     hydrator: Hydrator,
     accounts: Accounts,
-    writer: Writer,
+    engine: Engine,
     connections: Arc<Connections>,
     action_quota: Option<Quota>,
     stop: Stop,
@@ -33,7 +32,7 @@ impl Api {
             live: store.live.clone(),
             hydrator: Hydrator::new(hydrator),
             accounts: store.accounts.clone(),
-            writer: store.writer.clone(),
+            engine: store.engine.clone(),
             connections: Arc::default(),
             action_quota: action_quota(),
             stop,
@@ -63,10 +62,10 @@ impl Api {
         &self.accounts
     }
 
-    /// What writes the database.
+    /// Where everything is kept.
     #[must_use]
-    pub const fn writer(&self) -> &Writer {
-        &self.writer
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     pub(crate) const fn live(&self) -> &LiveFeeds {

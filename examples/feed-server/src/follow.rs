@@ -27,7 +27,7 @@ pub(crate) async fn list(
     let circle = api.feed().circle(viewer).await?;
     let total = circle.followees().count();
     let followees: Vec<_> = circle.followees().take(LISTED).collect();
-    let users = api.accounts().of(&followees)?.into_iter().flatten();
+    let users = api.accounts().of(&followees).await?.into_iter().flatten();
     Ok(Answer(Following {
         users: users.collect(),
         total,

@@ -59,6 +59,7 @@
 mod account;
 mod api;
 mod content;
+mod engine;
 mod extract;
 mod follow;
 mod item;
@@ -83,6 +84,7 @@ mod user;
 pub use account::{Account, Accounts, InvalidName, Name};
 pub use api::Api;
 pub use content::{Content, MAX_TEXT, Parent};
+pub use engine::Engine;
 pub use operations::operations;
 pub use problem::{Problem, Reason};
 pub use router::{MAX_REQUEST_BODY, router};

@@ -10,18 +10,17 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use backend_redb::Writer;
 use feed_core::Feed;
 
-use crate::{Api, Problem, Reason, telemetry};
+use crate::{Api, Engine, Problem, Reason, telemetry};
 
 /// The whole server: `site` with `/healthz`, `/metrics`, `/problems/{slug}` and a problem for every
 /// other path, all of it measured.
 pub fn operations(site: Router, api: &Api) -> Router {
-    let (measured, writer) = (api.feed().clone(), api.writer().clone());
+    let (measured, engine) = (api.feed().clone(), api.engine().clone());
     let clock = Arc::clone(&measured.parts().clock);
     telemetry::recorder();
-    site.route("/healthz", get(move || async move { health(&writer) }))
+    site.route("/healthz", get(move || health(engine.clone())))
         .route("/metrics", get(move || metrics(measured.clone())))
         .route("/problems/{slug}", get(explain))
         .fallback(|| async { Problem::new(Reason::NotFound) })
@@ -29,9 +28,9 @@ pub fn operations(site: Router, api: &Api) -> Router {
         .layer(middleware::from_fn_with_state(clock, telemetry::measured))
 }
 
-/// Whether writes are taken. Once they are not, they never are again by this process.
-fn health(writer: &Writer) -> Result<&'static str, Problem> {
-    match writer.check() {
+/// Whether writes are taken.
+async fn health(engine: Engine) -> Result<&'static str, Problem> {
+    match engine.check().await {
         Ok(()) => Ok("ok\n"),
         Err(_) => Err(Problem::new(Reason::Unavailable)),
     }

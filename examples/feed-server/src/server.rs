@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, anyhow};
 use axum::{Router, serve::ListenerExt};
 use clap::Args;
-use feed_core::Feed;
+use feed_core::{Feed, LiveFeeds};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -28,6 +28,10 @@ pub struct Arguments {
     /// Where to keep everything; made if it is missing [default: data/ and the program's name]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Keep everything on this Redis server, or on the Cluster of these, instead; all servers there are
+    /// one service
+    #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "data")]
+    pub redis: Vec<String>,
 }
 
 /// A server that is about to run: its store is open, and its port is taken.
@@ -53,9 +57,12 @@ impl Server {
     ///
     /// If either cannot be had.
     pub async fn open(arguments: &Arguments, name: &str) -> anyhow::Result<Self> {
-        let default = || PathBuf::from("data").join(name);
-        let data = arguments.data.clone().unwrap_or_else(default);
-        let store = Store::open(&data).await?;
+        let store = if arguments.redis.is_empty() {
+            let default = || PathBuf::from("data").join(name);
+            Store::open(&arguments.data.clone().unwrap_or_else(default)).await?
+        } else {
+            Store::on_redis(&arguments.redis).await?
+        };
         let listener = TcpListener::bind(arguments.listen);
         let listener = listener
             .await
@@ -81,8 +88,9 @@ impl Server {
     /// request, ends the live streams, finishes what is under way, and returns once everything is on
     /// disk.
     ///
-    /// It ends in the same way, with the reason, when the database takes no more writes, as after the
-    /// disk was full: only a new process can write again, so let a supervisor start one.
+    /// It ends in the same way, with the reason, when a file takes no more writes, as after the disk was
+    /// full: only a new process can write again, so let a supervisor start one. While Redis cannot be
+    /// reached, it waits.
     ///
     /// # Errors
     ///
@@ -97,6 +105,9 @@ impl Server {
 
         let mut tasks = JoinSet::new();
         tasks.spawn(work(feed, self.stop.clone()));
+        if self.store.engine.bus().is_some() {
+            tasks.spawn(listen(self.store.live.clone(), self.stop.clone()));
+        }
         // An event of a live stream is small, and must not wait for company.
         let listener = self.listener.tap_io(|connection| {
             let _ = connection.set_nodelay(true);
@@ -104,11 +115,11 @@ impl Server {
         tasks.spawn(serve(listener, site, self.stop));
         let upkeep = tokio::spawn(telemetry::keep_up(Arc::clone(&clock)));
         let ended = tokio::select! {
-            // In this order, since the parts end when the writer does.
+            // In this order, since the parts end when the engine does.
             biased;
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
-            reason = self.store.writer.stopped() => {
+            reason = self.store.engine.stopped() => {
                 Err(reason).context("the database takes no more writes")
             }
             _ = tasks.join_next() => Err(anyhow!("a part of the server ended by itself")),
@@ -123,9 +134,8 @@ impl Server {
             () = clock.sleep(GRACE) => tracing::warn!("some requests were cut off"),
         }
         upkeep.abort();
-        let flushed = self.store.writer.flush().await;
-        let flushed = flushed.context("the last writes may be lost");
-        ended.and(flushed)
+        let kept = self.store.engine.end().await;
+        ended.and(kept.context("the last writes may be lost"))
     }
 }
 
@@ -134,6 +144,18 @@ impl Server {
 fn announce(address: SocketAddr) {
     if let Err(error) = writeln!(io::stdout(), "listening on http://{address}") {
         tracing::warn!(%error, "nobody hears that it is listening on http://{address}");
+    }
+}
+
+/// Brings here what happens at other servers, until this one stops.
+async fn listen(live: LiveFeeds, stop: Stop) {
+    tokio::select! {
+        ended = live.run() => {
+            if let Err(error) = ended {
+                tracing::error!(%error, "nothing is heard of other servers any more");
+            }
+        }
+        () = stop.wait() => {}
     }
 }
 

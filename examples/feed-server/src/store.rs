@@ -9,13 +9,14 @@ use std::{
 
 use anyhow::Context;
 use backend_redb::{
-    RedbFeedOptions, Writer, WriterOptions, feed_parts,
+    RedbFeedOptions, Writer, WriterOptions,
     redb::{Database, backends::InMemoryBackend},
 };
-use backplane::{CoarseClock, hub::HubOptions, id::IdError};
+use backend_redis::{Redis, RedisBus, RedisBusOptions, RedisFeedOptions};
+use backplane::{Clock, CoarseClock, bus::Bus, hub::HubOptions, id::IdError};
 use feed_core::{FeedParts, LiveFeeds};
 
-use crate::{Accounts, live::Announcer};
+use crate::{Accounts, Engine, live::Announcer};
 
 /// Everything that the server keeps. Change `parts` before the [`Api`](crate::Api) is made of it.
 #[derive(Debug)]
@@ -30,8 +31,8 @@ pub struct Store {
     pub live: LiveFeeds,
     /// The users.
     pub accounts: Accounts,
-    /// What writes the database.
-    pub writer: Writer,
+    /// Where all of it is kept.
+    pub engine: Engine,
 }
 
 /// The one file in the data directory. It holds the secret that tokens are signed with, so it is its
@@ -71,26 +72,54 @@ impl Store {
         Self::on(database).await
     }
 
+    /// Opens what is on the Redis server of this URL, or on the Cluster of which these name nodes. All
+    /// servers that do so are one service.
+    ///
+    /// # Errors
+    ///
+    /// If none of them can be reached, or what is there is damaged.
+    pub async fn on_redis(urls: &[String]) -> anyhow::Result<Self> {
+        let connected = Redis::connect(urls).await;
+        let (redis, client) = connected.with_context(|| format!("cannot connect to {urls:?}"))?;
+        let bus = RedisBus::new(redis.clone(), client, RedisBusOptions::default());
+        let bus: Arc<dyn Bus> = Arc::new(bus);
+        let clock: Arc<dyn Clock> = Arc::new(CoarseClock::new());
+        let live = LiveFeeds::across(
+            Arc::clone(&bus),
+            Arc::clone(&clock),
+            HubOptions::default(),
+        );
+        let options = RedisFeedOptions::default();
+        let parts = backend_redis::feed_parts(&redis, clock, options).await?;
+        let accounts = Accounts::on_redis(redis.clone()).await?;
+        let engine = Engine::Redis { redis, bus };
+        Ok(Self::of(parts, live, accounts, engine))
+    }
+
     async fn on(database: Database) -> anyhow::Result<Self> {
         let writer = Writer::start(Arc::new(database), WriterOptions::default())?;
-        let accounts = Accounts::open(&writer).await?;
+        let accounts = Accounts::in_file(&writer).await?;
         let live = LiveFeeds::new(HubOptions::default());
         let clock = Arc::new(CoarseClock::new());
         let options = RedbFeedOptions::default();
         // What a crash leaves is shorter; a clock that was wrong may leave anything.
         let patience = options.ids.reserve * 2;
-        let mut parts = feed_parts(&writer, clock, options).await?;
+        let parts = backend_redb::feed_parts(&writer, clock, options).await?;
         wait_for_ids(&parts, patience).await?;
-        let announcer = Announcer::new(live.hub().clone());
+        Ok(Self::of(parts, live, accounts, Engine::File(writer)))
+    }
+
+    fn of(mut parts: FeedParts, live: LiveFeeds, accounts: Accounts, engine: Engine) -> Self {
+        let announcer = Announcer::new(live.hub().clone(), engine.bus().cloned());
         parts.events = Arc::new(announcer);
         live.attach(&mut parts);
         parts.users = Some(Arc::new(accounts.clone()));
-        Ok(Self {
+        Self {
             parts,
             live,
             accounts,
-            writer,
-        })
+            engine,
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn me(
     State(api): State<Api>,
     Viewer(viewer): Viewer,
 ) -> Result<Answer<Profile>, Problem> {
-    let account = api.accounts().of(&[viewer])?.pop().flatten();
+    let account = api.accounts().of(&[viewer]).await?.pop().flatten();
     let account = account.ok_or(Problem::new(Reason::UnknownUser))?;
     api.profile(viewer, account).await.map(Answer)
 }

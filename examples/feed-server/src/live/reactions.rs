@@ -1,8 +1,9 @@
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use backplane::{
     Topic,
+    bus::{Bus, Outgoing},
     hub::{Connection, ConnectionOptions, Deliveries, Delivery, Hub, Overflow, SubscribeOptions},
 };
 use bytes::Bytes;
@@ -82,22 +83,38 @@ impl Watched {
 
 /// Tells the screens that show a post to look at its counts again, when those have changed.
 #[derive(Debug)]
-pub(crate) struct Announcer(Hub);
+pub(crate) struct Announcer {
+    hub: Hub,
+    /// Where there are other servers, and which brings word back here.
+    bus: Option<Arc<dyn Bus>>,
+}
 
 impl Announcer {
-    pub(crate) const fn new(hub: Hub) -> Self {
-        Self(hub)
+    pub(crate) const fn new(hub: Hub, bus: Option<Arc<dyn Bus>>) -> Self {
+        Self { hub, bus }
     }
 }
 
 #[async_trait]
 impl FeedEvents for Announcer {
     async fn emit(&self, events: &[FeedEvent]) -> feed_core::Result<()> {
-        for event in events {
-            if let FeedEvent::Acted(action) | FeedEvent::Withdrawn(action) = event {
+        let words = events.iter().filter_map(|event| match event {
+            FeedEvent::Acted(action) | FeedEvent::Withdrawn(action) => {
                 let word = Bytes::copy_from_slice(&action.post.get().to_be_bytes());
-                // A hint: a screen that misses it shows the counts of its last look.
-                let _ = self.0.publish(&topic_of(action.post), word);
+                Some((topic_of(action.post), word))
+            }
+            _ => None,
+        });
+        // A hint: a screen that misses it shows the counts of its last look.
+        match &self.bus {
+            None => words.for_each(|(topic, word)| drop(self.hub.publish(&topic, word))),
+            Some(bus) => {
+                let words: Vec<_> = words
+                    .map(|(topic, word)| Outgoing::new(topic, word))
+                    .collect();
+                for words in words.chunks(bus.limits().batch.max(1)) {
+                    let _ = bus.publish(words).await;
+                }
             }
         }
         Ok(())

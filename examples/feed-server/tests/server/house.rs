@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use backend_redb::Writer;
 use backplane::rate::Quota;
 use feed_core::{Feed, FeedParts};
-use feed_server::{Api, Stop, Store, Trigger, operations, page, router};
+use feed_server::{Api, Engine, Stop, Store, Trigger, operations, page, router};
 use tokio::net::TcpListener;
 
 use crate::client::Client;
@@ -42,9 +42,12 @@ impl House {
         let address = listener.local_addr().unwrap();
         let served = axum::serve(listener, site).with_graceful_shutdown(stop.wait());
         tokio::spawn(served.into_future());
+        let Engine::File(writer) = store.engine else {
+            panic!("a file in memory");
+        };
         Self {
             feed,
-            writer: store.writer,
+            writer,
             address,
             trigger,
         }

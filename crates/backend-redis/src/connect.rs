@@ -1,0 +1,73 @@
+use std::time::Duration;
+
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult,
+    aio::ConnectionManagerConfig,
+    cluster::ClusterClientBuilder,
+    cmd,
+};
+
+use crate::Redis;
+
+/// How long a connection may take to be made, and a server to answer, before it is taken for dead.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Redis {
+    /// Connects to a server, or to the Cluster of which `urls` name one node or several: whichever it is
+    /// that answers. The client is for [`RedisBus`](crate::RedisBus), which makes connections of its own.
+    ///
+    /// Applications that have connections already, or need other timeouts, make a [`Redis`] of those.
+    ///
+    /// ```no_run
+    /// use backend_redis::{Redis, RedisBus, RedisBusOptions};
+    /// # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (redis, client) = Redis::connect(&["redis://127.0.0.1/"]).await?;
+    /// let bus = RedisBus::new(redis, client, RedisBusOptions::default());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If none of them can be reached, a URL is none, or several URLs name servers that are no Cluster.
+    pub async fn connect(urls: &[impl AsRef<str>]) -> RedisResult<(Self, Client)> {
+        let clients: RedisResult<Vec<_>> =
+            urls.iter().map(|url| Client::open(url.as_ref())).collect();
+        let mut last = RedisError::from((ErrorKind::InvalidClientConfig, "no URL of a server"));
+        for client in clients? {
+            match is_in_cluster(&client).await {
+                Ok(true) => {
+                    let urls = urls.iter().map(AsRef::as_ref);
+                    let cluster = ClusterClientBuilder::new(urls)
+                        .connection_timeout(PATIENCE)
+                        .response_timeout(PATIENCE)
+                        .build()?;
+                    return Ok((cluster.get_async_connection().await?.into(), client));
+                }
+                Ok(false) if urls.len() > 1 => {
+                    let alone = "several URLs are for a Cluster, and this server is in none";
+                    return Err((ErrorKind::InvalidClientConfig, alone).into());
+                }
+                Ok(false) => {
+                    let config = ConnectionManagerConfig::new()
+                        .set_connection_timeout(Some(PATIENCE))
+                        .set_response_timeout(Some(PATIENCE));
+                    let manager = client.get_connection_manager_with_config(config).await?;
+                    return Ok((manager.into(), client));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+async fn is_in_cluster(client: &Client) -> RedisResult<bool> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
+    let info: String = cmd("INFO").arg("cluster").query_async(&mut connection).await?;
+    Ok(info.contains("cluster_enabled:1"))
+}
