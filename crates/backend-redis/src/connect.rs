@@ -29,7 +29,7 @@ impl Redis {
     /// # Errors
     ///
     /// If none of them can be reached, a URL is none, or several URLs name servers that are no Cluster.
-    pub async fn connect(urls: &[impl AsRef<str>]) -> RedisResult<(Self, Client)> {
+    pub async fn connect(urls: &[impl AsRef<str> + Sync]) -> RedisResult<(Self, Client)> {
         let clients: RedisResult<Vec<_>> =
             urls.iter().map(|url| Client::open(url.as_ref())).collect();
         let mut last = RedisError::from((ErrorKind::InvalidClientConfig, "no URL of a server"));

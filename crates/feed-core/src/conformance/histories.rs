@@ -11,6 +11,7 @@
 
 pub mod actions;
 pub mod activity;
+pub mod feed;
 pub mod graph;
 pub mod outbox;
 pub mod timelines;
