@@ -1,10 +1,8 @@
 use std::time::Duration;
 
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult,
-    aio::ConnectionManagerConfig,
-    cluster::ClusterClientBuilder,
-    cmd,
+    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
+    aio::ConnectionManagerConfig, cluster::ClusterClientBuilder, cmd, io::tcp::TcpSettings,
 };
 
 use crate::Redis;
@@ -30,8 +28,7 @@ impl Redis {
     ///
     /// If none of them can be reached, a URL is none, or several URLs name servers that are no Cluster.
     pub async fn connect(urls: &[impl AsRef<str> + Sync]) -> RedisResult<(Self, Client)> {
-        let clients: RedisResult<Vec<_>> =
-            urls.iter().map(|url| Client::open(url.as_ref())).collect();
+        let clients: RedisResult<Vec<_>> = urls.iter().map(|url| open(url.as_ref())).collect();
         let mut last = RedisError::from((ErrorKind::InvalidClientConfig, "no URL of a server"));
         for client in clients? {
             match is_in_cluster(&client).await {
@@ -40,8 +37,9 @@ impl Redis {
                     let cluster = ClusterClientBuilder::new(urls)
                         .connection_timeout(PATIENCE)
                         .response_timeout(PATIENCE)
+                        .tcp_settings(tcp())
                         .build()?;
-                    return Ok((cluster.get_async_connection().await?.into(), client));
+                    return Ok((Self::cluster(&cluster).await?, client));
                 }
                 Ok(false) if urls.len() > 1 => {
                     let alone = "several URLs are for a Cluster, and this server is in none";
@@ -61,6 +59,18 @@ impl Redis {
     }
 }
 
+fn open(url: &str) -> RedisResult<Client> {
+    Client::open(url.into_connection_info()?.set_tcp_settings(tcp()))
+}
+
+/// What is small is sent at once, and a machine that is gone is noticed.
+fn tcp() -> TcpSettings {
+    let settings = TcpSettings::default().set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let settings = settings.set_user_timeout(PATIENCE);
+    settings
+}
+
 async fn is_in_cluster(client: &Client) -> RedisResult<bool> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(PATIENCE))
@@ -68,6 +78,9 @@ async fn is_in_cluster(client: &Client) -> RedisResult<bool> {
     let mut connection = client
         .get_multiplexed_async_connection_with_config(&config)
         .await?;
-    let info: String = cmd("INFO").arg("cluster").query_async(&mut connection).await?;
+    let info: String = cmd("INFO")
+        .arg("cluster")
+        .query_async(&mut connection)
+        .await?;
     Ok(info.contains("cluster_enabled:1"))
 }

@@ -5,6 +5,7 @@ mod activity;
 mod answer;
 mod graph;
 mod outbox;
+mod parts;
 mod shared_cache;
 mod timelines;
 
@@ -16,6 +17,7 @@ pub use actions::RedisActions;
 pub use activity::RedisActivity;
 pub use graph::RedisGraph;
 pub use outbox::{RedisOutbox, RedisOutboxOptions};
+pub use parts::{RedisFeedOptions, feed_parts};
 pub use shared_cache::RedisSharedCache;
 pub use timelines::{RedisTimelines, RedisTimelinesOptions};
 

@@ -53,8 +53,8 @@ pub use self::backplane::{
 };
 #[cfg(feature = "feed")]
 pub use self::feed::{
-    RedisActions, RedisActivity, RedisGraph, RedisOutbox, RedisOutboxOptions, RedisSharedCache,
-    RedisTimelines, RedisTimelinesOptions,
+    RedisActions, RedisActivity, RedisFeedOptions, RedisGraph, RedisOutbox, RedisOutboxOptions,
+    RedisSharedCache, RedisTimelines, RedisTimelinesOptions, feed_parts,
 };
 pub use connection::{BraceInPrefix, Redis};
 

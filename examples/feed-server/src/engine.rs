@@ -32,7 +32,7 @@ impl Engine {
     /// Whether writes are taken. Once a file takes none, it never does again in this process.
     pub(crate) async fn check(&self) -> Result<()> {
         match self {
-            Self::File(writer) => writer.check(),
+            Self::File(writer) => writer.check().map_err(|failure| failure.of("check")),
             Self::Redis { redis, .. } => redis.command("check", &cmd("PING")).await.map(drop),
         }
     }

@@ -67,7 +67,11 @@ impl FromRequestParts<Api> for PathUser {
         let unknown = || Problem::new(Reason::UnknownUser);
         let text: String = in_path(parts, api).await.ok_or_else(unknown)?;
         let name: Name = text.parse().map_err(|_| unknown())?;
-        api.accounts().find(&name).await?.map(Self).ok_or_else(unknown)
+        api.accounts()
+            .find(&name)
+            .await?
+            .map(Self)
+            .ok_or_else(unknown)
     }
 }
 

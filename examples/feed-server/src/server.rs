@@ -30,7 +30,12 @@ pub struct Arguments {
     pub data: Option<PathBuf>,
     /// Keep everything on this Redis server, or on the Cluster of these, instead; all servers there are
     /// one service
-    #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "data")]
+    #[arg(
+        long,
+        value_name = "URL",
+        value_delimiter = ',',
+        conflicts_with = "data"
+    )]
     pub redis: Vec<String>,
 }
 

@@ -84,11 +84,7 @@ impl Store {
         let bus = RedisBus::new(redis.clone(), client, RedisBusOptions::default());
         let bus: Arc<dyn Bus> = Arc::new(bus);
         let clock: Arc<dyn Clock> = Arc::new(CoarseClock::new());
-        let live = LiveFeeds::across(
-            Arc::clone(&bus),
-            Arc::clone(&clock),
-            HubOptions::default(),
-        );
+        let live = LiveFeeds::across(Arc::clone(&bus), Arc::clone(&clock), HubOptions::default());
         let options = RedisFeedOptions::default();
         let parts = backend_redis::feed_parts(&redis, clock, options).await?;
         let accounts = Accounts::on_redis(redis.clone()).await?;

@@ -94,11 +94,7 @@ impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client
     }
 
     /// Looks for the masters if there was no answer to `command`.
-    async fn heed<T>(
-        &self,
-        answer: Result<T, RedisError>,
-        command: &Cmd,
-    ) -> Result<T, RedisError> {
+    async fn heed<T>(&self, answer: Result<T, RedisError>, command: &Cmd) -> Result<T, RedisError> {
         if answer.as_ref().is_err_and(RedisError::is_timeout) {
             self.look(first_key(command)).await;
         }

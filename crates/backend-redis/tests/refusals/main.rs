@@ -306,6 +306,9 @@ async fn what_somebody_else_has_written_is_corrupt() {
             "{strange}"
         );
         assert!(failed.next().is_none(), "{strange}");
+    }
+}
+
 /// A node whose lease the server has lost leases another, and issues nothing twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ids_go_on_after_their_lease_was_lost() {

@@ -84,4 +84,3 @@ fn insert(txn: &WriteTransaction, name: &Name) -> Result<UserId, Failure> {
     names.insert(id, name.as_str())?;
     Ok(UserId::new(id))
 }
-

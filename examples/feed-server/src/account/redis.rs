@@ -84,6 +84,9 @@ impl Table for RedisAccounts {
         let op = "look accounts up";
         let names: Vec<Option<String>> = self.ask(op, &command).await?;
         let name = |text: String| text.parse().map_err(|_| damaged(op));
-        names.into_iter().map(|text| text.map(name).transpose()).collect()
+        names
+            .into_iter()
+            .map(|text| text.map(name).transpose())
+            .collect()
     }
 }

@@ -107,7 +107,11 @@ impl FeedEvents for Announcer {
         });
         // A hint: a screen that misses it shows the counts of its last look.
         match &self.bus {
-            None => words.for_each(|(topic, word)| drop(self.hub.publish(&topic, word))),
+            None => {
+                for (topic, word) in words {
+                    let _ = self.hub.publish(&topic, word);
+                }
+            }
             Some(bus) => {
                 let words: Vec<_> = words
                     .map(|(topic, word)| Outgoing::new(topic, word))

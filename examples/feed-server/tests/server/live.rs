@@ -10,20 +10,20 @@ use tokio::time::timeout;
 use crate::{client::Client, house::House};
 
 /// An open stream of events.
-struct Events {
+pub(crate) struct Events {
     body: Incoming,
     buffer: String,
 }
 
 #[derive(Debug)]
-struct Event {
-    name: String,
-    id: String,
-    data: Value,
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) data: Value,
 }
 
 impl Events {
-    async fn open(viewer: &Client, last: Option<&str>) -> Self {
+    pub(crate) async fn open(viewer: &Client, last: Option<&str>) -> Self {
         let headers: Vec<_> = last.map(|id| ("last-event-id", id)).into_iter().collect();
         let response = viewer.open(Method::GET, "/v1/me/feed/live", &headers, "");
         let response = response.await.unwrap();
@@ -36,7 +36,7 @@ impl Events {
     }
 
     /// The next event; `None` at the end of the stream.
-    async fn next(&mut self) -> Option<Event> {
+    pub(crate) async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some((block, rest)) = self.buffer.split_once("\n\n") {
                 let event = Event::parse(block);
@@ -50,7 +50,7 @@ impl Events {
         }
     }
 
-    async fn expect(&mut self, name: &str) -> Event {
+    pub(crate) async fn expect(&mut self, name: &str) -> Event {
         let event = self.next().await.expect("the stream goes on");
         assert_eq!(event.name, name, "{event:?}");
         event

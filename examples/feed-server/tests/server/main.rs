@@ -12,3 +12,4 @@ mod line;
 mod live;
 mod problems;
 mod process;
+mod service;
