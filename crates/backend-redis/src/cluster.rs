@@ -11,11 +11,11 @@ use redis::{
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::{ClusterConnection, Connect},
-    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo as Single, Slot, SlotAddr},
+    cluster_routing::{Route, Slot, SlotAddr},
     cmd,
 };
 
-use crate::slots::{Address, SlotMap, slot_of};
+use crate::slots::{SlotMap, slot_of};
 
 /// A connection to a Cluster.
 #[derive(Clone)]
@@ -39,11 +39,12 @@ impl Cluster {
 
     /// Sends a command to one of the nodes.
     #[cfg(feature = "feed")]
-    pub(crate) async fn send_to(&self, at: &Address, command: Cmd) -> Result<Value, RedisError> {
-        self.connection
-            .clone()
-            .route_command(command, node(at))
-            .await
+    pub(crate) async fn send_to(
+        &self,
+        node: redis::cluster_routing::RoutingInfo,
+        command: Cmd,
+    ) -> Result<Value, RedisError> {
+        self.connection.clone().route_command(command, node).await
     }
 
     /// Sends commands at once, one pipeline to each master. What a server refuses, since the slot has moved
@@ -139,13 +140,6 @@ impl Cluster {
         *self.slots.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&slots));
         Ok(slots)
     }
-}
-
-/// The way to one of the nodes.
-#[cfg(feature = "feed")]
-pub(crate) fn node(address: &Address) -> RoutingInfo {
-    let (host, port) = address.clone();
-    RoutingInfo::SingleNode(Single::ByAddress { host, port })
 }
 
 type Answer = Option<Result<Value, RedisError>>;

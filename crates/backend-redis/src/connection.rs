@@ -7,8 +7,6 @@ use redis::{
     cluster_async::ClusterConnection,
 };
 
-#[cfg(feature = "feed")]
-use crate::{cluster, slots::Address};
 use crate::{cluster::Cluster, failure, script::Call, slots::SlotMap};
 
 /// A connection that the application has made, and the part of the key space that is given to these
@@ -179,16 +177,13 @@ impl Redis {
     pub(crate) async fn command_at(
         &self,
         op: &'static str,
-        node: &Address,
+        node: redis::cluster_routing::RoutingInfo,
         command: Cmd,
     ) -> Result<Value> {
         let answer = match &self.connection {
             Connection::Server(_) => self.send(&command).await,
             Connection::Cluster(cluster) => cluster.send_to(node, command).await,
-            Connection::Single(connection) => {
-                let node = cluster::node(node);
-                connection.clone().route_command(command, node).await
-            }
+            Connection::Single(connection) => connection.clone().route_command(command, node).await,
         };
         answer.map_err(|error| failure::of(op, error))
     }
