@@ -6,6 +6,8 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use backplane::{Error, ErrorKind, Result};
 use futures::future::join_all;
+#[cfg(feature = "feed")]
+use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{
     Cmd, Pipeline, RedisError, Value,
     aio::{ConnectionManager, MultiplexedConnection},
@@ -13,8 +15,6 @@ use redis::{
     cluster_async::ClusterConnection,
 };
 
-#[cfg(feature = "feed")]
-use crate::slots::Address;
 use crate::{failure, script::Call, slots::SlotMap};
 
 use self::{client::Client, cluster::Cluster, waiting::Waiting};
@@ -261,13 +261,13 @@ impl Redis {
     pub(crate) async fn command_at(
         &self,
         op: &'static str,
-        node: &Address,
+        node: SingleNodeRoutingInfo,
         command: Cmd,
     ) -> Result<Value> {
         let answer = match &self.connection {
             Connection::Server(_) => self.connection.send(&command).await,
             Connection::Cluster(cluster) => cluster.send_to(node, command).await,
-            Connection::Single(client) => client.send_to(cluster::node(node), command).await,
+            Connection::Single(client) => client.send_to(node, command).await,
         };
         answer.map_err(|error| failure::of(op, error))
     }

@@ -1,7 +1,11 @@
 //! Every key of a kind, wherever it is.
 
 use backplane::{Error, ErrorKind, Result};
-use redis::{FromRedisValue, Value, cmd};
+use redis::{
+    FromRedisValue, Value,
+    cluster_routing::SingleNodeRoutingInfo,
+    cmd,
+};
 
 use crate::{Redis, failure, slots::Address};
 
@@ -56,7 +60,7 @@ impl<'a> Scan<'a> {
         command.arg(&self.cursor).arg("MATCH").arg(&self.pattern);
         command.arg("COUNT").arg(SLICE);
         let master = &self.layout.masters[self.at];
-        let answer = self.redis.command_at(self.op, master, command).await?;
+        let answer = self.redis.command_at(self.op, to(master), command).await?;
         let page = <(Vec<u8>, Vec<Vec<u8>>)>::from_redis_value_ref(&answer);
         let (next, keys) = page.map_err(|_| failure::strange(self.op, &answer))?;
         self.at += usize::from(next == b"0");
@@ -113,7 +117,7 @@ impl Layout {
         masters.sort_unstable();
         let mut of_each = Vec::with_capacity(masters.len());
         for address in &masters {
-            let answer = text(op, &redis.command_at(op, address, nodes.clone()).await?)?;
+            let answer = text(op, &redis.command_at(op, to(address), nodes.clone()).await?)?;
             let own = answer.lines().find(|line| line.contains("myself"));
             let own = own.ok_or_else(|| Error::bare(ErrorKind::Corrupt, op))?;
             of_each.push(own_words(own));
@@ -125,6 +129,11 @@ impl Layout {
             is_moving,
         })
     }
+}
+
+fn to(node: &Address) -> SingleNodeRoutingInfo {
+    let (host, port) = node.clone();
+    SingleNodeRoutingInfo::ByAddress { host, port }
 }
 
 /// The address of a node, if it is a master that is not dead.

@@ -11,12 +11,12 @@ use redis::{
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::Connect,
-    cluster_routing::{Route, SingleNodeRoutingInfo as Single, Slot, SlotAddr},
+    cluster_routing::{Route, SingleNodeRoutingInfo, Slot, SlotAddr},
     cmd,
 };
 
 use super::client::{Client, first_key};
-use crate::slots::{Address, SlotMap, slot_of};
+use crate::slots::{SlotMap, slot_of};
 
 /// A connection to a Cluster.
 #[derive(Clone)]
@@ -40,8 +40,12 @@ impl Cluster {
 
     /// Sends a command to one of the nodes.
     #[cfg(feature = "feed")]
-    pub(super) async fn send_to(&self, at: &Address, command: Cmd) -> Result<Value, RedisError> {
-        self.client.send_to(node(at), command).await
+    pub(super) async fn send_to(
+        &self,
+        node: SingleNodeRoutingInfo,
+        command: Cmd,
+    ) -> Result<Value, RedisError> {
+        self.client.send_to(node, command).await
     }
 
     /// Sends commands to the master of their keys, which are of one slot.
@@ -89,7 +93,7 @@ impl Cluster {
                 .first()
                 .and_then(|&place| Slot::new(slot(&commands[place])));
             let master = slot.map(|slot| Route::with_slot(slot, SlotAddr::Master));
-            self.client.pipe_to(master.into(), pipeline)
+            self.client.pipe_to(SingleNodeRoutingInfo::from(master), pipeline)
         });
         let mut answers = vec![None; commands.len()];
         for (places, sent) in parts.iter().zip(join_all(sent).await) {
@@ -137,13 +141,6 @@ impl Cluster {
         *self.slots.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&slots));
         Ok(slots)
     }
-}
-
-/// The way to one of the nodes.
-#[cfg(feature = "feed")]
-pub(super) fn node(address: &Address) -> Single {
-    let (host, port) = address.clone();
-    Single::ByAddress { host, port }
 }
 
 type Answer = Option<Result<Value, RedisError>>;
