@@ -1,11 +1,7 @@
 //! Every key of a kind, wherever it is.
 
 use backplane::{Error, ErrorKind, Result};
-use redis::{
-    FromRedisValue, Value,
-    cluster_routing::SingleNodeRoutingInfo,
-    cmd,
-};
+use redis::{FromRedisValue, Value, cluster_routing::SingleNodeRoutingInfo, cmd};
 
 use crate::{Redis, failure, slots::Address};
 

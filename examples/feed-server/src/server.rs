@@ -140,7 +140,8 @@ impl Server {
         }
         upkeep.abort();
         let kept = self.store.engine.end().await;
-        ended.and(kept.context("the last writes may be lost"))
+        let kept = kept.context("the last writes may be lost");
+        ended.and(kept)
     }
 }
 

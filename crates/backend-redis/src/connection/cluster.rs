@@ -93,7 +93,8 @@ impl Cluster {
                 .first()
                 .and_then(|&place| Slot::new(slot(&commands[place])));
             let master = slot.map(|slot| Route::with_slot(slot, SlotAddr::Master));
-            self.client.pipe_to(SingleNodeRoutingInfo::from(master), pipeline)
+            self.client
+                .pipe_to(SingleNodeRoutingInfo::from(master), pipeline)
         });
         let mut answers = vec![None; commands.len()];
         for (places, sent) in parts.iter().zip(join_all(sent).await) {
