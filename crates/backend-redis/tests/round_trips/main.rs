@@ -1,6 +1,7 @@
 //! What each call costs is what docs/redis.md says, on a server and on a Cluster.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
+mod feed;
 mod ground;
 mod meter;
 mod page;
@@ -18,6 +19,7 @@ async fn calls_cost_what_the_page_says() {
         for _ in 0..2 {
             meter.empty().await;
             ground::calls(&mut meter).await;
+            feed::calls(&mut meter).await;
         }
         wrong.extend(page::differences(meter.place(), meter.counted()));
     }

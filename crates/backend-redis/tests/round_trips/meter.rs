@@ -41,7 +41,7 @@ impl Meter {
         let cluster = engines::RedisCluster::start_behind_proxies(3, 0).unwrap();
         let client = ClusterClient::builder(cluster.urls()).tcp_settings(at_once());
         let client = client.build().unwrap();
-        let redis = client.get_async_connection().await.unwrap().into();
+        let redis = Redis::cluster(&client).await.unwrap();
         Self::new(Engine::Cluster(cluster), redis)
     }
 
