@@ -110,7 +110,7 @@ async fn outbox(meter: &mut Meter) {
         .cost("`Outbox::published`", outbox.published(ANN, &key))
         .await;
     let revise = outbox.revise(ANN, POST, "other".into());
-    meter.cost("`Outbox::revise`", revise).await;
+    let _ = meter.cost("`Outbox::revise`", revise).await;
     meter
         .cost("`Outbox::retract`", outbox.retract(BOB, PostId::new(2)))
         .await;
