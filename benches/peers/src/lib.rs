@@ -4,5 +4,6 @@
 pub mod fanout;
 pub mod ids;
 pub mod limits;
+pub mod queues;
 pub mod rings;
 pub mod timelines;
