@@ -7,7 +7,7 @@
 //! last answer, on this side and on that; a row `…/server` is the CPU time of the server alone.
 //!
 //! `apalis` is `apalis-redis` as it comes, but with batches as large as ours; `apalis_lean` locks no tasks
-//! and tells nobody of them, which its documentation proposes for short ones.
+//! and tells nobody of them, of which its documentation proposes the first for short ones.
 
 mod house;
 

@@ -29,7 +29,8 @@ pub struct Apalis {
 pub enum Care {
     /// A lock on each task and an event of each step, as it comes.
     Default,
-    /// Neither, as its documentation proposes for tasks that are shorter than a heartbeat.
+    /// Neither. Its documentation proposes to lock no tasks that are shorter than a heartbeat; that events
+    /// can be left out as well, it only says.
     Lean,
 }
 
