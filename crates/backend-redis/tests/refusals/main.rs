@@ -314,8 +314,9 @@ async fn what_somebody_else_has_written_is_corrupt() {
 async fn ids_go_on_after_their_lease_was_lost() {
     let mut house = House::new().await;
     let options = KeeperOptions::default().with_ttl(Duration::from_millis(300));
-    let clock = Arc::new(SystemClock::new());
-    let ids = RedisIds::open(house.redis.clone(), Layout::TWITTER, clock.clone(), options);
+    let clock = SystemClock::new();
+    let time = Arc::new(clock.clone());
+    let ids = RedisIds::open(house.redis.clone(), Layout::TWITTER, time, options);
     let ids = ids.await.unwrap();
     let mut last = ids.next_id().unwrap();
     house.order("FLUSHALL").await;
