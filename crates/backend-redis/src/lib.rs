@@ -32,7 +32,6 @@
 //! Not a client: timeouts, TLS, credentials and reconnecting are those of the connection. Not free of
 //! tokio, which the client needs. Not tried on Redis 6.2 or on a Cluster of Valkey yet.
 
-#[cfg(feature = "backplane")]
 mod backplane;
 mod connect;
 mod connection;
@@ -46,7 +45,6 @@ mod slots;
 
 pub use redis;
 
-#[cfg(feature = "backplane")]
 pub use self::backplane::{
     RedisBus, RedisBusOptions, RedisDirectory, RedisIds, RedisNodeLeases, RedisQueue,
     RedisRateLimiter,
