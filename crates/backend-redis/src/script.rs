@@ -1,4 +1,4 @@
-use std::sync::OnceLock;
+use std::{fmt, io::Write, iter, sync::OnceLock};
 
 use redis::{Cmd, cmd};
 
@@ -24,8 +24,10 @@ pub(crate) use script;
 #[derive(Debug)]
 pub(crate) struct Call {
     script: &'static Script,
-    keys: Vec<Vec<u8>>,
-    arguments: Vec<Vec<u8>>,
+    /// The keys and then the arguments, one behind the other, and where each ends.
+    parts: Vec<u8>,
+    ends: Vec<usize>,
+    keys: usize,
     only_reads: bool,
 }
 
@@ -48,8 +50,9 @@ impl Call {
     pub(crate) const fn of(script: &'static Script) -> Self {
         Self {
             script,
-            keys: Vec::new(),
-            arguments: Vec::new(),
+            parts: Vec::new(),
+            ends: Vec::new(),
+            keys: 0,
             only_reads: false,
         }
     }
@@ -65,19 +68,29 @@ impl Call {
         self.only_reads
     }
 
-    /// All keys of a call have one hash tag, since a script is run where its first key is.
-    pub(crate) fn key(mut self, key: impl Into<Vec<u8>>) -> Self {
-        self.keys.push(key.into());
-        self
+    /// All keys of a call have one hash tag, since a script is run where its first key is. They come before
+    /// the arguments.
+    pub(crate) fn key(mut self, key: impl AsRef<[u8]>) -> Self {
+        debug_assert_eq!(self.keys, self.ends.len(), "a key behind an argument");
+        self.keys += 1;
+        self.bytes(key)
     }
 
-    pub(crate) fn bytes(mut self, argument: impl Into<Vec<u8>>) -> Self {
-        self.arguments.push(argument.into());
+    pub(crate) fn bytes(mut self, argument: impl AsRef<[u8]>) -> Self {
+        self.parts.extend_from_slice(argument.as_ref());
+        self.ends.push(self.parts.len());
         self
     }
 
     pub(crate) fn number(self, number: impl Into<u64>) -> Self {
-        self.bytes(number.into().to_string())
+        self.text(format_args!("{}", number.into()))
+    }
+
+    pub(crate) fn text(mut self, argument: fmt::Arguments<'_>) -> Self {
+        let written = self.parts.write_fmt(argument);
+        written.expect("a vector takes whatever is written to it");
+        self.ends.push(self.parts.len());
+        self
     }
 
     pub(crate) fn by_digest(&self) -> Cmd {
@@ -91,16 +104,24 @@ impl Call {
     /// A command that goes where the script does, and changes nothing.
     pub(crate) fn looking(&self) -> Cmd {
         let mut look = cmd("EXISTS");
-        look.arg(self.keys.first().map_or(&[][..], Vec::as_slice));
+        look.arg(self.parts().next().unwrap_or_default());
         look
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = cmd(name);
-        command.arg(script).arg(self.keys.len());
-        for part in self.keys.iter().chain(&self.arguments) {
-            command.arg(part.as_slice());
+        let size = name.len() + script.len() + self.parts.len();
+        let mut command = Cmd::with_capacity(3 + self.ends.len(), size);
+        command.arg(name).arg(script).arg(self.keys);
+        for part in self.parts() {
+            command.arg(part);
         }
         command
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(&self.ends)
+            .map(|(start, &end)| &self.parts[start..end])
     }
 }

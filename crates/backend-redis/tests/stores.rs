@@ -7,8 +7,8 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use backend_redis::{Redis, RedisActions, RedisActivity, RedisGraph};
-use backplane::ManualClock;
+use backend_redis::{Redis, RedisActions, RedisActivity, RedisGraph, RedisQueue};
+use backplane::{ManualClock, conformance::queue::histories as queue};
 use feed_core::conformance::{
     actions::Subject,
     histories::{actions, activity, few_cases, graph},
@@ -81,6 +81,15 @@ macro_rules! histories {
                 RUNTIME.block_on(graph::play(&history, async || {
                     Arc::new(RedisGraph::new(part.open().await))
                 }));
+            }
+
+            #[test]
+            fn a_queue_answers_as_memory_does(history in queue::histories()) {
+                let part = Part::new($on_cluster);
+                RUNTIME.block_on(async {
+                    let queue = RedisQueue::new(part.open().await, "work", queue::options());
+                    queue::play(&history, &queue).await;
+                });
             }
         }
     };

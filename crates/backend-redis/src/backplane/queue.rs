@@ -43,15 +43,22 @@ pub struct RedisQueue {
     stirred: Arc<Signal>,
 }
 
-script!(ENQUEUE, "queue/queue.lua", "queue/enqueue.lua");
-script!(LEASE, "queue/queue.lua", "queue/lease.lua");
-script!(EXTEND, "queue/queue.lua", "queue/extend.lua");
-script!(SETTLE, "queue/queue.lua", "queue/settle.lua");
-script!(DEAD_LETTERS, "queue/queue.lua", "queue/dead_letters.lua");
-script!(REDRIVE, "queue/queue.lua", "queue/redrive.lua");
-script!(DISCARD, "queue/queue.lua", "queue/discard.lua");
-script!(PURGE, "queue/queue.lua", "queue/purge.lua");
-script!(STATS, "queue/queue.lua", "queue/stats.lua");
+/// A script of a queue: what all begin with, what it does itself, and what all end with.
+macro_rules! queue_script {
+    ($name:ident, $file:literal) => {
+        script!($name, "queue/queue.lua", $file, "queue/save.lua");
+    };
+}
+
+queue_script!(ENQUEUE, "queue/enqueue.lua");
+queue_script!(LEASE, "queue/lease.lua");
+queue_script!(EXTEND, "queue/extend.lua");
+queue_script!(SETTLE, "queue/settle.lua");
+queue_script!(DEAD_LETTERS, "queue/dead_letters.lua");
+queue_script!(REDRIVE, "queue/redrive.lua");
+queue_script!(DISCARD, "queue/discard.lua");
+queue_script!(PURGE, "queue/purge.lua");
+queue_script!(STATS, "queue/stats.lua");
 
 /// Most things that one script is asked to do.
 const BATCH: usize = 1_000;
@@ -102,11 +109,8 @@ impl RedisQueue {
             .number(times::micros(self.options.key_retention))
             .number(self.options.settled_keys as u64);
         match &self.after_loss {
-            Some(task) => call
-                .bytes(&task.payload[..])
-                .number(task.lane.get())
-                .number(class(task.priority)),
-            None => call.bytes("").bytes("").bytes(""),
+            Some(task) => place(call.bytes(&task.payload), task),
+            None => call.bytes("").bytes(""),
         }
     }
 
@@ -134,17 +138,23 @@ impl TaskQueue for RedisQueue {
         let mut call = self
             .call(&ENQUEUE)
             .number(self.options.capacity as u64)
-            .number(self.options.dead_letters as u64);
+            .number(self.options.dead_letters as u64)
+            .number(tasks.len() as u64);
         for task in tasks {
+            call = place(call, task).bytes(&task.payload);
+        }
+        for (which, task) in (1_u64..).zip(tasks) {
+            if task.key.is_none() && task.delay.is_zero() {
+                continue;
+            }
             let key = task.key.as_ref();
             call = call
-                .bytes(&task.payload[..])
-                .number(task.lane.get())
-                .number(class(task.priority))
+                .number(which)
                 .number(times::micros(task.delay))
                 .bytes(key.map_or_else(Vec::new, |key| [b"+", &key[..]].concat()));
         }
-        let admitted = self.redis.ask("enqueue", &call, answer::admitted).await?;
+        let read = |it: &Value| answer::admitted(it, tasks.len());
+        let admitted = self.redis.ask("enqueue", &call, read).await?;
         match admitted {
             Answer::Admitted(tasks) => {
                 self.stirred.raise();
@@ -192,13 +202,7 @@ impl TaskQueue for RedisQueue {
         for settlements in settlements.chunks(BATCH) {
             let mut call = self.call(&SETTLE);
             for (key, settlement) in settlements {
-                let (how, delay, extra) = parts(settlement)?;
-                call = call
-                    .number(key.task.get())
-                    .number(key.token.get())
-                    .bytes(how)
-                    .number(times::micros(delay))
-                    .bytes(extra);
+                call = settle(call, *key, settlement)?;
             }
             let read = |it: &Value| answer::each(it, answer::settled);
             settled.extend(self.redis.ask("settle", &call, read).await?);
@@ -251,15 +255,18 @@ impl TaskQueue for RedisQueue {
     }
 
     async fn purge_lane(&self, lane: Lane) -> Result<usize> {
-        let mut purged = 0;
-        loop {
-            let call = self.call(&PURGE).number(lane.get());
-            let (some, is_all) = self.redis.ask("purge", &call, answer::purged).await?;
+        let (mut purged, mut rest) = (0, answer::Rest::all());
+        while rest.looked_through != "nothing" {
+            let call = self
+                .call(&PURGE)
+                .number(lane.get())
+                .bytes(&rest.looked_through)
+                .bytes(&rest.from);
+            let (some, left) = self.redis.ask("purge", &call, answer::purged).await?;
             purged += some;
-            if is_all {
-                return Ok(purged);
-            }
+            rest = left;
         }
+        Ok(purged)
     }
 
     async fn stats(&self) -> Result<QueueStats> {
@@ -283,26 +290,35 @@ impl TaskQueue for RedisQueue {
     }
 }
 
-/// The highest priority is class 0.
-const fn class(priority: Priority) -> u32 {
-    match priority {
+/// Where a task stands in line: its class, of which the highest priority is 0, and its lane.
+fn place(call: Call, task: &NewTask) -> Call {
+    let class = match task.priority {
         Priority::High => 0,
         Priority::Normal => 1,
         Priority::Low => 2,
-    }
+    };
+    call.text(format_args!("{class}:{}", task.lane.get()))
 }
 
-/// What becomes of the task, after how long, and the new payload or the reason.
-fn parts(settlement: &Settlement) -> Result<(&'static str, Duration, Vec<u8>)> {
-    Ok(match settlement {
-        Settlement::Ack => ("ack", Duration::ZERO, Vec::new()),
-        Settlement::Continue { payload, delay } => ("continue", *delay, payload.to_vec()),
-        Settlement::Retry { delay, reason } => ("retry", *delay, cut_reason(reason).into()),
-        Settlement::Release { delay } => ("release", *delay, Vec::new()),
-        Settlement::Bury { reason } => ("bury", Duration::ZERO, cut_reason(reason).into()),
+/// What becomes of a task, and unless it is gone, after how long, and the new payload or the reason.
+fn settle(call: Call, key: LeaseKey, settlement: &Settlement) -> Result<Call> {
+    let (how, delay, extra): (_, _, &[u8]) = match settlement {
+        Settlement::Ack => ("ack", Duration::ZERO, &[]),
+        Settlement::Continue { payload, delay } => ("continue", *delay, payload),
+        Settlement::Retry { delay, reason } => ("retry", *delay, cut_reason(reason).as_bytes()),
+        Settlement::Release { delay } => ("release", *delay, &[]),
+        Settlement::Bury { reason } => ("bury", Duration::ZERO, cut_reason(reason).as_bytes()),
         _ => {
             let unknown = "a settlement of a later release";
             return Err(Error::new(ErrorKind::Invalid, "settle", unknown));
         }
+    };
+    let call = call
+        .bytes(how)
+        .number(key.task.get())
+        .number(key.token.get());
+    Ok(match settlement {
+        Settlement::Ack => call,
+        _ => call.number(times::micros(delay)).bytes(extra),
     })
 }

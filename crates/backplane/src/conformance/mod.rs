@@ -18,8 +18,19 @@ pub use at_once::{ROUNDS, at_once, hosted};
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::future::{Either, select};
+use proptest::test_runner::{Config, FileFailurePersistence};
 
 use crate::{Clock, ManualClock, SystemClock, Timestamp};
+
+/// As many random histories as a store on a real engine has time for in a test run.
+#[must_use]
+pub fn few_cases() -> Config {
+    Config {
+        cases: 32,
+        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
+        ..Config::default()
+    }
+}
 
 /// What a case gets: an empty store, and the time the store lives in.
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 
 mod bound;
 mod death;
+pub mod histories;
 mod lease;
 
 pub use bound::*;

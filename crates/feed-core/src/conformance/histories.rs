@@ -18,22 +18,13 @@ pub mod timelines;
 
 use std::{fmt::Debug, sync::Arc};
 
-use proptest::{collection::vec, prelude::*, sample::select, test_runner::FileFailurePersistence};
+pub use backplane::conformance::few_cases;
+use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::{ErrorKind, PostId, Result, UserId};
 
 /// Calls in the order they are made. At `None` the caller's store is closed and opened again.
 pub type History<Op> = Vec<Option<Op>>;
-
-/// As many cases as a store on a real engine has time for in a test run.
-#[must_use]
-pub fn few_cases() -> ProptestConfig {
-    ProptestConfig {
-        cases: 32,
-        failure_persistence: Some(Box::new(FileFailurePersistence::Off)),
-        ..ProptestConfig::default()
-    }
-}
 
 /// Fails unless both stores answer `$call` in the same way, errors by their kind.
 macro_rules! same {

@@ -9,7 +9,7 @@ use backplane::{
         QueueStats, Settled, TaskId,
     },
 };
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use redis::{FromRedisValue, Value};
 
 /// One small number for each thing that was asked about.
@@ -31,79 +31,112 @@ pub(super) enum Answer {
     Never,
 }
 
-pub(super) fn admitted(answer: &Value) -> Option<Answer> {
+/// The id of the first that is new, and of each that is not which one it is, from one, and its id.
+pub(super) fn admitted(answer: &Value, tasks: usize) -> Option<Answer> {
     match answer {
         Value::Int(0) => return Some(Answer::Full),
         Value::Int(1) => return Some(Answer::Never),
         _ => {}
     }
-    let numbers = Vec::<u64>::from_redis_value_ref(answer).ok()?;
-    let admission = |pair: &[u64]| match *pair {
-        [1, id] => Some(Admission::New(TaskId::new(id))),
-        [0, id] => Some(Admission::Known(TaskId::new(id))),
+    let parts = parts(answer)?;
+    let (first, known) = parts.split_first()?;
+    let known = known.chunks_exact(2).map(|known| match known {
+        [which, id] => Some((number(which)?, TaskId::new(number(id)?))),
         _ => None,
+    });
+    let known: Option<Vec<(usize, _)>> = known.collect();
+    let mut known = known?.into_iter().peekable();
+    let mut next = number::<u64>(first);
+    let admission = |which| {
+        if let Some((_, id)) = known.next_if(|known| known.0 == which) {
+            return Some(Admission::Known(id));
+        }
+        let id = next?;
+        next = Some(id + 1);
+        Some(Admission::New(TaskId::new(id)))
     };
-    let admissions: Option<_> = numbers.chunks(2).map(admission).collect();
+    let admissions: Option<_> = (1..=tasks).map(admission).collect();
     admissions.map(Answer::Admitted)
 }
 
 pub(super) fn leases(answer: &Value) -> Option<Vec<Lease>> {
     let lease = |parts: &[Bytes]| {
-        let [task, token, attempt, lane, enqueued_at, payload] = parts else {
+        let [id, task, payload] = parts else {
             return None;
         };
+        let task = Task::read(task)?;
         Some(Lease {
             key: LeaseKey {
-                task: TaskId::new(number(task)?),
-                token: FencingToken::new(number(token)?),
+                task: TaskId::new(number(id)?),
+                token: FencingToken::new(task.token),
             },
             payload: payload.clone(),
-            attempt: number(attempt)?,
-            enqueued_at: Timestamp::from_millis(number(enqueued_at)?),
-            lane: Lane::new(number(lane)?),
+            attempt: task.attempts,
+            enqueued_at: Timestamp::from_millis(task.enqueued_at),
+            lane: Lane::new(task.lane),
         })
     };
-    parts(answer)?.chunks(6).map(lease).collect()
+    parts(answer)?.chunks(3).map(lease).collect()
 }
 
 pub(super) fn dead_letters(answer: &Value) -> Option<Vec<DeadLetter>> {
     let letter = |parts: &[Bytes]| {
-        let [
-            task,
-            lane,
-            class,
-            attempts,
-            enqueued_at,
-            payload,
-            cause,
-            reason,
-            died_at,
-        ] = parts
-        else {
+        let [id, task, payload, reason] = parts else {
             return None;
         };
+        let task = Task::read(task)?;
+        let mut reason = &reason[..];
+        let (cause, died_at) = (reason.try_get_u8().ok()?, reason.try_get_uint(6).ok()?);
         let reason = String::from_utf8_lossy(reason).into_owned();
         Some(DeadLetter {
-            task: TaskId::new(number(task)?),
+            task: TaskId::new(number(id)?),
             payload: payload.clone(),
-            lane: Lane::new(number(lane)?),
-            priority: match number::<u8>(class)? {
-                0 => Priority::High,
-                1 => Priority::Normal,
-                _ => Priority::Low,
-            },
-            attempts: number(attempts)?,
-            enqueued_at: Timestamp::from_millis(number(enqueued_at)?),
-            died_at: Timestamp::from_millis(number(died_at)?),
-            cause: match &cause[..] {
-                b"b" => Cause::Buried(reason),
-                b"f" => Cause::Failed(reason),
-                b"x" => Cause::Expired,
+            lane: Lane::new(task.lane),
+            priority: task.priority,
+            attempts: task.attempts,
+            enqueued_at: Timestamp::from_millis(task.enqueued_at),
+            died_at: Timestamp::from_millis(died_at),
+            cause: match cause {
+                b'b' => Cause::Buried(reason),
+                b'f' => Cause::Failed(reason),
+                b'x' => Cause::Expired,
                 _ => return None,
             },
         })
     };
-    parts(answer)?.chunks(9).map(letter).collect()
+    parts(answer)?.chunks(4).map(letter).collect()
+}
+
+/// What `pack` of the scripts makes of a task.
+struct Task {
+    attempts: u32,
+    token: u64,
+    enqueued_at: u64,
+    priority: Priority,
+    lane: u64,
+}
+
+impl Task {
+    fn read(mut packed: &[u8]) -> Option<Self> {
+        let attempts = packed.try_get_u32().ok()?;
+        let token = packed.try_get_u64().ok()?;
+        let enqueued_at = packed.try_get_uint(6).ok()?;
+        let length = packed.try_get_u8().ok()?;
+        let priority = match packed.try_get_u16().ok()?.to_be_bytes() {
+            [b'0', b':'] => Priority::High,
+            [b'1', b':'] => Priority::Normal,
+            [b'2', b':'] => Priority::Low,
+            _ => return None,
+        };
+        let lane = packed.get(..usize::from(length) - 2)?;
+        Some(Self {
+            attempts,
+            token,
+            enqueued_at,
+            priority,
+            lane: number(lane)?,
+        })
+    }
 }
 
 pub(super) const fn extended(answer: i64) -> Option<Extended> {
@@ -132,10 +165,29 @@ pub(super) const fn discarded(answer: i64) -> Option<Discarded> {
     }
 }
 
-/// How many tasks, and whether that was all.
-pub(super) fn purged(answer: &Value) -> Option<(usize, bool)> {
-    let (purged, more) = <(usize, u8)>::from_redis_value_ref(answer).ok()?;
-    Some((purged, more == 0))
+/// What a purge has yet to look through, and from where.
+pub(super) struct Rest {
+    pub(super) looked_through: String,
+    pub(super) from: String,
+}
+
+impl Rest {
+    pub(super) fn all() -> Self {
+        Self {
+            looked_through: "tasks".into(),
+            from: "0".into(),
+        }
+    }
+}
+
+/// How many tasks are gone, and what is left.
+pub(super) fn purged(answer: &Value) -> Option<(usize, Rest)> {
+    let (purged, looked_through, from) = FromRedisValue::from_redis_value_ref(answer).ok()?;
+    let rest = Rest {
+        looked_through,
+        from,
+    };
+    Some((purged, rest))
 }
 
 /// How much there is, how long until a task is due, and whether that was all that was due.

@@ -1,12 +1,9 @@
--- ARGV[7…]: an id, or '-inf', and how many.
--- Answers of each its id, lane, class, attempts, time of enqueuing, payload, cause, reason and time of
--- death.
-local after, letters = ARGV[7], {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', DEAD, after, '+inf', 'LIMIT', 0, ARGV[8])) do
-  letters[#letters + 1] = id
-  local task = redis.call('HMGET', task_of(id), 'l', 'p', 'a', 'e', 'd', 'c', 'r', 'x')
-  for _, part in ipairs(task) do
-    letters[#letters + 1] = part
+-- ARGV[6…]: an id, or '-inf', and how many. Answers of each its id, the task, its payload and its reason.
+local ids = redis.call('ZRANGEBYSCORE', base .. ':dead', ARGV[6], '+inf', 'LIMIT', 0, ARGV[7])
+local found = { ids, read(base .. ':tasks', ids), read(base .. ':payloads', ids), read(base .. ':reasons', ids) }
+answer = {}
+for at = 1, #ids do
+  for _, parts in ipairs(found) do
+    answer[#answer + 1] = parts[at]
   end
 end
-return letters

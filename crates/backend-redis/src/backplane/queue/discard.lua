@@ -1,24 +1,32 @@
--- ARGV[7…]: ids. Answers of each whether it is unknown (0), gone (1) or leased (2).
-local answers = {}
-for at = 7, #ARGV do
-  local id = ARGV[at]
-  local task = redis.call('HMGET', task_of(id), 'p', 'l', 't')
-  local answer = 1
-  if not task[1] then
-    answer = 0
-  elseif task[3] then
-    answer = 2
+-- ARGV[6…]: ids. Answers of each whether it is unknown (0), gone (1) or leased (2).
+answer, finished, unwaiting, undead = {}, {}, {}, {}
+local ids, tasks = { unpack(ARGV, 6) }, {}
+for which, task in ipairs(read(base .. ':tasks', ids)) do
+  tasks[ids[which]] = task
+end
+for which, id in ipairs(ids) do
+  local task = tasks[id]
+  if not task then
+    answer[which] = 0
+  elseif struct.unpack('>I8', task, 5) > 0 then
+    answer[which] = 2
   else
-    if redis.call('ZREM', READY, id) == 1 then
-      redis.call('LREM', line_of(task[1], task[2]), 1, id)
-      if redis.call('EXISTS', line_of(task[1], task[2])) == 0 then
-        end_turns(task[1], task[2])
+    answer[which] = 1
+    tasks[id] = false
+    finished[#finished + 1] = id
+    finished[#finished + 1] = task
+    unwaiting[#unwaiting + 1] = id
+    undead[#undead + 1] = id
+    if redis.call('ZREM', base .. ':ready', id) == 1 then
+      local place = struct.unpack('Bc0', task, 19)
+      redis.call('LREM', base .. ':line:' .. place, 1, id)
+      if redis.call('EXISTS', base .. ':line:' .. place) == 0 then
+        local ring = base .. ':ring:' .. string.sub(place, 1, 1)
+        redis.call('LREM', ring, 1, place)
+        if redis.call('EXISTS', ring) == 0 then
+          redis.call('HDEL', base, 'passed:' .. string.sub(place, 1, 1))
+        end
       end
     end
-    redis.call('ZREM', WAITING, id)
-    redis.call('ZREM', DEAD, id)
-    finish(id)
   end
-  answers[#answers + 1] = answer
 end
-return answers

@@ -1,58 +1,80 @@
--- ARGV[7…]: how many tasks, for how long, and the patience of lower priorities.
--- Answers of each task its id, token, attempt, lane, time of enqueuing and payload.
-local most, ttl, patience = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+-- ARGV[6…]: how many tasks, for how long, and the patience of lower priorities.
+-- Answers of each its id, the task and its payload.
+local most, until_when, patience = tonumber(ARGV[6]), now + tonumber(ARGV[7]), tonumber(ARGV[8])
 
-local function passed_over(class)
-  return tonumber(redis.call('HGET', base, 'passed:' .. class) or '0')
+-- How many places of each class have a turn, and how often it was passed over in a row.
+local turns, passed = {}, { [0] = 0, tonumber(numbers[5] or 0), tonumber(numbers[6] or 0) }
+for class = 0, 2 do
+  turns[class] = redis.call('LLEN', base .. ':ring:' .. class)
 end
 
--- The highest class that was passed over too often, or else the highest that there is.
-local function next_class()
-  local ready = {}
+local ids = {}
+while #ids < most do
+  -- The highest class that there is, or the first below it that was passed over too often; and how many tasks
+  -- of it in a row.
+  local chosen, run = nil, most - #ids
   for class = 0, 2 do
-    if redis.call('EXISTS', ring_of(class)) == 1 then
-      ready[#ready + 1] = class
-    end
-  end
-  local chosen = ready[1]
-  for at = 2, #ready do
-    if passed_over(ready[at]) >= patience then
-      chosen = ready[at]
+    if turns[class] > 0 and not chosen then
+      chosen = class
+    elseif turns[class] > 0 and passed[class] >= patience then
+      chosen, run = class, 1
       break
+    elseif turns[class] > 0 then
+      run = math.min(run, patience - passed[class])
     end
   end
-  if #ready > 1 then
-    redis.call('HDEL', base, 'passed:' .. chosen)
-    for _, class in ipairs(ready) do
-      if class > chosen then
-        redis.call('HINCRBY', base, 'passed:' .. class, 1)
-      end
-    end
-  end
-  return chosen
-end
-
-local leases = {}
-while #leases < 6 * most do
-  local class = next_class()
-  if not class then
+  if not chosen then
     break
   end
-  local lane = redis.call('LPOP', ring_of(class))
-  local id = redis.call('LPOP', line_of(class, lane))
-  if redis.call('EXISTS', line_of(class, lane)) == 1 then
-    redis.call('RPUSH', ring_of(class), lane)
-  elseif redis.call('EXISTS', ring_of(class)) == 0 then
-    redis.call('HDEL', base, 'passed:' .. class)
+
+  local before = #ids
+  -- A turn is one task, or as many as there may be where nobody else has a turn.
+  local ring = base .. ':ring:' .. chosen
+  while run > 0 and turns[chosen] > 0 do
+    local turn, again = turns[chosen] == 1 and run or 1, {}
+    for _, place in ipairs(redis.call('LPOP', ring, run)) do
+      local line = base .. ':line:' .. place
+      for _, id in ipairs(redis.call('LPOP', line, turn)) do
+        ids[#ids + 1] = id
+        run = run - 1
+      end
+      turns[chosen] = turns[chosen] - 1
+      if redis.call('EXISTS', line) == 1 then
+        again[#again + 1] = place
+      end
+    end
+    tell('RPUSH', ring, again)
+    turns[chosen] = turns[chosen] + #again
   end
-  redis.call('ZREM', READY, id)
-  redis.call('ZADD', LEASED, now + ttl, id)
-  local token = next_number('token')
-  redis.call('HSET', task_of(id), 't', token)
-  local attempt = redis.call('HINCRBY', task_of(id), 'a', 1)
-  local task = redis.call('HMGET', task_of(id), 'e', 'd')
-  for _, part in ipairs({ id, token, attempt, lane, task[1], task[2] }) do
-    leases[#leases + 1] = part
+  passed[chosen] = 0
+  for class = chosen + 1, 2 do
+    if turns[class] > 0 then
+      passed[class] = passed[class] + #ids - before
+    end
   end
 end
-return leases
+for class = 1, 2 do
+  if passed[class] ~= tonumber(numbers[4 + class] or 0) then
+    news[#news + 1] = 'passed:' .. class
+    news[#news + 1] = passed[class]
+  end
+end
+
+answer = {}
+if #ids > 0 then
+  local tasks, found = read(base .. ':tasks', ids), read(base .. ':payloads', ids)
+  local token = math.max(tonumber(numbers[4] or 0) + 1, now)
+  local ends = string.format('%.0f', until_when)
+  kept, leased, unready = {}, {}, ids
+  for at, id in ipairs(ids) do
+    local attempts = struct.unpack('>I4', tasks[at])
+    local task = struct.pack('>I4I8', attempts + 1, token) .. string.sub(tasks[at], 13)
+    token = token + 1
+    kept[2 * at - 1], kept[2 * at] = id, task
+    leased[2 * at - 1], leased[2 * at] = ends, id
+    answer[3 * at - 2], answer[3 * at - 1], answer[3 * at] = id, task, found[at]
+  end
+  due = math.min(due, until_when)
+  news[#news + 1] = 'token'
+  news[#news + 1] = string.format('%.0f', token - 1)
+end

@@ -1,34 +1,59 @@
--- ARGV[7]: a lane, of which it forgets a slice.
--- Answers how many tasks that were not settled it forgot, and whether there are more.
-local lane, purged, left = ARGV[7], 0, SLICE
-
-local function purge(id)
-  for _, set in ipairs({ READY, WAITING, LEASED, DEAD }) do
-    purged = purged + redis.call('ZREM', set, id)
-  end
-  redis.call('ZREM', SETTLED, id)
-  forget(id)
-  left = left - 1
-end
+-- ARGV[6…]: a lane, of which it forgets a slice; and what the last slice answered, or 'tasks' and 0: what is
+-- looked through, and from where.
+-- Answers how many tasks it forgot, and what is left to look through, from where; 'nothing' at the end.
+local lane, looked_through, from, left = ARGV[6], ARGV[7], ARGV[8], SLICE
+local gone = {}
 
 -- Those who stand in line go first, since no task may be ready and stand in none.
 for class = 0, 2 do
-  while left > 0 do
-    local id = redis.call('LPOP', line_of(class, lane))
-    if not id then
-      break
+  local line, ring = base .. ':line:' .. class .. ':' .. lane, base .. ':ring:' .. class
+  local ids = left > 0 and redis.call('LPOP', line, left)
+  if ids then
+    for _, id in ipairs(ids) do
+      gone[#gone + 1] = id
     end
-    purge(id)
-    if redis.call('EXISTS', line_of(class, lane)) == 0 then
-      end_turns(class, lane)
+    left = left - #ids
+    if redis.call('EXISTS', line) == 0 then
+      redis.call('LREM', ring, 1, class .. ':' .. lane)
+      if redis.call('EXISTS', ring) == 0 then
+        redis.call('HDEL', base, 'passed:' .. class)
+      end
     end
   end
 end
-while left > 0 do
-  local id = redis.call('SRANDMEMBER', base .. ':of:' .. lane)
-  if not id then
-    break
-  end
-  purge(id)
+finished, remembers = {}, false
+for at, task in ipairs(read(base .. ':tasks', gone)) do
+  finished[#finished + 1] = gone[at]
+  finished[#finished + 1] = task
 end
-return { purged, redis.call('EXISTS', base .. ':of:' .. lane) }
+
+if left > 0 and looked_through == 'tasks' then
+  local is_gone = {}
+  for _, id in ipairs(gone) do
+    is_gone[id] = true
+  end
+  local found = redis.call('HSCAN', base .. ':tasks', from, 'COUNT', left)
+  for at = 1, #found[2], 2 do
+    local id, task = found[2][at], found[2][at + 1]
+    local place = struct.unpack('Bc0', task, 19)
+    if string.sub(place, 3) == lane and not is_gone[id] then
+      is_gone[id] = true
+      gone[#gone + 1] = id
+      finished[#finished + 1] = id
+      finished[#finished + 1] = task
+    end
+  end
+  from = found[1]
+  looked_through = from == '0' and 'settled' or 'tasks'
+elseif left > 0 then
+  local found = redis.call('ZSCAN', base .. ':settled', from, 'MATCH', lane .. ':*', 'COUNT', left)
+  unsettled = {}
+  for at = 1, #found[2], 2 do
+    unsettled[#unsettled + 1] = found[2][at]
+    forgotten[#forgotten + 1] = string.sub(found[2][at], #lane + 2)
+  end
+  from = found[1]
+  looked_through = from == '0' and 'nothing' or 'settled'
+end
+unready, unwaiting, unleased, undead = gone, gone, gone, gone
+answer = { #gone, looked_through, from }

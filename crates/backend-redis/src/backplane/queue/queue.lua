@@ -1,188 +1,145 @@
--- A queue whose delays and leases that passed have ended. What follows is one of the other files.
+-- What every script of a queue begins with: it ends the delays and leases that have passed. Then comes one of
+-- the other files, and `save.lua`. There are few functions, since each would be made anew at each call.
 --
--- KEYS[1] is what the names of all its keys begin with; they share its hash tag.
---   …           hash: the last task, the last token, the last time, the server that told of losses last,
---               and how often a class was passed over
---   …:task:ID   hash: l lane, p class, a attempts, e enqueued at, d payload, k key; t token of the lease;
---               c cause, r reason and x time of its death
---   …:line:P:L  list: the ready tasks of class P in lane L, in the order in which they became due
---   …:ring:P    list: the lanes that have a line in class P, in the order of their turns
---   …:of:L      set: all tasks of lane L
---   …:ready, …:waiting, …:leased, …:settled
---               sorted sets: tasks by since when, until when; the settled by when their key is forgotten
---   …:dead      sorted set: dead letters by task
+-- KEYS[1] is what the names of all its keys begin with; they share its hash tag. A class is a priority, the
+-- highest is 0; a place is a class and a lane, P:L.
+--   …           hash: `now`, the last time; `task` and `token`, the last numbers; `due`, before which nothing
+--               ends; `passed:P`, how often a class was passed over; `server`, that told of losses last
+--   …:tasks     hash, by id: attempts, 4 bytes; the token of the lease or 0, 8 bytes; when the task was
+--               enqueued, 6 bytes; the length of its place, 1 byte; its place; its key behind a '+', if any
+--   …:payloads  hash, by id
+--   …:reasons   hash, by id: of a dead letter its cause, 1 byte; when it died, 6 bytes; and the reason
+--   …:line:P:L  list: the ready tasks of a place, in the order in which they became due
+--   …:ring:P    list: the places of a class that have a line, in the order of their turns
+--   …:ready, …:waiting, …:leased
+--               sorted sets: tasks by since when, until when
+--   …:dead      sorted set: dead letters by id
 --   …:keys      hash: the task of each deduplication key
--- A class is a priority, the highest is 0. Times are microseconds of the server's clock, which stands
--- still for the queue while it is set back; those for people are milliseconds.
+--   …:settled   sorted set: L:key, of a task that is gone, by when it is forgotten
+-- Times are microseconds of the server's clock, which stands still for the queue while it is set back; those
+-- for people are milliseconds.
 --
 -- ARGV begins with: how many attempts there are, for how long keys are remembered, and how many; then of
--- the task that tells of a loss its payload, lane and class, or nothing.
-local base = KEYS[1]
-local max_attempts = tonumber(ARGV[1])
-local retention, most_settled = tonumber(ARGV[2]), tonumber(ARGV[3])
-local READY, WAITING, LEASED = base .. ':ready', base .. ':waiting', base .. ':leased'
-local DEAD, SETTLED, BY_KEY = base .. ':dead', base .. ':settled', base .. ':keys'
+-- the task that tells of a loss its payload and place, or nothing.
+
+-- How many arguments a command is given at once. Lua can pass less than 8,000.
+local MANY = 4000
 
 -- How much of each kind one script ends.
 local SLICE = 1000
 
+-- For how long it is believed that the server has lost nothing.
+local TRUST = 100000
+
+local is_changed = false
+
+-- A command about many things of a key. Answers what it answered last.
+local function tell(command, key, parts)
+  local answer
+  for at = 1, #parts, MANY do
+    is_changed = true
+    answer = redis.call(command, key, unpack(parts, at, math.min(at + MANY - 1, #parts)))
+  end
+  return answer
+end
+
+-- The fields of a hash.
+local function read(key, fields)
+  local values = {}
+  for at = 1, #fields, MANY do
+    for _, value in ipairs(redis.call('HMGET', key, unpack(fields, at, math.min(at + MANY - 1, #fields)))) do
+      values[#values + 1] = value
+    end
+  end
+  return values
+end
+
 if redis.replicate_commands then
   redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
 end
+local base = KEYS[1]
+local numbers = redis.call('HMGET', base, 'now', 'due', 'task', 'token', 'passed:1', 'passed:2')
 local time = redis.call('TIME')
 local wall = time[1] * 1000 + math.floor(time[2] / 1000)
-local now = math.max(time[1] * 1000000 + time[2], tonumber(redis.call('HGET', base, 'now') or '0'))
-redis.call('HSET', base, 'now', now)
+local now = math.max(time[1] * 1000000 + time[2], tonumber(numbers[1] or 0))
+local due = tonumber(numbers[2] or 0)
 
 -- All digits, which a number alone does not keep when it becomes text.
-local function text(number)
-  return string.format('%.0f', number)
-end
+local NOW = string.format('%.0f', now)
 
--- The next number of a kind: larger than all before it, also than those that Redis may have lost.
-local function next_number(kind)
-  local last = tonumber(redis.call('HGET', base, kind) or '0')
-  local number = text(math.max(last + 1, now))
-  redis.call('HSET', base, kind, number)
-  return number
-end
+-- What `save.lua` does, where there is such a list. No task enters and leaves one set at once.
+--   kept, payloads       id, task; id, payload
+--   ready, places        since when, id; place
+--   waiting, leased      until when, id
+--   buried               id, task, cause, when, reason
+--   finished             id, task
+--   unready, unwaiting, unleased, undead, unsettled
+local kept, payloads, ready, places, waiting, leased, buried, finished
+local unready, unwaiting, unleased, undead, unsettled
 
-local function task_of(id)
-  return base .. ':task:' .. id
-end
+-- Whether the key of a finished task is remembered, which keys are not any more, and what the hash of the
+-- queue is to hold.
+local remembers, forgotten, news = true, {}, {}
 
-local function line_of(class, lane)
-  return base .. ':line:' .. class .. ':' .. lane
-end
+local answer
 
-local function ring_of(class)
-  return base .. ':ring:' .. class
-end
-
--- Takes a lane without a line out of the turns.
-local function end_turns(class, lane)
-  redis.call('LREM', ring_of(class), 0, lane)
-  if redis.call('EXISTS', ring_of(class)) == 0 then
-    redis.call('HDEL', base, 'passed:' .. class)
-  end
-end
-
-local function line_up(id, class, lane, since)
-  redis.call('ZADD', READY, since, id)
-  if redis.call('RPUSH', line_of(class, lane), id) == 1 then
-    redis.call('RPUSH', ring_of(class), lane)
-  end
-end
-
-local function wait(id, class, lane, delay)
-  if delay == 0 then
-    line_up(id, class, lane, now)
-  else
-    redis.call('ZADD', WAITING, now + delay, id)
-  end
-end
-
-local function bury(id, cause, reason, at)
-  redis.call('HSET', task_of(id), 'c', cause, 'r', reason, 'x', at)
-  redis.call('HDEL', task_of(id), 't')
-  redis.call('ZADD', DEAD, id, id)
-end
-
-local function forget(id)
-  local task = redis.call('HMGET', task_of(id), 'l', 'k')
-  redis.call('DEL', task_of(id))
-  redis.call('SREM', base .. ':of:' .. task[1], id)
-  if task[2] then
-    redis.call('HDEL', BY_KEY, task[2])
-  end
-end
-
--- Keeps only the key of a task that stands nowhere any more.
-local function finish(id)
-  local key = redis.call('HGET', task_of(id), 'k')
-  if not key or retention == 0 or most_settled == 0 then
-    return forget(id)
-  end
-  redis.call('HDEL', task_of(id), 'p', 'a', 'e', 'd', 't', 'c', 'r', 'x')
-  redis.call('ZADD', SETTLED, now + retention, id)
-  while redis.call('ZCARD', SETTLED) > most_settled do
-    forget(redis.call('ZPOPMIN', SETTLED)[1])
-  end
-end
-
--- Whether a lease is held under a token.
-local function is_held(id, token)
-  return redis.call('HGET', task_of(id), 't') == token
-end
-
--- What is due in a sorted set, and up to when that is all.
-local function due(set)
-  local found = redis.call('ZRANGEBYSCORE', set, '-inf', now, 'WITHSCORES', 'LIMIT', 0, SLICE)
-  local all_until = now
-  if #found == 2 * SLICE then
-    all_until = tonumber(found[#found]) - 1
-  end
-  return found, all_until
-end
-
--- Makes tasks ready in the order in which they became due, and buries those out of attempts.
-local function advance()
-  local waiting, waiting_until = due(WAITING)
-  local leased, leased_until = due(LEASED)
-  local all_until = math.min(waiting_until, leased_until)
-  local w, l = 1, 1
-  while waiting[w] or leased[l] do
-    local wakes = tonumber(waiting[w + 1] or 'inf')
-    local ends = tonumber(leased[l + 1] or 'inf')
-    local at = math.min(wakes, ends)
-    if at > all_until then
-      break
-    end
-    if wakes <= ends then
-      local id = waiting[w]
-      w = w + 2
-      redis.call('ZREM', WAITING, id)
-      local task = redis.call('HMGET', task_of(id), 'p', 'l')
-      line_up(id, task[1], task[2], at)
-    else
-      local id = leased[l]
-      l = l + 2
-      redis.call('ZREM', LEASED, id)
-      local task = redis.call('HMGET', task_of(id), 'p', 'l', 'a')
-      if tonumber(task[3]) >= max_attempts then
-        bury(id, 'x', '', wall - math.floor((now - at) / 1000))
-      else
-        redis.call('HDEL', task_of(id), 't')
-        line_up(id, task[1], task[2], at)
+for step = now >= due and 1 or 2, 2 do
+  if step == 1 then
+    local ended, ids, all_until = {}, {}, now
+    for which, set in ipairs({ ':waiting', ':leased' }) do
+      local found = redis.call('ZRANGEBYSCORE', base .. set, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, SLICE)
+      if #found == 2 * SLICE then
+        all_until = math.min(all_until, tonumber(found[#found]) - 1)
+      end
+      for at = 1, #found, 2 do
+        ids[#ids + 1] = found[at]
+        ended[#ended + 1] = { found[at], tonumber(found[at + 1]), which == 2, #ended }
       end
     end
-  end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', SETTLED, '-inf', now, 'LIMIT', 0, SLICE)) do
-    redis.call('ZREM', SETTLED, id)
-    forget(id)
-  end
-end
-
-local function add(payload, lane, class, delay)
-  local id = next_number('task')
-  redis.call('HSET', task_of(id), 'l', lane, 'p', class, 'a', 0, 'e', wall, 'd', payload)
-  redis.call('SADD', base .. ':of:' .. lane, id)
-  wait(id, class, lane, delay)
-  return id
-end
-
--- Adds the task that tells of a loss, on a server that may have lost the end of the queue: one that was
--- started since, or was another's replica. A queue that has lost everything looks like one that is new.
-local function tell_loss(payload, lane, class)
-  local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
-  if redis.call('HGET', base, 'server') ~= server then
-    redis.call('HSET', base, 'server', server)
-    add(payload, lane, class, 0)
-  end
-end
-
-advance()
-if ARGV[5] ~= '' then
-  tell_loss(ARGV[4], ARGV[5], ARGV[6])
-end
-
+    for at, task in ipairs(read(base .. ':tasks', ids)) do
+      ended[at].task = task
+    end
+    table.sort(ended, function(one, other)
+      return one[2] < other[2] or one[2] == other[2] and one[4] < other[4]
+    end)
+    kept, ready, places, buried, unwaiting, unleased = {}, {}, {}, {}, {}, {}
+    for _, one in ipairs(ended) do
+      local id, at, was_leased, task = one[1], one[2], one[3], one.task
+      if at > all_until then
+        break
+      end
+      local left = was_leased and unleased or unwaiting
+      left[#left + 1] = id
+      if was_leased and struct.unpack('>I4', task) >= tonumber(ARGV[1]) then
+        for _, part in ipairs({ id, task, 'x', wall - math.floor((now - at) / 1000), '' }) do
+          buried[#buried + 1] = part
+        end
+      else
+        if was_leased then
+          kept[#kept + 1] = id
+          kept[#kept + 1] = string.sub(task, 1, 4) .. struct.pack('>I8', 0) .. string.sub(task, 13)
+        end
+        ready[#ready + 1] = string.format('%.0f', at)
+        ready[#ready + 1] = id
+        places[#places + 1] = struct.unpack('Bc0', task, 19)
+      end
+    end
+    unsettled = redis.call('ZRANGEBYSCORE', base .. ':settled', '-inf', NOW, 'LIMIT', 0, SLICE)
+    for _, member in ipairs(unsettled) do
+      forgotten[#forgotten + 1] = string.match(member, '^%d+:(.*)$')
+    end
+    -- The server may have lost the end of the queue if it was started since, or was another's replica. A
+    -- queue that has lost everything looks like one that is new.
+    local server = ARGV[5] ~= '' and string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+    if server and redis.call('HGET', base, 'server') ~= server then
+      local id = string.format('%.0f', math.max(tonumber(numbers[3] or 0) + 1, now))
+      numbers[3] = id
+      news = { 'server', server, 'task', id }
+      payloads = { id, ARGV[4] }
+      kept[#kept + 1] = id
+      kept[#kept + 1] = struct.pack('>I4I8I6Bc0', 0, 0, wall, #ARGV[5], ARGV[5])
+      ready[#ready + 1] = NOW
+      ready[#ready + 1] = id
+      places[#places + 1] = ARGV[5]
+    end
+  else

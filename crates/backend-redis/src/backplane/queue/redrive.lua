@@ -1,13 +1,15 @@
--- ARGV[7…]: ids. Answers how many were dead.
-local redriven = 0
-for at = 7, #ARGV do
-  local id = ARGV[at]
-  if redis.call('ZREM', DEAD, id) == 1 then
-    local task = redis.call('HMGET', task_of(id), 'p', 'l')
-    redis.call('HSET', task_of(id), 'a', 0)
-    redis.call('HDEL', task_of(id), 'c', 'r', 'x')
-    line_up(id, task[1], task[2], now)
-    redriven = redriven + 1
+-- ARGV[6…]: ids. Answers how many were dead.
+answer, kept, ready, places, undead = 0, {}, {}, {}, {}
+local ids = { unpack(ARGV, 6) }
+for at, task in ipairs(read(base .. ':tasks', ids)) do
+  local id = ids[at]
+  if redis.call('ZREM', base .. ':dead', id) == 1 then
+    answer = answer + 1
+    undead[#undead + 1] = id
+    kept[#kept + 1] = id
+    kept[#kept + 1] = struct.pack('>I4', 0) .. string.sub(task, 5)
+    ready[#ready + 1] = NOW
+    ready[#ready + 1] = id
+    places[#places + 1] = struct.unpack('Bc0', task, 19)
   end
 end
-return redriven
