@@ -135,7 +135,7 @@ impl Redis {
     ///
     /// A client learns that an idle connection is gone when it uses it, and makes another. So what only
     /// reads is tried again.
-    async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
+    pub(crate) async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
         let mut answer = self.send_call(call, Call::by_digest).await;
         if call.only_reads()
             && answer

@@ -24,11 +24,17 @@ pub(crate) use script;
 #[derive(Debug)]
 pub(crate) struct Call {
     script: &'static Script,
-    /// The keys and then the arguments, one behind the other, and where each ends.
-    parts: Vec<u8>,
-    ends: Vec<usize>,
+    /// The keys, and then what a script is given.
+    arguments: Arguments,
     keys: usize,
     only_reads: bool,
+}
+
+/// Bytes one behind the other, and where each argument ends.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
 }
 
 impl Script {
@@ -50,8 +56,7 @@ impl Call {
     pub(crate) const fn of(script: &'static Script) -> Self {
         Self {
             script,
-            parts: Vec::new(),
-            ends: Vec::new(),
+            arguments: Arguments::new(),
             keys: 0,
             only_reads: false,
         }
@@ -71,25 +76,23 @@ impl Call {
     /// All keys of a call have one hash tag, since a script is run where its first key is. They come before
     /// the arguments.
     pub(crate) fn key(mut self, key: impl AsRef<[u8]>) -> Self {
-        debug_assert_eq!(self.keys, self.ends.len(), "a key behind an argument");
+        debug_assert_eq!(self.keys, self.arguments.ends.len(), "keys come first");
         self.keys += 1;
         self.bytes(key)
     }
 
     pub(crate) fn bytes(mut self, argument: impl AsRef<[u8]>) -> Self {
-        self.parts.extend_from_slice(argument.as_ref());
-        self.ends.push(self.parts.len());
+        self.arguments = self.arguments.bytes(argument);
         self
     }
 
-    pub(crate) fn number(self, number: impl Into<u64>) -> Self {
-        self.text(format_args!("{}", number.into()))
+    pub(crate) fn number(mut self, number: impl Into<u64>) -> Self {
+        self.arguments = self.arguments.number(number);
+        self
     }
 
-    pub(crate) fn text(mut self, argument: fmt::Arguments<'_>) -> Self {
-        let written = self.parts.write_fmt(argument);
-        written.expect("a vector takes whatever is written to it");
-        self.ends.push(self.parts.len());
+    pub(crate) fn all(mut self, more: &Arguments) -> Self {
+        self.arguments.append(more);
         self
     }
 
@@ -104,24 +107,56 @@ impl Call {
     /// A command that goes where the script does, and changes nothing.
     pub(crate) fn looking(&self) -> Cmd {
         let mut look = cmd("EXISTS");
-        look.arg(self.parts().next().unwrap_or_default());
+        look.arg(self.arguments.iter().next().unwrap_or_default());
         look
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
-        let size = name.len() + script.len() + self.parts.len();
-        let mut command = Cmd::with_capacity(3 + self.ends.len(), size);
+        let size = name.len() + script.len() + self.arguments.bytes.len();
+        let mut command = Cmd::with_capacity(3 + self.arguments.ends.len(), size);
         command.arg(name).arg(script).arg(self.keys);
-        for part in self.parts() {
-            command.arg(part);
+        for argument in self.arguments.iter() {
+            command.arg(argument);
         }
         command
     }
+}
 
-    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+impl Arguments {
+    pub(crate) const fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+        }
+    }
+
+    pub(crate) fn bytes(mut self, argument: impl AsRef<[u8]>) -> Self {
+        self.bytes.extend_from_slice(argument.as_ref());
+        self.ends.push(self.bytes.len());
+        self
+    }
+
+    pub(crate) fn number(self, number: impl Into<u64>) -> Self {
+        self.text(format_args!("{}", number.into()))
+    }
+
+    pub(crate) fn text(mut self, argument: fmt::Arguments<'_>) -> Self {
+        let written = self.bytes.write_fmt(argument);
+        written.expect("a vector takes whatever is written to it");
+        self.ends.push(self.bytes.len());
+        self
+    }
+
+    fn append(&mut self, more: &Self) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&more.bytes);
+        self.ends.extend(more.ends.iter().map(|end| start + end));
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let starts = iter::once(0).chain(self.ends.iter().copied());
         starts
             .zip(&self.ends)
-            .map(|(start, &end)| &self.parts[start..end])
+            .map(|(start, &end)| &self.bytes[start..end])
     }
 }

@@ -1,4 +1,5 @@
 mod answer;
+mod gather;
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,11 +13,11 @@ use backplane::{
 };
 use redis::Value;
 
-use self::answer::Answer;
+use self::{answer::Answer, gather::Gather};
 use super::times;
 use crate::{
-    Redis,
-    script::{Call, Script, script},
+    Redis, failure,
+    script::{Arguments, Call, Script, script},
 };
 
 /// A [`TaskQueue`] on Redis, which all nodes share.
@@ -41,6 +42,8 @@ pub struct RedisQueue {
     clock: Arc<dyn Clock>,
     poll_every: Duration,
     stirred: Arc<Signal>,
+    enqueuing: Arc<Gather>,
+    settling: Arc<Gather>,
 }
 
 /// A script of a queue: what all begin with, what it does itself, and what all end with.
@@ -77,6 +80,14 @@ impl RedisQueue {
             clock: Arc::new(SystemClock::new()),
             poll_every: Duration::from_millis(100),
             stirred: Arc::default(),
+            enqueuing: Arc::new(Gather::new("enqueue", |queue| {
+                let options = &queue.options;
+                queue
+                    .call(&ENQUEUE)
+                    .number(options.capacity as u64)
+                    .number(options.dead_letters as u64)
+            })),
+            settling: Arc::new(Gather::new("settle", |queue| queue.call(&SETTLE))),
         }
     }
 
@@ -109,7 +120,7 @@ impl RedisQueue {
             .number(times::micros(self.options.key_retention))
             .number(self.options.settled_keys as u64);
         match &self.after_loss {
-            Some(task) => place(call.bytes(&task.payload), task),
+            Some(task) => call.all(&place(Arguments::new().bytes(&task.payload), task)),
             None => call.bytes("").bytes(""),
         }
     }
@@ -135,26 +146,9 @@ impl RedisQueue {
 impl TaskQueue for RedisQueue {
     async fn enqueue(&self, tasks: &[NewTask]) -> Result<Enqueued> {
         self.options.check_tasks("enqueue", tasks)?;
-        let mut call = self
-            .call(&ENQUEUE)
-            .number(self.options.capacity as u64)
-            .number(self.options.dead_letters as u64)
-            .number(tasks.len() as u64);
-        for task in tasks {
-            call = place(call, task).bytes(&task.payload);
-        }
-        for (which, task) in (1_u64..).zip(tasks) {
-            if task.key.is_none() && task.delay.is_zero() {
-                continue;
-            }
-            let key = task.key.as_ref();
-            call = call
-                .number(which)
-                .number(times::micros(task.delay))
-                .bytes(key.map_or_else(Vec::new, |key| [b"+", &key[..]].concat()));
-        }
-        let read = |it: &Value| answer::admitted(it, tasks.len());
-        let admitted = self.redis.ask("enqueue", &call, read).await?;
+        let answer = self.enqueuing.ask(self, part(tasks), tasks.len()).await?;
+        let admitted = answer::admitted(&answer, tasks.len());
+        let admitted = admitted.ok_or_else(|| failure::strange("enqueue", &answer))?;
         match admitted {
             Answer::Admitted(tasks) => {
                 self.stirred.raise();
@@ -200,12 +194,13 @@ impl TaskQueue for RedisQueue {
         }
         let mut settled = Vec::with_capacity(settlements.len());
         for settlements in settlements.chunks(BATCH) {
-            let mut call = self.call(&SETTLE);
+            let mut part = Arguments::new().number(settlements.len() as u64);
             for (key, settlement) in settlements {
-                call = settle(call, *key, settlement)?;
+                part = settle(part, *key, settlement)?;
             }
-            let read = |it: &Value| answer::each(it, answer::settled);
-            settled.extend(self.redis.ask("settle", &call, read).await?);
+            let answer = self.settling.ask(self, part, settlements.len()).await?;
+            let some = answer::each(&answer, answer::settled);
+            settled.extend(some.ok_or_else(|| failure::strange("settle", &answer))?);
         }
         self.stirred.raise();
         Ok(settled)
@@ -290,18 +285,40 @@ impl TaskQueue for RedisQueue {
     }
 }
 
+/// What a script that adds tasks is told of them.
+fn part(tasks: &[NewTask]) -> Arguments {
+    let is_plain = |task: &&NewTask| task.key.is_none() && task.delay.is_zero();
+    let plain = tasks.iter().filter(is_plain).count();
+    let mut part = Arguments::new()
+        .number(tasks.len() as u64)
+        .number((tasks.len() - plain) as u64);
+    for task in tasks {
+        part = place(part, task).bytes(&task.payload);
+    }
+    for (which, task) in (1_u64..).zip(tasks) {
+        if !is_plain(&task) {
+            part = part.number(which).number(times::micros(task.delay));
+            part = match &task.key {
+                Some(key) => part.bytes([b"+", &key[..]].concat()),
+                None => part.bytes(""),
+            };
+        }
+    }
+    part
+}
+
 /// Where a task stands in line: its class, of which the highest priority is 0, and its lane.
-fn place(call: Call, task: &NewTask) -> Call {
+fn place(part: Arguments, task: &NewTask) -> Arguments {
     let class = match task.priority {
         Priority::High => 0,
         Priority::Normal => 1,
         Priority::Low => 2,
     };
-    call.text(format_args!("{class}:{}", task.lane.get()))
+    part.text(format_args!("{class}:{}", task.lane.get()))
 }
 
 /// What becomes of a task, and unless it is gone, after how long, and the new payload or the reason.
-fn settle(call: Call, key: LeaseKey, settlement: &Settlement) -> Result<Call> {
+fn settle(part: Arguments, key: LeaseKey, settlement: &Settlement) -> Result<Arguments> {
     let (how, delay, extra): (_, _, &[u8]) = match settlement {
         Settlement::Ack => ("ack", Duration::ZERO, &[]),
         Settlement::Continue { payload, delay } => ("continue", *delay, payload),
@@ -313,12 +330,12 @@ fn settle(call: Call, key: LeaseKey, settlement: &Settlement) -> Result<Call> {
             return Err(Error::new(ErrorKind::Invalid, "settle", unknown));
         }
     };
-    let call = call
+    let part = part
         .bytes(how)
         .number(key.task.get())
         .number(key.token.get());
     Ok(match settlement {
-        Settlement::Ack => call,
-        _ => call.number(times::micros(delay)).bytes(extra),
+        Settlement::Ack => part,
+        _ => part.number(times::micros(delay)).bytes(extra),
     })
 }
