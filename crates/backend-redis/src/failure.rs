@@ -29,11 +29,10 @@ pub(crate) fn is_moved(error: &RedisError) -> bool {
 
 fn kind(error: &RedisError) -> ErrorKind {
     use redis::ErrorKind as Redis;
-    match error.code() {
+    match code(error) {
         Some("OOM") => ErrorKind::Full,
         Some("NOAUTH" | "NOPERM" | "WRONGPASS" | "CROSSSLOT") => ErrorKind::Invalid,
-        // Before Redis 7, what a command in a script answers is in the text.
-        Some("ERR") if error.detail().is_some_and(|text| text.contains("-OOM ")) => ErrorKind::Full,
+        Some("ERR") if is_forbidden_in_script(error) => ErrorKind::Invalid,
         Some("ERR" | "WRONGTYPE") => ErrorKind::Corrupt,
         _ => match error.kind() {
             Redis::AuthenticationFailed | Redis::InvalidClientConfig | Redis::RESP3NotSupported => {
@@ -43,4 +42,30 @@ fn kind(error: &RedisError) -> ErrorKind {
             _ => ErrorKind::Unavailable,
         },
     }
+}
+
+/// What a server calls an error. Before Redis 7, a command that a script was not let run is in the text:
+/// `ERR Error running script (call to f_…): @user_script:8: @user_script: 8: -OOM command not allowed …`.
+fn code(error: &RedisError) -> Option<&str> {
+    let (code, text) = (error.code(), error.detail().unwrap_or_default());
+    let of_script = || {
+        let (_, refusal) = text.split_once(": -")?;
+        refusal.split(' ').next()
+    };
+    match code {
+        Some("ERR") if text.starts_with("Error running script") => of_script().or(code),
+        code => code,
+    }
+}
+
+/// Whether a script was to run a command, or to use a key or a channel, for which its user has no right.
+/// Redis says the first, Valkey the second.
+fn is_forbidden_in_script(error: &RedisError) -> bool {
+    let text = error.detail().unwrap_or_default();
+    [
+        "The user executing the script can't",
+        "ACL failure in script",
+    ]
+    .iter()
+    .any(|refusal| text.contains(refusal))
 }

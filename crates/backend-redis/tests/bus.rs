@@ -6,9 +6,12 @@ use std::time::Duration;
 use backend_redis::{Redis, RedisBus, RedisBusOptions};
 use backplane::{
     Epoch, Topic,
-    bus::{Bus, BusLimits, HistoryRead},
+    bus::{Bus, BusEvent, BusLimits, HistoryRead, Outgoing},
 };
-use redis::Client;
+use bytes::Bytes;
+use engines::{Flavour, RedisCluster};
+use futures::StreamExt as _;
+use redis::{Client, cluster::ClusterClient};
 
 async fn epoch(node: &RedisBus, topic: &Topic) -> Epoch {
     let read = HistoryRead::top(topic.clone());
@@ -40,4 +43,76 @@ async fn a_topic_is_kept_that_is_subscribed() {
     }
     assert_eq!(epoch(&node, &kept).await, before[0]);
     assert_ne!(epoch(&node, &left).await, before[1]);
+}
+
+fn slot_of(topic: &Topic) -> u16 {
+    crc16::State::<crc16::XMODEM>::calculate(format!("bus:{topic}").as_bytes()) % 16_384
+}
+
+/// Topics that the first of three masters serves.
+fn topics_of_the_first() -> impl Iterator<Item = Topic> {
+    let topics = (0..).map(|number| format!("topic {number}").parse().unwrap());
+    topics.filter(|topic| slot_of(topic) < 16_384 / 3)
+}
+
+/// Whether somebody is subscribed to a topic on the server with this address, by this command.
+async fn is_heard(url: &str, command: &str, topic: &Topic) -> bool {
+    let client = Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut count = redis::cmd("PUBSUB");
+    count.arg(command).arg(format!("{{bus:{topic}}}"));
+    let (_, count): (String, u64) = count.query_async(&mut connection).await.unwrap();
+    count > 0
+}
+
+/// What a node hears until it has heard the second message of as many topics.
+async fn hear_until_two(node: &RedisBus, topics: usize) -> Vec<(Topic, Bytes)> {
+    let (mut events, mut heard) = (node.events(), Vec::new());
+    let mut left = topics;
+    while left > 0 {
+        if let BusEvent::Message { topic, message } = events.next().await.unwrap() {
+            left -= usize::from(message.payload == "two");
+            heard.push((topic, message.payload));
+        }
+    }
+    heard.sort_unstable();
+    heard
+}
+
+/// Also where there are no shard channels, whose subscriptions a server ends that serves their slot no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_is_where_its_slot_is_and_nowhere_else() {
+    for (flavour, command) in [
+        (Flavour::Redis, "SHARDNUMSUB"),
+        (Flavour::Redis62, "NUMSUB"),
+    ] {
+        let cluster = RedisCluster::start_as(flavour, 3, 0).unwrap();
+        let client = ClusterClient::new(cluster.urls()).unwrap();
+        let redis = Redis::cluster(&client).await.unwrap();
+        let options = RedisBusOptions::default().with_probe_every(Duration::from_millis(100));
+        let node = RedisBus::new(redis, Client::open(&*cluster.urls()[0]).unwrap(), options);
+        let mut topics: Vec<_> = topics_of_the_first().take(2).collect();
+        topics.sort_unstable();
+        for subscribed in node.subscribe(&topics).await.unwrap() {
+            subscribed.unwrap();
+        }
+        let (moves, stays) = (&topics[0], &topics[1]);
+        cluster.move_slot(slot_of(moves), 0, 1).unwrap();
+        let urls = cluster.urls();
+        while is_heard(&urls[0], command, moves).await || !is_heard(&urls[1], command, moves).await
+        {
+            tokio::task::yield_now().await;
+        }
+        assert!(is_heard(&urls[0], command, stays).await, "{flavour:?}");
+
+        for payload in ["one", "two"] {
+            let message = |topic: &Topic| Outgoing::new(topic.clone(), payload);
+            let messages: Vec<_> = topics.iter().map(message).collect();
+            node.publish(&messages).await.unwrap();
+        }
+        let heard = hear_until_two(&node, topics.len()).await;
+        let once = |topic: &Topic| ["one", "two"].map(|payload| (topic.clone(), payload.into()));
+        let once: Vec<_> = topics.iter().flat_map(once).collect();
+        assert_eq!(heard, once, "{flavour:?}");
+    }
 }

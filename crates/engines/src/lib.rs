@@ -43,4 +43,4 @@ pub use chromium::{Chromium, Page};
 pub use demo::Demo;
 pub use error::{Error, Result};
 pub use proxy::{Proxy, Traffic, Way};
-pub use redis::{Redis, RedisCluster};
+pub use redis::{Flavour, Redis, RedisCluster};

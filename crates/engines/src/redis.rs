@@ -1,15 +1,17 @@
 mod cluster;
+mod flavour;
+mod loading;
 mod wire;
 
 use std::{io, net::SocketAddr, path::Path, process::Command};
 
 pub use cluster::RedisCluster;
+pub use flavour::Flavour;
 
 use self::wire::Asking;
 
 use crate::{
     Engine, Result,
-    catalogue::{REDIS, VALKEY},
     server::{Blow, Launch, Server},
 };
 
@@ -38,23 +40,16 @@ impl Redis {
     /// If Redis is not installed, ends at once or does not answer within about half a minute.
     /// Nothing is left behind.
     pub fn start() -> Result<Self> {
-        let server = Server::start(&ALONE)?;
-        Ok(Self {
-            server,
-            launcher: ALONE,
-        })
+        Self::start_as(Flavour::Redis)
     }
 
-    /// Starts a server of Valkey, as [`start`](Self::start) does one of Redis.
+    /// Starts a server of `flavour`, as [`start`](Self::start) does.
     ///
     /// # Errors
     ///
     /// As for [`start`](Self::start).
-    pub fn start_valkey() -> Result<Self> {
-        let launcher = Launcher {
-            engine: &VALKEY,
-            ..ALONE
-        };
+    pub fn start_as(flavour: Flavour) -> Result<Self> {
+        let launcher = Launcher::alone(flavour);
         let server = Server::start(&launcher)?;
         Ok(Self { server, launcher })
     }
@@ -107,6 +102,38 @@ impl Redis {
     pub fn restart_empty(&self) -> Result<()> {
         self.server.restart(&self.launcher)
     }
+
+    /// Has it write all its keys to disk, for [`restart_loading`](Self::restart_loading).
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer, or cannot write.
+    pub fn save(&self) -> Result<()> {
+        loading::save(&self.server)
+    }
+
+    /// Kills it unless it is dead, and starts it again at the same address with what it has saved. It
+    /// answers `LOADING` when this returns, and for a tenth of a second for each key or until it is to
+    /// [finish](Self::finish_loading).
+    ///
+    /// A server looks at its connections once in a kilobyte of what it loads, so there have to be some.
+    /// Redis 6.2 does once in two megabytes, and so cannot start like this.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start), or if it has loaded everything by the time that it answers.
+    pub fn restart_loading(&self) -> Result<()> {
+        loading::restart_loading(&self.server, self.launcher)
+    }
+
+    /// Lets it load the rest as fast as it can, and waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// If it does not answer, or has not loaded everything within about half a minute.
+    pub fn finish_loading(&self) -> Result<()> {
+        loading::finish_loading(&self.server)
+    }
 }
 
 /// Starts a server on its own, or one that waits to be part of a Cluster.
@@ -114,17 +141,26 @@ impl Redis {
 struct Launcher {
     engine: &'static Engine,
     cluster: bool,
+    /// Whether it begins with what was saved, and takes its time over it.
+    loading: bool,
 }
 
-const ALONE: Launcher = Launcher {
-    engine: &REDIS,
-    cluster: false,
-};
+impl Launcher {
+    const fn alone(flavour: Flavour) -> Self {
+        Self {
+            engine: flavour.engine(),
+            cluster: false,
+            loading: false,
+        }
+    }
 
-const NODE: Launcher = Launcher {
-    engine: &REDIS,
-    cluster: true,
-};
+    const fn node(flavour: Flavour) -> Self {
+        Self {
+            cluster: true,
+            ..Self::alone(flavour)
+        }
+    }
+}
 
 impl Launch for Launcher {
     fn engine(&self) -> &'static Engine {
@@ -144,6 +180,13 @@ impl Launch for Launcher {
                 .args(["--cluster-enabled", "yes"])
                 .args(["--cluster-node-timeout", cluster::NODE_TIMEOUT])
                 .args(["--repl-diskless-sync-delay", "0"]);
+        }
+        if self.loading {
+            let between = "--loading-process-events-interval-bytes";
+            command
+                .args(["--dbfilename", loading::SAVED])
+                .args(["--key-load-delay", loading::KEY_DELAY])
+                .args([between, loading::BYTES_BETWEEN_LOOKS]);
         }
         command
     }

@@ -92,6 +92,15 @@ impl Server {
         self.address
     }
 
+    pub(crate) const fn engine(&self) -> &'static Engine {
+        self.engine
+    }
+
+    /// Where it keeps all that it writes.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Does something to the server's process. One that was killed is dead when this returns.
     pub(crate) fn suffer(&self, blow: Blow) -> Result<()> {
         let struck = self.strike(blow);

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use engines::Redis;
+use engines::{Flavour, Redis};
 
 #[test]
 fn a_started_server_answers() {
@@ -102,6 +102,41 @@ fn a_cluster_with_replicas_serves_every_slot() {
     let slots = ask(address.parse().unwrap(), "CLUSTER INFO\r\n", 400).unwrap();
     assert!(slots.contains("cluster_slots_ok:16384"), "{slots}");
     assert!(slots.contains("cluster_size:3"), "{slots}");
+}
+
+#[test]
+fn a_server_is_of_the_flavour_that_was_asked_for() {
+    for (flavour, said) in [
+        (Flavour::Redis, "redis_version:"),
+        (Flavour::Redis62, "redis_version:6.2."),
+        (Flavour::Valkey, "valkey_version:"),
+    ] {
+        let server = Redis::start_as(flavour).unwrap();
+        let about = ask(server.address(), "INFO server\r\n", 150).unwrap();
+        assert!(about.contains(said), "{flavour:?}: {about}");
+    }
+}
+
+#[test]
+fn a_server_that_loads_says_so_until_it_is_let_finish() {
+    for flavour in [Flavour::Redis, Flavour::Valkey] {
+        let redis = Redis::start_as(flavour).unwrap();
+        let value = "v".repeat(1_000);
+        for key in 0..100 {
+            let set = format!("SET {key} {value}\r\n");
+            assert_eq!(ask(redis.address(), &set, 5).unwrap(), "+OK\r\n");
+        }
+        redis.save().unwrap();
+        redis.restart_loading().unwrap();
+        assert_eq!(ask(redis.address(), "GET 1\r\n", 8).unwrap(), "-LOADING");
+        redis.finish_loading().unwrap();
+        assert_eq!(ask(redis.address(), "DBSIZE\r\n", 6).unwrap(), ":100\r\n");
+        redis.restart_empty().unwrap();
+        assert_eq!(ask(redis.address(), "DBSIZE\r\n", 4).unwrap(), ":0\r\n");
+        redis.save().unwrap();
+        let error = redis.restart_loading().unwrap_err().to_string();
+        assert!(error.contains("more has to be saved"), "{error}");
+    }
 }
 
 #[test]

@@ -32,8 +32,10 @@ use crate::Redis;
 ///
 /// Beside the connection of [`Redis`], which it shares, a node has one of its own for what it is
 /// subscribed to; in a Cluster one for each master that serves a topic of its. When one is lost it is made
-/// again, and every subscription with it, or where the slot is served by then. Redis 7 is needed for a
-/// Cluster, since topics are shard channels there.
+/// again, and every subscription with it, or where the slot is served by then.
+///
+/// In a Cluster topics are shard channels, of which other masters hear nothing. Redis 6.2 has none: there
+/// each message goes to every node of the Cluster, whoever is subscribed.
 pub struct RedisBus {
     streams: Streams,
     queue: Arc<EventQueue>,

@@ -1,6 +1,8 @@
-//! Every list of conformance, on one server, on a Cluster and on a server of Valkey.
+//! Every list of conformance, on one server and on a Cluster: of the Redis that the system has, of Redis 6.2
+//! and of Valkey.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
+mod connect;
 mod feed;
 mod network;
 
@@ -21,33 +23,40 @@ use backplane::{
     queue::TaskQueue,
     rate::RateLimiter,
 };
-use redis::{Client, cluster::ClusterClient};
+use engines::Flavour;
 
 use crate::network::Network;
 
-static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
-
-static VALKEY: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start_valkey().unwrap());
-
-static CLUSTER: LazyLock<engines::RedisCluster> =
-    LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
-
-async fn server() -> Redis {
-    own(connected(&SERVER).await)
+/// A server and a Cluster of one flavour, which all cases share.
+struct House {
+    server: LazyLock<engines::Redis>,
+    cluster: LazyLock<engines::RedisCluster>,
 }
 
-async fn valkey() -> Redis {
-    own(connected(&VALKEY).await)
-}
+static REDIS: House = House {
+    server: LazyLock::new(|| engines::Redis::start_as(Flavour::Redis).unwrap()),
+    cluster: LazyLock::new(|| engines::RedisCluster::start_as(Flavour::Redis, 3, 0).unwrap()),
+};
 
-async fn connected(server: &engines::Redis) -> Redis {
-    let client = Client::open(server.url()).unwrap();
-    client.get_connection_manager().await.unwrap().into()
-}
+static REDIS_6_2: House = House {
+    server: LazyLock::new(|| engines::Redis::start_as(Flavour::Redis62).unwrap()),
+    cluster: LazyLock::new(|| engines::RedisCluster::start_as(Flavour::Redis62, 3, 0).unwrap()),
+};
 
-async fn on_cluster() -> Redis {
-    let client = ClusterClient::new(CLUSTER.urls()).unwrap();
-    own(Redis::cluster(&client).await.unwrap())
+static VALKEY: House = House {
+    server: LazyLock::new(|| engines::Redis::start_as(Flavour::Valkey).unwrap()),
+    cluster: LazyLock::new(|| engines::RedisCluster::start_as(Flavour::Valkey, 3, 0).unwrap()),
+};
+
+impl House {
+    async fn server(&self) -> Redis {
+        own(connect::to_server(&self.server).await)
+    }
+
+    async fn cluster(&self) -> Redis {
+        let client = connect::client_of(&self.cluster);
+        own(Redis::cluster(&client).await.unwrap())
+    }
 }
 
 /// A part of the key space for one case.
@@ -63,52 +72,80 @@ fn fresh<T: ?Sized>(store: Arc<T>) -> Fresh<T> {
 }
 
 macro_rules! lists {
-    ($redis:ident) => {
+    ($redis:expr) => {
         backplane::rate_conformance!(async {
-            fresh::<dyn RateLimiter>(Arc::new(RedisRateLimiter::new($redis().await)))
+            fresh::<dyn RateLimiter>(Arc::new(RedisRateLimiter::new($redis.await)))
         });
 
         backplane::node_leases_conformance!(async {
-            fresh::<dyn NodeLeases>(Arc::new(RedisNodeLeases::new($redis().await, NODES)))
+            fresh::<dyn NodeLeases>(Arc::new(RedisNodeLeases::new($redis.await, NODES)))
         });
 
         backplane::id_generator_conformance!(async {
             let (clock, options) = (Arc::new(SystemClock::new()), KeeperOptions::default());
-            let ids = RedisIds::open($redis().await, Layout::TWITTER, clock, options).await;
+            let ids = RedisIds::open($redis.await, Layout::TWITTER, clock, options).await;
             fresh::<dyn IdGenerator>(Arc::new(ids.unwrap()))
         });
 
         backplane::directory_conformance!(async {
-            let directory = RedisDirectory::new($redis().await, directory::options());
+            let directory = RedisDirectory::new($redis.await, directory::options());
             fresh::<dyn Directory>(Arc::new(directory))
         });
 
         backplane::task_queue_conformance!(async {
-            let queue = RedisQueue::new($redis().await, "work", queue::options());
+            let queue = RedisQueue::new($redis.await, "work", queue::options());
             fresh::<dyn TaskQueue>(Arc::new(queue))
         });
     };
 }
 
-lists!(server);
-feed::lists!(server);
+lists!(REDIS.server());
+feed::lists!(REDIS.server());
+
+backplane::bus_conformance!(async { Network::of_a_server(Flavour::Redis) });
 
 mod cluster {
     use super::*;
 
-    lists!(on_cluster);
-    feed::lists!(on_cluster);
+    lists!(REDIS.cluster());
+    feed::lists!(REDIS.cluster());
 
-    backplane::bus_conformance!(async { Network::of_a_cluster() });
+    backplane::bus_conformance!(async { Network::of_a_cluster(Flavour::Redis) });
 }
 
-backplane::bus_conformance!(async { Network::of_a_server() });
+mod on_redis_6_2 {
+    use super::*;
+
+    lists!(REDIS_6_2.server());
+    feed::lists!(REDIS_6_2.server());
+
+    backplane::bus_conformance!(async { Network::of_a_server(Flavour::Redis62) });
+
+    /// What has to do with more than one node of a Cluster, which is all that may differ from both a server
+    /// of Redis 6.2 and a Cluster of a newer one.
+    mod cluster {
+        use super::*;
+
+        feed::timelines!(REDIS_6_2.cluster());
+
+        backplane::bus_conformance!(async { Network::of_a_cluster(Flavour::Redis62) });
+    }
+}
 
 mod on_valkey {
     use super::*;
 
-    lists!(valkey);
-    feed::lists!(valkey);
+    lists!(VALKEY.server());
+    feed::lists!(VALKEY.server());
 
-    backplane::bus_conformance!(async { Network::of_valkey() });
+    backplane::bus_conformance!(async { Network::of_a_server(Flavour::Valkey) });
+
+    mod cluster {
+        use super::*;
+
+        lists!(VALKEY.cluster());
+        feed::lists!(VALKEY.cluster());
+
+        backplane::bus_conformance!(async { Network::of_a_cluster(Flavour::Valkey) });
+    }
 }

@@ -9,7 +9,10 @@ use backplane::{
     bus::{Bus, BusLimits},
     conformance::{Fresh, TestTime, bus::BusNetwork},
 };
-use redis::{Client, cluster::ClusterClient};
+use engines::Flavour;
+use redis::Client;
+
+use crate::connect;
 
 /// Nodes on servers of their own, whose connections can be cut.
 #[derive(Debug)]
@@ -19,16 +22,12 @@ pub(crate) enum Network {
 }
 
 impl Network {
-    pub(crate) fn of_a_server() -> Fresh<dyn BusNetwork> {
-        Self::Server(engines::Redis::start().unwrap()).fresh()
+    pub(crate) fn of_a_server(flavour: Flavour) -> Fresh<dyn BusNetwork> {
+        Self::Server(engines::Redis::start_as(flavour).unwrap()).fresh()
     }
 
-    pub(crate) fn of_valkey() -> Fresh<dyn BusNetwork> {
-        Self::Server(engines::Redis::start_valkey().unwrap()).fresh()
-    }
-
-    pub(crate) fn of_a_cluster() -> Fresh<dyn BusNetwork> {
-        Self::Cluster(engines::RedisCluster::start(3, 0).unwrap()).fresh()
+    pub(crate) fn of_a_cluster(flavour: Flavour) -> Fresh<dyn BusNetwork> {
+        Self::Cluster(engines::RedisCluster::start_as(flavour, 3, 0).unwrap()).fresh()
     }
 
     fn fresh(self) -> Fresh<dyn BusNetwork> {
@@ -47,12 +46,9 @@ impl Network {
 
     async fn connect(&self) -> Redis {
         match self {
-            Self::Server(server) => {
-                let client = Client::open(server.url()).unwrap();
-                client.get_connection_manager().await.unwrap().into()
-            }
+            Self::Server(server) => connect::to_server(server).await,
             Self::Cluster(cluster) => {
-                let client = ClusterClient::new(cluster.urls()).unwrap();
+                let client = connect::client_of(cluster);
                 client.get_async_connection().await.unwrap().into()
             }
         }
@@ -78,8 +74,8 @@ impl BusNetwork for Network {
         let mut limits = BusLimits::new();
         (limits.history, limits.page) = (20, 10);
         (limits.idempotency_keys, limits.queue, limits.batch) = (20, 50, 100);
-        limits.history_ttl = Duration::from_secs(1);
-        limits.idempotency_window = Duration::from_secs(1);
+        limits.history_ttl = Duration::from_secs(2);
+        limits.idempotency_window = Duration::from_secs(2);
         limits.payload = 1_000;
         let options = RedisBusOptions::default().with_limits(limits);
         let client = Client::open(&*self.urls()[0]).unwrap();

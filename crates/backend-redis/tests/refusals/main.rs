@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 mod feed;
+mod flavours;
+mod loading;
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,6 +17,7 @@ use backplane::{
     id::{Acquired, IdGenerator, KeeperOptions, Layout, NodeLeases},
     queue::{NewTask, Priority, QueueOptions, TaskQueue},
 };
+use engines::Flavour;
 use feed_core::{
     Action, Actions, Activity, Counters, Entry, Graph, Habit, Hide, ListId, PostId, Route,
     RouteStamp, UserId,
@@ -33,7 +36,11 @@ struct House {
 
 impl House {
     async fn new() -> Self {
-        let server = engines::Redis::start().unwrap();
+        Self::of(Flavour::Redis).await
+    }
+
+    async fn of(flavour: Flavour) -> Self {
+        let server = engines::Redis::start_as(flavour).unwrap();
         let client = Client::open(server.url()).unwrap();
         Self {
             operator: client.get_multiplexed_async_connection().await.unwrap(),

@@ -1,9 +1,8 @@
 use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
-use super::{Asking, NODE};
+use super::{Asking, Flavour, Launcher, loading};
 use crate::{
     Error, Proxy, Result,
-    catalogue::REDIS,
     error::Cause,
     proxy::Tally,
     server::{Blow, Server},
@@ -23,6 +22,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Half a minute: nodes usually agree within a second.
 const LOOKS: u32 = 1_500;
 
+/// Two seconds, by which a node has met another or has given up.
+const LOOKS_BETWEEN_MEETINGS: u32 = 100;
+
 /// A Redis Cluster of its own, without persistence, for as long as this value lives.
 ///
 /// ```
@@ -32,6 +34,7 @@ const LOOKS: u32 = 1_500;
 /// ```
 #[derive(Debug)]
 pub struct RedisCluster {
+    launcher: Launcher,
     nodes: Vec<Server>,
     proxies: Vec<Proxy>,
 }
@@ -44,7 +47,16 @@ impl RedisCluster {
     ///
     /// As for [`Redis::start`](crate::Redis::start), or if they do not agree within about half a minute.
     pub fn start(masters: usize, replicas: usize) -> Result<Self> {
-        Self::start_nodes(masters * (1 + replicas))?.formed(masters)
+        Self::start_as(Flavour::Redis, masters, replicas)
+    }
+
+    /// Starts a Cluster of servers of `flavour`, as [`start`](Self::start) does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn start_as(flavour: Flavour, masters: usize, replicas: usize) -> Result<Self> {
+        Self::start_nodes(flavour, masters * (1 + replicas))?.formed(masters)
     }
 
     /// As [`start`](Self::start), with a proxy before each node, which is where nodes say they are: so
@@ -55,19 +67,21 @@ impl RedisCluster {
     ///
     /// As for [`start`](Self::start).
     pub fn start_behind_proxies(masters: usize, replicas: usize) -> Result<Self> {
-        let mut cluster = Self::start_nodes(masters * (1 + replicas))?;
+        let mut cluster = Self::start_nodes(Flavour::Redis, masters * (1 + replicas))?;
         let tally = Arc::default();
         for node in &cluster.nodes {
             let proxy = announce_a_proxy(node.address(), &tally);
-            let proxy = proxy.map_err(|e| Error::new(&REDIS, Cause::Io("announce a proxy", e)))?;
+            let proxy = proxy.map_err(|e| cluster.cannot("announce a proxy", e))?;
             cluster.proxies.push(proxy);
         }
         cluster.formed(masters)
     }
 
-    fn start_nodes(count: usize) -> Result<Self> {
-        let nodes: Result<Vec<_>> = (0..count).map(|_| Server::start(&NODE)).collect();
+    fn start_nodes(flavour: Flavour, count: usize) -> Result<Self> {
+        let launcher = Launcher::node(flavour);
+        let nodes: Result<Vec<_>> = (0..count).map(|_| Server::start(&launcher)).collect();
         Ok(Self {
+            launcher,
             nodes: nodes?,
             proxies: Vec::new(),
         })
@@ -75,8 +89,12 @@ impl RedisCluster {
 
     fn formed(self, masters: usize) -> Result<Self> {
         let joined = self.join(masters);
-        joined.map_err(|e| Error::new(&REDIS, Cause::Io("form a cluster", e)))?;
+        joined.map_err(|e| self.cannot("form a cluster", e))?;
         Ok(self)
+    }
+
+    fn cannot(&self, what: &'static str, error: io::Error) -> Error {
+        Error::new(self.launcher.engine, Cause::Io(what, error))
     }
 
     /// The addresses of all nodes, or of their proxies, in the form that Redis clients take.
@@ -131,13 +149,42 @@ impl RedisCluster {
     ///
     /// If there is no such node, or as for [`start`](Self::start).
     pub fn restart_empty(&self, node: usize) -> Result<()> {
-        self.node(node)?.restart(&NODE)
+        self.node(node)?.restart(&self.launcher)
+    }
+
+    /// Has a node write its keys to disk, as [`Redis::save`](crate::Redis::save) does. Nodes are numbered as
+    /// for [`kill`](Self::kill).
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or as for a server.
+    pub fn save(&self, node: usize) -> Result<()> {
+        loading::save(self.node(node)?)
+    }
+
+    /// Starts a node again with what it has saved, as
+    /// [`Redis::restart_loading`](crate::Redis::restart_loading) does. It is the same node of the Cluster.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or as for a server.
+    pub fn restart_loading(&self, node: usize) -> Result<()> {
+        loading::restart_loading(self.node(node)?, self.launcher)
+    }
+
+    /// Lets a node load the rest, as [`Redis::finish_loading`](crate::Redis::finish_loading) does.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such node, or as for a server.
+    pub fn finish_loading(&self, node: usize) -> Result<()> {
+        loading::finish_loading(self.node(node)?)
     }
 
     fn node(&self, node: usize) -> Result<&Server> {
         let none = || {
             let text = format!("there is no node {node}");
-            Error::new(&REDIS, Cause::Refused(text))
+            Error::new(self.launcher.engine, Cause::Refused(text))
         };
         self.nodes.get(node).ok_or_else(none)
     }
@@ -160,17 +207,7 @@ impl RedisCluster {
                 node.ask(&command)?;
             }
         }
-        let (first, others) = nodes.split_at_mut(1);
-        for (number, address) in self.addresses().enumerate().skip(1) {
-            let said = self.proxies.get(number).map_or(address, Proxy::address);
-            let (ip, port) = (said.ip().to_string(), said.port().to_string());
-            let bus_port = (address.port() + BUS_PORT).to_string();
-            first[0].ask(&["CLUSTER", "MEET", &ip, &port, &bus_port])?;
-        }
-        let all = format!("cluster_known_nodes:{}\r\n", self.nodes.len());
-        for node in first.iter_mut().chain(&mut *others) {
-            wait_for(node, &["CLUSTER", "INFO"], &all)?;
-        }
+        self.meet(&mut nodes)?;
         for replica in masters..nodes.len() {
             let master = nodes[replica % masters].ask(&["CLUSTER", "MYID"])?;
             nodes[replica].ask(&["CLUSTER", "REPLICATE", &master])?;
@@ -186,6 +223,34 @@ impl RedisCluster {
 }
 
 impl RedisCluster {
+    /// Has the nodes learn of each other. What the first tells the others is lost when they are slow, and so
+    /// told again.
+    fn meet(&self, nodes: &mut [Asking]) -> io::Result<()> {
+        let all = format!("cluster_known_nodes:{}\r\n", nodes.len());
+        for look in 0..LOOKS {
+            if look % LOOKS_BETWEEN_MEETINGS == 0 {
+                self.introduce(&mut nodes[0])?;
+            }
+            let knows_all = |node: &mut Asking| Ok(node.ask(&["CLUSTER", "INFO"])?.contains(&all));
+            let know_all: io::Result<Vec<bool>> = nodes.iter_mut().map(knows_all).collect();
+            if know_all?.into_iter().all(|knows_all| knows_all) {
+                return Ok(());
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        Err(io::Error::other("the nodes do not learn of each other"))
+    }
+
+    fn introduce(&self, first: &mut Asking) -> io::Result<()> {
+        for (number, address) in self.addresses().enumerate().skip(1) {
+            let said = self.proxies.get(number).map_or(address, Proxy::address);
+            let (ip, port) = (said.ip().to_string(), said.port().to_string());
+            let bus_port = (address.port() + BUS_PORT).to_string();
+            first.ask(&["CLUSTER", "MEET", &ip, &port, &bus_port])?;
+        }
+        Ok(())
+    }
+
     /// Moves a slot from one master to another, key by key, as an operator does, and waits until all nodes
     /// know. Nodes are numbered as for [`kill`](Self::kill).
     ///
@@ -194,7 +259,7 @@ impl RedisCluster {
     /// If one of the nodes does not answer, or the slot is not that of `from`.
     pub fn move_slot(&self, slot: u16, from: usize, to: usize) -> Result<()> {
         self.hand_over(&slot.to_string(), from, to)
-            .map_err(|e| Error::new(&REDIS, Cause::Io("move a slot", e)))
+            .map_err(|e| self.cannot("move a slot", e))
     }
 
     fn hand_over(&self, slot: &str, from: usize, to: usize) -> io::Result<()> {

@@ -1,8 +1,10 @@
 -- ARGV[4…]: how many messages and how many keys are kept, for how long keys are, and the command that
--- publishes; then of each message its key, if it has one, and its payload.
+-- publishes on Redis 7; then of each message its key, if it has one, and its payload.
 -- Answers the epoch, then of each message whether it is new, and its position.
 local most, most_keys = tonumber(ARGV[4]), tonumber(ARGV[5])
-local key_ttl, publish = tonumber(ARGV[6]), ARGV[7]
+local key_ttl = tonumber(ARGV[6])
+-- Before Redis 7, which has this number, there are no shard channels, and all nodes get what is published.
+local publish = redis.REDIS_VERSION_NUM and ARGV[7] or 'PUBLISH'
 
 local function known_offset(key)
   local known = redis.call('HGET', BY_KEY, key)

@@ -57,7 +57,7 @@ impl Streams {
     /// The script that publishes messages of one topic.
     fn publication<'a>(&self, topic: &Topic, messages: impl Iterator<Item = &'a Outgoing>) -> Call {
         let limits = &self.options.limits;
-        // Redis sends what is published on a shard channel within the shard, else to all nodes.
+        // Redis 7 sends what is published on a shard channel within the shard, else to all nodes.
         let publish = if self.redis.is_cluster() {
             "SPUBLISH"
         } else {

@@ -202,8 +202,7 @@ impl Routes {
         }
         state.slots = slots;
         for (channel, topic, from, to) in moved {
-            // That server is gone, or has ended the subscription itself.
-            state.wire(&from, self).forget(&[&channel]);
+            state.wire(&from, self).leave(&channel);
             state.wire(&to, self).add(&[(&channel, &topic)], true);
             state.homes.insert(channel, (topic, to));
         }

@@ -13,7 +13,7 @@ use fastrand::Rng;
 use futures::future::join_all;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind,
-    RedisResult, Value,
+    RedisError, RedisResult, Value,
     aio::{AsyncPushSender, MultiplexedConnection, SendError},
     cmd,
 };
@@ -62,6 +62,8 @@ struct Shared {
 struct State {
     channels: HashMap<Box<str>, Channel>,
     connection: Option<MultiplexedConnection>,
+    /// Whether channels are those of a shard on this connection, as far as is known.
+    sharded: bool,
     /// Counts connections, since one that is lost may say so late.
     connections: u64,
 }
@@ -146,6 +148,18 @@ impl Wire {
         }
     }
 
+    /// Forgets a channel that another server serves. This one is gone, or has ended the subscription itself,
+    /// but for one without shard channels.
+    pub(super) fn leave(&self, channel: &str) {
+        self.forget(&[channel]);
+        let state = self.shared.state();
+        if let Some(connection) = state.connection.clone().filter(|_| !state.sharded) {
+            let mut command = cmd("UNSUBSCRIBE");
+            command.arg(channel);
+            tokio::spawn(send(command, connection));
+        }
+    }
+
     /// Ends subscriptions. Where that fails, they are forgotten.
     pub(super) async fn remove(&self, channels: &[&str]) {
         self.forget(channels);
@@ -196,7 +210,7 @@ impl Shared {
         let client = Client::open(info.set_redis_settings(settings).into_connection_info()?)?;
         let inbox = Inbox {
             shared: Arc::clone(self),
-            connection: self.state().begin(),
+            connection: self.state().begin(self.ends.sharded),
         };
         let config = AsyncConnectionConfig::new()
             .set_push_sender(inbox)
@@ -243,8 +257,8 @@ impl Shared {
         }
     }
 
-    /// Subscribes to channels, or unsubscribes. A Cluster takes one in each command: several would have to
-    /// be of one slot.
+    /// Subscribes to channels, or unsubscribes. A server of a Cluster that has no shard channels, as none has
+    /// before Redis 7, has others, on which it hears of whatever any server of the Cluster publishes.
     async fn name(
         &self,
         command: &str,
@@ -252,15 +266,16 @@ impl Shared {
         connection: &mut MultiplexedConnection,
     ) -> RedisResult<()> {
         for channels in channels.chunks(BATCH) {
-            if self.ends.sharded {
-                let one = |channel: &&str| {
-                    let mut command = cmd(&format!("S{command}"));
-                    command.arg(*channel);
-                    send(command, connection.clone())
-                };
-                let sent = join_all(channels.iter().map(one)).await;
-                sent.into_iter().collect::<RedisResult<()>>()?;
-            } else if command == "SUBSCRIBE" {
+            if self.state().sharded {
+                match name_each(command, channels, connection).await {
+                    Err(error) if is_unknown_command(&error) => self.state().sharded = false,
+                    named => {
+                        named?;
+                        continue;
+                    }
+                }
+            }
+            if command == "SUBSCRIBE" {
                 connection.subscribe(channels).await?;
             } else {
                 connection.unsubscribe(channels).await?;
@@ -274,13 +289,36 @@ impl Shared {
     }
 }
 
+/// Names shard channels, one in each command: several would have to be of one slot.
+async fn name_each(
+    command: &str,
+    channels: &[&str],
+    connection: &MultiplexedConnection,
+) -> RedisResult<()> {
+    let one = |channel: &&str| {
+        let mut command = cmd(&format!("S{command}"));
+        command.arg(*channel);
+        send(command, connection.clone())
+    };
+    let sent = join_all(channels.iter().map(one)).await;
+    sent.into_iter().collect()
+}
+
+fn is_unknown_command(error: &RedisError) -> bool {
+    error.code() == Some("ERR")
+        && error
+            .detail()
+            .is_some_and(|text| text.starts_with("unknown command"))
+}
+
 async fn send(command: Cmd, mut connection: MultiplexedConnection) -> RedisResult<()> {
     command.exec_async(&mut connection).await
 }
 
 impl State {
     /// Begins another connection, on which nothing is subscribed yet.
-    fn begin(&mut self) -> u64 {
+    fn begin(&mut self, sharded: bool) -> u64 {
+        self.sharded = sharded;
         for channel in self.channels.values_mut() {
             if channel.standing != Standing::New {
                 channel.standing = Standing::Renewing;
