@@ -313,6 +313,25 @@ fn a_page_that_cannot_be_read_keeps_no_other_back_and_is_read_later() {
 }
 
 #[test]
+fn topics_that_cannot_be_left_are_left_in_smaller_parts() {
+    let topics = many(8);
+    let mut links = wanting(&topics);
+    let mut out = Vec::new();
+    assert_eq!(asked(&mut links, Line::Subscribe), topics);
+    subscribed(&mut links, &topics, at(3), Duration::ZERO, &mut out);
+    for topic in &topics {
+        links.wish(topic, false, Duration::ZERO);
+    }
+    for expected in [8, 4, 2, 1] {
+        let due = links.next_tick().unwrap();
+        links.tick(due);
+        let left = asked(&mut links, Line::Unsubscribe);
+        assert_eq!(left.len(), expected);
+        links.unsubscribed(left, Err(ErrorKind::Unavailable), due);
+    }
+}
+
+#[test]
 fn who_was_told_that_a_topic_is_not_joined_hears_of_a_gap_when_it_is() {
     let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
     let mut out = Vec::new();
