@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use super::*;
 use crate::{
     Epoch,
@@ -329,6 +331,37 @@ fn topics_that_cannot_be_left_are_left_in_smaller_parts() {
         assert_eq!(left.len(), expected);
         links.unsubscribed(left, Err(ErrorKind::Unavailable), due);
     }
+}
+
+/// What a check brings, or a page of another call, would be taken for the page that follows.
+#[test]
+fn a_page_is_asked_for_once_the_one_before_has_come() {
+    let mut links = joined(RelayOptions::default(), at(3));
+    let mut out = Vec::new();
+    links.event(arrival(8), &mut out);
+    let reads = links.next_reads(Line::Read).unwrap();
+    let unavailable = vec![Err(ErrorKind::Unavailable)];
+    links.paged(Line::Read, reads, unavailable, Duration::ZERO, &mut out);
+    let due = links.next_tick().unwrap();
+    links.tick(due);
+    let first = links.next_reads(Line::ReadAgain).unwrap();
+    for _ in 0..2 {
+        let check = links.next_tick().unwrap();
+        links.tick(check);
+    }
+    assert_eq!(links.next_reads(Line::Read), None);
+
+    let message = |offset| Message::new(at(offset), "x".into());
+    let page = |offsets: RangeInclusive<u64>| {
+        let messages = offsets.map(message).collect();
+        vec![Ok(HistoryPage::new(messages, at(8)))]
+    };
+    links.paged(Line::ReadAgain, first, page(4..=5), due, &mut out);
+    let rest = links.next_reads(Line::Read).unwrap();
+    assert_eq!(rest.reads[0].since, Some(at(5)));
+    links.paged(Line::Read, rest, page(6..=8), due, &mut out);
+    let all = (4..=8).map(|offset| Output::Message(topic(), message(offset)));
+    assert_eq!(out, all.collect::<Vec<_>>());
 }
 
 #[test]
