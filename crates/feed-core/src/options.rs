@@ -35,7 +35,9 @@ pub struct FeedOptions {
     /// For how long a ranked order is kept. 30 minutes by default.
     pub rank_ttl: Duration,
     /// How long a worker holds a task before another may take it over. 60 seconds by default. A
-    /// piece that takes half as long has failed, and is tried again.
+    /// piece that takes half as long has failed, and is tried again; but for what follows a
+    /// [loss](crate::Feed::task_after_loss), for which a worker holds on for a
+    /// [`call_timeout`](Self::call_timeout).
     pub lease_ttl: Duration,
     /// How long to wait before a failed piece is tried again. Doubling from 200 milliseconds to a
     /// minute by default. Its own limits on retries do not apply; [`attempts`](Self::attempts) does.
@@ -50,6 +52,10 @@ pub struct FeedOptions {
     /// gives up on it: a publication that takes longer fails. And what was done to a deleted post is
     /// forgotten so long after the deletion. Until then its task waits in the queue and counts against
     /// the queue's capacity: 100,000 tasks have room for 333 deletes a second and nothing else.
+    ///
+    /// So long may a store take to turn all timelines cold, after a
+    /// [loss](crate::Feed::task_after_loss). It begins again where it takes longer, so give more to stores
+    /// that need more, up to an hour.
     pub call_timeout: Duration,
 }
 

@@ -78,6 +78,10 @@ impl Accounts {
 
     /// Those on Redis, which every server there shares.
     ///
+    /// Where Redis has lost them, people sign in again as somebody new, with an id that nobody had. Where it
+    /// has lost everything, all servers are to be started again: each goes on with the
+    /// [`token_key`](Self::token_key) that it found, and those that come later know another.
+    ///
     /// # Errors
     ///
     /// If Redis fails, or the system has no randomness.

@@ -29,7 +29,8 @@ impl Engine {
         }
     }
 
-    /// Whether writes are taken. Once a file takes none, it never does again in this process.
+    /// Whether Redis answers, or a file takes writes. Once that takes none, it never does again in this
+    /// process.
     pub(crate) async fn check(&self) -> Result<()> {
         match self {
             Self::File(writer) => writer.check().map_err(|failure| failure.of("check")),

@@ -28,7 +28,7 @@ pub fn operations(site: Router, api: &Api) -> Router {
         .layer(middleware::from_fn_with_state(clock, telemetry::measured))
 }
 
-/// Whether writes are taken.
+/// Whether the engine answers, and a file takes writes.
 async fn health(engine: Engine) -> Result<&'static str, Problem> {
     match engine.check().await {
         Ok(()) => Ok("ok\n"),

@@ -12,7 +12,9 @@ use backend_redb::{
     RedbFeedOptions, Writer, WriterOptions,
     redb::{Database, backends::InMemoryBackend},
 };
-use backend_redis::{Redis, RedisBus, RedisBusOptions, RedisFeedOptions};
+use backend_redis::{
+    Redis, RedisBus, RedisBusOptions, RedisFeedOptions, redis::IntoConnectionInfo,
+};
 use backplane::{Clock, CoarseClock, bus::Bus, hub::HubOptions, id::IdError};
 use feed_core::{FeedParts, LiveFeeds};
 
@@ -80,7 +82,8 @@ impl Store {
     /// If none of them can be reached, or what is there is damaged.
     pub async fn on_redis(urls: &[String]) -> anyhow::Result<Self> {
         let connected = Redis::connect(urls).await;
-        let (redis, client) = connected.with_context(|| format!("cannot connect to {urls:?}"))?;
+        let cannot = || format!("cannot connect to {}", servers(urls));
+        let (redis, client) = connected.with_context(cannot)?;
         let bus = RedisBus::new(redis.clone(), client, RedisBusOptions::default());
         let bus: Arc<dyn Bus> = Arc::new(bus);
         let clock: Arc<dyn Clock> = Arc::new(CoarseClock::new());
@@ -117,6 +120,15 @@ impl Store {
             engine,
         }
     }
+}
+
+/// The servers that these URLs name, without the passwords that may stand there.
+fn servers(urls: &[String]) -> String {
+    let server = |url: &String| match url.as_str().into_connection_info() {
+        Ok(info) => info.addr().to_string(),
+        Err(_) => String::from("a URL that is none"),
+    };
+    urls.iter().map(server).collect::<Vec<_>>().join(", ")
 }
 
 /// Opens the file, which is made if it is missing, and hides it from everybody else.

@@ -2,7 +2,7 @@
 
 mod batch;
 
-use std::{pin::pin, time::Duration};
+use std::{convert::Infallible, pin::pin, time::Duration};
 
 use backplane::{
     Sleep,
@@ -14,7 +14,7 @@ use futures::future::{Either, select};
 use self::batch::Batch;
 use crate::{
     Error, ErrorKind, Feed, Result,
-    fanout::task::{FanoutTask, Unreadable},
+    fanout::task::{Errand, FanoutTask, Unreadable},
     telemetry,
 };
 
@@ -31,6 +31,8 @@ impl Feed {
     ///
     /// A piece that takes half of its [`lease_ttl`](crate::FeedOptions::lease_ttl) has failed. So a store
     /// that never answers delays the next pieces, and the end of [`run`](Self::run), by that much a piece.
+    /// Only to turn all timelines cold, after a [loss](Self::task_after_loss), may take a
+    /// [`call_timeout`](crate::FeedOptions::call_timeout).
     ///
     /// # Errors
     ///
@@ -45,7 +47,7 @@ impl Feed {
         let mut batch = Batch::new(&*parts.queue, parts.clock.monotonic());
         let mut rest = leases.iter();
         while let Some(lease) = rest.next() {
-            let settlement = self.attempt(lease).await;
+            let settlement = self.attempt(lease, &leases).await;
             let now = parts.clock.monotonic();
             // What takes the process along with it must not take along what is done.
             let may_die = rest.as_slice().first().is_some_and(|next| next.attempt > 1);
@@ -124,7 +126,8 @@ impl Feed {
         }
     }
 
-    async fn attempt(&self, lease: &Lease) -> Settlement {
+    /// Tries a piece, of a batch under `leases`.
+    async fn attempt(&self, lease: &Lease, leases: &[Lease]) -> Settlement {
         let task = match FanoutTask::decode(&lease.payload) {
             Ok(task) => task,
             // Workers of that release are on their way.
@@ -139,7 +142,14 @@ impl Feed {
                 self.advance(&task, lease).await
             }
         };
-        match self.in_time(advanced).await {
+        let half = self.parts.options.lease_ttl / 2;
+        let done = if task.errand == Errand::Mend {
+            let limit = self.parts.options.call_timeout.max(half);
+            self.in_time(limit, self.holding(leases, advanced)).await
+        } else {
+            self.in_time(half, advanced).await
+        };
+        match done {
             Ok(settlement @ (Settlement::Ack | Settlement::Continue { .. })) if !spent => {
                 let now = self.parts.clock.now();
                 telemetry::worked(now.saturating_since(lease.enqueued_at));
@@ -150,14 +160,36 @@ impl Feed {
         }
     }
 
-    /// Fails what takes half of a lease, before those of the pieces that wait run out.
-    async fn in_time<T>(&self, piece: impl Future<Output = Result<T>> + Send) -> Result<T> {
-        let limit = (self.parts.options.lease_ttl / 2).min(Sleep::LONGEST);
+    /// Fails what takes so long.
+    async fn in_time<T>(
+        &self,
+        limit: Duration,
+        piece: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
         // A piece that does not wait sets no timer.
-        let limit = async { self.parts.clock.sleep(limit).await };
+        let limit = async { self.parts.clock.sleep(limit.min(Sleep::LONGEST)).await };
         match select(pin!(piece), pin!(limit)).await {
             Either::Left((done, _)) => done,
             Either::Right(_) => Err(Error::bare(ErrorKind::Unavailable, "fanout in time")),
+        }
+    }
+
+    /// Does what takes longer than leases last, and extends all of the batch meanwhile: also of pieces that
+    /// are done, which may not be settled yet.
+    async fn holding<T>(&self, leases: &[Lease], piece: impl Future<Output = T> + Send) -> T {
+        match select(pin!(piece), pin!(self.hold(leases))).await {
+            Either::Left((done, _)) => done,
+            Either::Right((never, _)) => match never {},
+        }
+    }
+
+    async fn hold(&self, leases: &[Lease]) -> Infallible {
+        let ttl = self.parts.options.lease_ttl;
+        let leases: Vec<_> = leases.iter().map(|lease| lease.key).collect();
+        loop {
+            self.parts.clock.sleep((ttl / 4).min(Sleep::LONGEST)).await;
+            let extended = self.parts.queue.extend(&leases, ttl).await;
+            telemetry::tolerate(extended.map_err(Error::from), "leases not extended");
         }
     }
 

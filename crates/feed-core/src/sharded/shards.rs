@@ -4,7 +4,7 @@ use backplane::ring::{HashRing, MemberName};
 use futures::future::join_all;
 use hashbrown::HashMap;
 
-use crate::{Error, ErrorKind, Result, TimelineStore, UserId};
+use crate::{Error, ErrorKind, Result, Seek, TimelineStore, UserId};
 
 /// Named timeline stores, and the ring that says which of them keeps whose timeline.
 ///
@@ -97,6 +97,17 @@ impl TimelineShards {
             .iter()
             .map(|(index, judge)| self.stores[*index].retain(judge));
         join_all(calls).await.into_iter().sum()
+    }
+
+    /// Fails unless every store answers.
+    pub(super) async fn answer(&self) -> Result<()> {
+        let nobody = UserId::new(0);
+        let stores = self.stores.iter();
+        let calls = stores.map(|store| store.window(nobody, Seek::Newest, 1));
+        join_all(calls)
+            .await
+            .into_iter()
+            .try_for_each(|answer| answer.map(drop))
     }
 
     pub(super) fn index_of(&self, name: &MemberName) -> Option<usize> {

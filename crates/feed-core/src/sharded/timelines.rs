@@ -17,7 +17,8 @@ use crate::{
 /// Batches are cut along the stores, which are called at the same time. A store that fails fails its
 /// own owners: [`push_many`](TimelineStore::push_many), [`remove_many`](TimelineStore::remove_many)
 /// and [`drop_many`](TimelineStore::drop_many) list them as failed, and fail themselves only if they
-/// are all there are.
+/// are all there are. Only [`retain`](TimelineStore::retain) fails, and turns no timeline cold, as long as
+/// one of them does not answer.
 ///
 /// # Adding and removing stores
 ///
@@ -175,6 +176,11 @@ impl TimelineStore for ShardedTimelines {
 
     async fn retain(&self, keep: &(dyn Fn(UserId) -> bool + Send + Sync)) -> Result<usize> {
         let placement = self.placement();
+        // While one is down, retries would turn timelines of all others cold again and again.
+        placement.reads().answer().await?;
+        if let Some(other) = placement.other() {
+            other.answer().await?;
+        }
         let retain = async |shards: &TimelineShards| {
             let keep = |index, owner| shards.index(owner) != index || keep(owner);
             shards.retain(0..shards.len(), keep).await

@@ -2,10 +2,12 @@
 //! failures, crashes, retries, the work of others and calls that take effect too late between any
 //! two calls of a store.
 
+mod client;
 mod flaky;
 mod model;
 mod other;
-mod reactions;
+mod pages;
+mod step;
 mod whim;
 mod worker;
 mod world;
@@ -13,80 +15,14 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use feed_core::{FanoutPolicy, Hybrid, PairRate, PullAll, PushAll};
-use proptest::{collection::vec, option, prelude::*};
+use proptest::prelude::*;
 
 use crate::{
     flaky::Fault,
+    step::{Interruption, Op, Step, interrupted, robbed, undisturbed},
     whim::Whim,
-    world::{Interruption, Op, Step, USERS, World},
+    world::World,
 };
-
-fn ops() -> impl Strategy<Value = Op> {
-    let user = || 0..USERS;
-    prop_oneof![
-        8 => (user(), any::<bool>()).prop_map(|(author, own)| Op::Publish(author, own)),
-        3 => (user(), 0_usize..20).prop_map(|(actor, nth)| Op::Repost(actor, nth)),
-        2 => (user(), 0_usize..20).prop_map(|(actor, nth)| Op::Unrepost(actor, nth)),
-        2 => (user(), 0_usize..20).prop_map(|(actor, nth)| Op::Like(actor, nth)),
-        1 => (user(), 0_usize..20).prop_map(|(actor, nth)| Op::Unlike(actor, nth)),
-        2 => (user(), 0_usize..20).prop_map(|(author, nth)| Op::Reply(author, nth)),
-        1 => (0_usize..20).prop_map(Op::Edit),
-        2 => (0_usize..20).prop_map(Op::Delete),
-        6 => (user(), user(), prop::bool::weighted(0.2))
-            .prop_map(|(viewer, author, hide)| Op::Follow(viewer, author, hide)),
-        2 => (user(), user()).prop_map(|(viewer, author)| Op::Unfollow(viewer, author)),
-        1 => (user(), user(), any::<bool>()).prop_map(|(a, b, on)| Op::Block(a, b, on)),
-        1 => (user(), user(), any::<bool>()).prop_map(|(a, b, on)| Op::Mute(a, b, on)),
-        5 => (user(), 1_usize..5).prop_map(|(viewer, size)| Op::Read(viewer, size)),
-        5 => (1_usize..4).prop_map(Op::Work),
-        1 => user().prop_map(Op::LoseTimeline),
-        1 => (0_u32..12, any::<bool>()).prop_map(|(calls, all)| Op::Outage(calls, all)),
-        1 => (0_u64..100).prop_map(|seconds| Op::Pass(Duration::from_secs(seconds))),
-        1 => (0_u64..20).prop_map(|days| Op::Pass(Duration::from_secs(days * 86_400))),
-    ]
-}
-
-fn undisturbed() -> impl Strategy<Value = Vec<Step>> {
-    let step = ops().prop_map(|op| Step {
-        op,
-        interruption: None,
-        persistent: true,
-    });
-    vec(step, 1..80)
-}
-
-fn interrupted() -> impl Strategy<Value = Vec<Step>> {
-    interrupted_by(ops().boxed())
-}
-
-/// Also by a queue that loses what it has accepted.
-fn robbed() -> impl Strategy<Value = Vec<Step>> {
-    interrupted_by(prop_oneof![9 => ops(), 1 => Just(Op::LoseTasks)].boxed())
-}
-
-fn interrupted_by(ops: BoxedStrategy<Op>) -> impl Strategy<Value = Vec<Step>> {
-    let fault = prop_oneof![
-        Just(Fault::FailBefore),
-        Just(Fault::FailAfter),
-        Just(Fault::DieBefore),
-        Just(Fault::DieAfter),
-        (1_u32..40).prop_map(Fault::Late),
-    ];
-    let interruption = prop_oneof![
-        fault.prop_map(Interruption::Fault),
-        vec(ops.clone(), 1..4).prop_map(Interruption::Meanwhile),
-    ];
-    let interruption = option::weighted(0.5, (0_u32..12, interruption));
-    let step = (ops, interruption, prop::bool::weighted(0.7));
-    vec(
-        step.prop_map(|(op, interruption, persistent)| Step {
-            op,
-            interruption,
-            persistent,
-        }),
-        1..80,
-    )
-}
 
 fn policies() -> impl Strategy<Value = Arc<dyn FanoutPolicy>> {
     let hybrid = |at: u64| Hybrid::new(at).with_push_below(at.saturating_sub(1));
@@ -101,6 +37,17 @@ fn policies() -> impl Strategy<Value = Arc<dyn FanoutPolicy>> {
     ]
 }
 
+/// The world after these steps, in which all is done and every page is as the model has it.
+fn played(policy: Arc<dyn FanoutPolicy>, steps: &[Step], size: usize) -> World {
+    let mut world = World::new(policy);
+    for step in steps {
+        world.step(step);
+    }
+    world.settle();
+    world.assert_agrees(size);
+    world
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -112,12 +59,7 @@ proptest! {
         steps in interrupted(),
         size in 1_usize..6,
     ) {
-        let mut world = World::new(policy);
-        for step in &steps {
-            world.step(step);
-        }
-        world.settle();
-        world.assert_agrees(size);
+        let world = played(policy, &steps, size);
         world.assert_nothing_counts_that_is_gone();
     }
 
@@ -128,12 +70,7 @@ proptest! {
         steps in robbed(),
         size in 1_usize..6,
     ) {
-        let mut world = World::new(policy);
-        for step in &steps {
-            world.step(step);
-        }
-        world.settle();
-        world.assert_agrees(size);
+        played(policy, &steps, size);
     }
 
     /// The posts of an author who is pulled need no fanout: they are there at once.
@@ -150,9 +87,8 @@ proptest! {
 
 fn step(op: Op, interruption: Option<(u32, Interruption)>) -> Step {
     Step {
-        op,
         interruption,
-        persistent: true,
+        ..op.into()
     }
 }
 

@@ -3,7 +3,11 @@
 use backplane::ManualClock;
 use feed_core::{Feed, FeedParts, FollowSettings, NewPost, PostId, UserId};
 
-use crate::world::{Op, USERS, lose_tasks, page_request};
+use crate::{
+    pages::page_request,
+    step::Op,
+    world::{USERS, lose_tasks},
+};
 
 /// Somebody whose successes the model learns from the stores.
 pub(crate) struct Other {

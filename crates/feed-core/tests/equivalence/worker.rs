@@ -7,7 +7,8 @@ use futures::{FutureExt as _, channel::oneshot, poll};
 
 use crate::{
     flaky::{Fault, Strike},
-    world::{Op, Step, World},
+    step::Op,
+    world::World,
 };
 
 /// Longer than any delay between two tries.
@@ -21,17 +22,9 @@ fn a_post_is_due() -> World {
         Op::Read(1, 1),
         Op::Publish(0, false),
     ] {
-        world.step(&step(op));
+        world.step(&op.into());
     }
     world
-}
-
-fn step(op: Op) -> Step {
-    Step {
-        op,
-        interruption: None,
-        persistent: true,
-    }
 }
 
 async fn still_runs(run: &mut (impl Future<Output = feed_core::Result<()>> + Unpin)) -> bool {
@@ -81,7 +74,7 @@ async fn a_worker_that_waits_for_its_queue_stops_at_once() {
 async fn pieces_are_settled_together_but_for_one_that_failed_before() {
     let mut world = World::new(Arc::new(PushAll));
     for author in 0..4 {
-        world.step(&step(Op::Publish(author, false)));
+        world.step(&Op::Publish(author, false).into());
     }
     let calls = world.faults.queue_calls();
     assert_eq!(world.feed.work(16).await.unwrap(), 4);
@@ -89,7 +82,7 @@ async fn pieces_are_settled_together_but_for_one_that_failed_before() {
     assert!(!world.is_work_left());
 
     for author in 0..4 {
-        world.step(&step(Op::Publish(author, false)));
+        world.step(&Op::Publish(author, false).into());
     }
     world.faults.arm(1, Strike::Fault(Fault::DieBefore));
     assert!(world.feed.work(16).now_or_never().is_none());
@@ -108,7 +101,7 @@ async fn pieces_are_settled_together_but_for_one_that_failed_before() {
 async fn a_batch_goes_on_when_it_cannot_be_settled() {
     let mut world = World::new(Arc::new(PushAll));
     for author in 0..4 {
-        world.step(&step(Op::Publish(author, false)));
+        world.step(&Op::Publish(author, false).into());
     }
     world.faults.arm(1, Strike::Fault(Fault::DieBefore));
     assert!(world.feed.work(16).now_or_never().is_none());

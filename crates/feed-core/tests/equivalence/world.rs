@@ -1,4 +1,4 @@
-//! A feed over flaky stores, the clients that use it, and the model of what they did.
+//! A feed over flaky stores, and what is done to it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,9 +7,8 @@ use backplane::{
     queue::{Cause, Settlement, TaskQueue},
 };
 use feed_core::{
-    ErrorKind, FanoutPolicy, Feed, FeedOptions, FeedParts, FollowSettings, IdempotencyKey,
-    MemoryTimelines, MemoryTimelinesOptions, NewPost, PageRequest, PageSize, PostId, Published,
-    Result, Seek, UserId,
+    FanoutPolicy, Feed, FeedOptions, FeedParts, FollowSettings, MemoryTimelines,
+    MemoryTimelinesOptions, PostId, Seek, UserId,
 };
 use futures::FutureExt as _;
 
@@ -17,6 +16,7 @@ use crate::{
     flaky::{Fault, Faults, Flaky, Strike},
     model::Model,
     other::Other,
+    step::{Interruption, Op, Step},
 };
 
 /// How many users there are.
@@ -24,50 +24,6 @@ pub(crate) const USERS: u64 = 5;
 
 /// Small, so that short histories reach past it.
 pub(crate) const SPAN: usize = 3;
-
-/// What a client does, or what happens to the system.
-#[derive(Clone, Debug)]
-pub(crate) enum Op {
-    /// By an author, with an id of the feed's or of the application's.
-    Publish(u64, bool),
-    Repost(u64, usize),
-    Unrepost(u64, usize),
-    Like(u64, usize),
-    Unlike(u64, usize),
-    /// By an author, to a post.
-    Reply(u64, usize),
-    Edit(usize),
-    Delete(usize),
-    Follow(u64, u64, bool),
-    Unfollow(u64, u64),
-    Block(u64, u64, bool),
-    Mute(u64, u64, bool),
-    Read(u64, usize),
-    Work(usize),
-    LoseTimeline(u64),
-    /// The queue loses tasks that it has accepted, and says so.
-    LoseTasks,
-    /// From this call on every store fails, or that of the timelines, until workers have given up.
-    Outage(u32, bool),
-    Pass(Duration),
-}
-
-/// What comes in the way of an operation.
-#[derive(Clone, Debug)]
-pub(crate) enum Interruption {
-    Fault(Fault),
-    /// Other clients or workers do this from begin to end.
-    Meanwhile(Vec<Op>),
-}
-
-/// An operation, and what comes in the way of which of its calls of a store.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    pub(crate) op: Op,
-    pub(crate) interruption: Option<(u32, Interruption)>,
-    /// Whether the client tries again after a failure.
-    pub(crate) persistent: bool,
-}
 
 pub(crate) struct World {
     pub(crate) feed: Feed,
@@ -78,10 +34,11 @@ pub(crate) struct World {
     pub(crate) model: Model,
     /// Every post that was ever acknowledged, in order.
     pub(crate) known: Vec<PostId>,
-    keys: u64,
+    /// How many keys clients have used.
+    pub(crate) keys: u64,
     /// Whether somebody else acts during this step, or a late call, so that an operation may come too
     /// late.
-    contended: bool,
+    pub(crate) contended: bool,
 }
 
 impl World {
@@ -125,12 +82,7 @@ impl World {
     /// Lets every author publish once, so that workers have asked the policy about each.
     pub(crate) fn acquaint(&mut self) {
         for author in 0..USERS {
-            let op = Op::Publish(author, false);
-            self.step(&Step {
-                op,
-                interruption: None,
-                persistent: true,
-            });
+            self.step(&Op::Publish(author, false).into());
         }
         self.settle();
     }
@@ -167,6 +119,42 @@ impl World {
         }
     }
 
+    /// Lets all work be done, with as much time as it takes.
+    pub(crate) fn settle(&mut self) {
+        self.faults.disarm();
+        self.land();
+        for _ in 0..1_000 {
+            now(self.feed.work_all());
+            if !self.is_work_left() {
+                return self.assert_all_delivered();
+            }
+            self.clock.advance(Duration::from_secs(7));
+        }
+        panic!("work does not end");
+    }
+
+    pub(crate) fn is_work_left(&self) -> bool {
+        let stats = now(self.sound.queue.stats());
+        stats.ready + stats.delayed + stats.leased > 0
+    }
+
+    /// Nobody has liked, answered or reposted a post that is gone, nor does one count as an answer or
+    /// repost. Looks by taking away, so it comes last.
+    pub(crate) fn assert_nothing_counts_that_is_gone(&self) {
+        let states = now(self.sound.outbox.lookup(&self.known));
+        let gone = self.known.iter().zip(states);
+        let gone: Vec<_> = gone
+            .filter(|(_, state)| state.live().is_none())
+            .map(|(&post, _)| post)
+            .collect();
+        for user in (0..USERS).map(UserId::new) {
+            let counted = now(self.sound.actions.withdraw_items(user, &gone));
+            assert_eq!(counted, [], "they count, and are gone");
+        }
+        let forgotten = now(self.sound.actions.forget(&gone, usize::MAX));
+        assert_eq!(forgotten, 0, "actions on posts that are gone");
+    }
+
     fn land(&mut self) {
         if self.faults.land() {
             self.look_up_what_happened();
@@ -190,7 +178,6 @@ impl World {
 
     /// Does the operation, and says whether its outcome is known.
     fn apply(&mut self, op: &Op, persistent: bool) -> bool {
-        let feed = self.feed.clone();
         match *op {
             Op::Publish(author, elsewhere) => {
                 let post = self.new_post(elsewhere);
@@ -218,14 +205,7 @@ impl World {
                     persistent,
                 )
             }
-            Op::Unfollow(viewer, author) => {
-                let (viewer, author) = (UserId::new(viewer), UserId::new(author));
-                let ended = self.call(persistent, || feed.unfollow(viewer, author));
-                if ended.is_some() {
-                    self.model.follows.remove(&(viewer, author));
-                }
-                ended.is_some()
-            }
+            Op::Unfollow(viewer, author) => self.unfollow(viewer, author, persistent),
             Op::Block(viewer, other, on) => self.hide(viewer, other, on, persistent, true),
             Op::Mute(viewer, other, on) => self.hide(viewer, other, on, persistent, false),
             Op::Read(viewer, size) => {
@@ -234,7 +214,7 @@ impl World {
             }
             Op::Work(pieces) => {
                 // A worker that fails or dies leaves its tasks to the next.
-                let _ = feed.work(pieces).now_or_never();
+                let _ = self.feed.work(pieces).now_or_never();
                 true
             }
             Op::LoseTimeline(viewer) => {
@@ -257,124 +237,6 @@ impl World {
         }
     }
 
-    /// With an id of the feed's or of the application's.
-    fn new_post(&mut self, elsewhere: bool) -> NewPost {
-        if elsewhere {
-            NewPost::elsewhere(self.next_id())
-        } else {
-            self.keyed()
-        }
-    }
-
-    /// A new post under a key of its own.
-    pub(crate) fn keyed(&mut self) -> NewPost {
-        self.keys += 1;
-        let key: IdempotencyKey = self.keys.to_string().parse().expect("a short key");
-        NewPost::new("a post").with_key(key)
-    }
-
-    pub(crate) fn publish(&mut self, author: u64, post: &NewPost, persistent: bool) -> bool {
-        let (feed, author) = (self.feed.clone(), UserId::new(author));
-        match self.call(persistent, || feed.publish(author, post.clone())) {
-            Some(Published::Accepted(post) | Published::Duplicate(post)) => {
-                let entry = feed_core::Entry::original(post, author);
-                self.model.entries.insert(post, entry);
-                self.known.push(post);
-                true
-            }
-            Some(other) => panic!("{other:?}"),
-            None => false,
-        }
-    }
-
-    fn repost(&mut self, actor: u64, nth: usize, persistent: bool) -> bool {
-        let (feed, actor, post) = (self.feed.clone(), UserId::new(actor), self.pick(nth));
-        let Some(origin) = self.reach(actor, post) else {
-            return true;
-        };
-        match self.call(persistent, || feed.repost(actor, post)) {
-            Some(Published::Accepted(repost) | Published::Duplicate(repost)) => {
-                let entry = feed_core::Entry::repost(repost, actor, origin);
-                self.model.entries.insert(repost, entry);
-                self.known.push(repost);
-                true
-            }
-            Some(other) => panic!("{other:?}"),
-            None => false,
-        }
-    }
-
-    fn unrepost(&mut self, actor: u64, nth: usize, persistent: bool) -> bool {
-        let (feed, actor, post) = (self.feed.clone(), UserId::new(actor), self.pick(nth));
-        let Some(origin) = self.model.entries.get(&post).map(|entry| entry.origin) else {
-            return true;
-        };
-        let done = self.call(persistent, || feed.unrepost(actor, post));
-        if done.is_some() {
-            self.model.entries.retain(|_, entry| {
-                !(entry.is_repost() && entry.author == actor && entry.origin == origin)
-            });
-        }
-        done.is_some()
-    }
-
-    fn edit(&self, nth: usize, persistent: bool) -> bool {
-        let (feed, post) = (&self.feed, self.pick(nth));
-        let entry = self.model.entries.get(&post);
-        let Some(author) = entry
-            .filter(|entry| !entry.is_repost())
-            .map(|entry| entry.author)
-        else {
-            return true;
-        };
-        let kept = now(self.sound.outbox.posts(&[post]));
-        if kept.iter().flatten().any(|post| post.body.is_empty()) {
-            self.call(persistent, || feed.touch(author, post));
-        } else {
-            self.call(persistent, || feed.edit(author, post, "edited".into()));
-        }
-        true
-    }
-
-    fn delete(&mut self, nth: usize, persistent: bool) -> bool {
-        let (feed, post) = (self.feed.clone(), self.pick(nth));
-        let Some(author) = self.model.entries.get(&post).map(|entry| entry.author) else {
-            return true;
-        };
-        let deleted = self.call(persistent, || feed.delete(author, post));
-        if deleted.is_some() {
-            self.model.entries.remove(&post);
-        }
-        deleted.is_some()
-    }
-
-    fn follow(
-        &mut self,
-        viewer: UserId,
-        author: UserId,
-        settings: FollowSettings,
-        persistent: bool,
-    ) -> bool {
-        let feed = self.feed.clone();
-        let follow = || feed.follow_with(viewer, author, settings);
-        if self.model.blocked(viewer, author) {
-            return true;
-        }
-        if viewer == author {
-            let refused = follow().now_or_never();
-            assert!(
-                refused.is_none_or(|answer| answer.is_err()),
-                "nobody follows themselves"
-            );
-            return true;
-        }
-        let followed = self.call(persistent, follow).is_some();
-        if followed {
-            self.model.follows.insert((viewer, author), settings);
-        }
-        followed
-    }
-
     fn fail_until_given_up(&self, calls: u32, everywhere: bool) {
         let store = (!everywhere).then_some("TimelineStore");
         for _ in 0..5 {
@@ -383,78 +245,6 @@ impl World {
             let _ = self.feed.work(4).now_or_never();
             self.faults.disarm();
             self.clock.advance(Duration::from_secs(7));
-        }
-    }
-
-    fn hide(&mut self, viewer: u64, other: u64, on: bool, persistent: bool, block: bool) -> bool {
-        if viewer == other {
-            return true;
-        }
-        let feed = self.feed.clone();
-        let (viewer, other) = (UserId::new(viewer), UserId::new(other));
-        let hide = async || match (block, on) {
-            (true, true) => feed.block(viewer, other).await,
-            (true, false) => feed.unblock(viewer, other).await,
-            (false, true) => feed.mute(viewer, other).await,
-            (false, false) => feed.unmute(viewer, other).await,
-        };
-        let done = self.call(persistent, hide);
-        // A relation's outcome cannot be read back, so a client that gave up tries once more.
-        let done = done.or_else(|| {
-            self.faults.disarm();
-            self.call(true, hide)
-        });
-        let relations = if block {
-            &mut self.model.blocks
-        } else {
-            &mut self.model.mutes
-        };
-        if on {
-            relations.insert((viewer, other));
-        } else {
-            relations.remove(&(viewer, other));
-        }
-        done.is_some()
-    }
-
-    /// Calls until there is an answer. `None`: the call failed, or its process died, and the client
-    /// does not try again.
-    pub(crate) fn call<T, F>(&self, persistent: bool, call: impl Fn() -> F) -> Option<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        for _ in 0..100 {
-            match call().now_or_never() {
-                Some(Ok(answer)) => return Some(answer),
-                Some(Err(error)) if self.contended && error.kind() != ErrorKind::Unavailable => {
-                    return None;
-                }
-                Some(Err(error)) => {
-                    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-                }
-                None => {}
-            }
-            if !persistent {
-                return None;
-            }
-        }
-        panic!("a call never succeeds");
-    }
-
-    /// An id of the application's, from the range of the feed's.
-    fn next_id(&self) -> PostId {
-        self.sound
-            .ids
-            .next_id()
-            .expect("a millisecond has ids")
-            .into()
-    }
-
-    /// One of the posts that clients know of.
-    pub(crate) fn pick(&self, nth: usize) -> PostId {
-        match self.known.len() {
-            0 => PostId::MAX,
-            len => self.known[nth % len],
         }
     }
 
@@ -478,84 +268,6 @@ impl World {
         }
     }
 
-    /// Whatever is under way, a page shows nothing that its viewer may not see, newest first, and
-    /// nothing twice; or it fails as a whole.
-    fn read(&mut self, viewer: UserId, size: usize) {
-        let pages = self.walk(viewer, size);
-        let Some(shown) = pages else { return };
-        assert!(
-            shown.is_sorted_by(|newer, older| newer > older),
-            "{shown:?}"
-        );
-        if self.contended {
-            return;
-        }
-        let eligible = self.model.eligible(viewer);
-        for post in shown {
-            assert!(
-                eligible.iter().any(|entry| entry.post == post),
-                "{post} is not for {viewer}"
-            );
-        }
-    }
-
-    /// The home feed from the newest page to the last; `None` if a call failed.
-    pub(crate) fn walk(&self, viewer: UserId, size: usize) -> Option<Vec<PostId>> {
-        let mut request = page_request(size);
-        let mut shown = Vec::new();
-        loop {
-            let page = self.feed.home(viewer, request).now_or_never()?.ok()?;
-            shown.extend(page.entries.iter().map(|entry| entry.post));
-            match page.next {
-                Some(next) => {
-                    assert!(request.cursor != Some(next), "the walk stands still");
-                    request = PageRequest::at(next).with_size(request.size);
-                }
-                None => return Some(shown),
-            }
-        }
-    }
-
-    /// The home feed from its oldest entry up, by cursors to newer pages.
-    pub(crate) fn walk_up(&self, viewer: UserId, size: usize) -> Vec<PostId> {
-        let size = page_size(size);
-        let at = |cursor| PageRequest::at(cursor).with_size(size);
-        let mut page = now(self.feed.home(viewer, page_request(1)));
-        for _ in 0..10_000 {
-            let Some(next) = page.next else { break };
-            page = now(self.feed.home(viewer, at(next).with_size(page_size(1))));
-        }
-        assert_eq!(page.next, None, "the walk down does not end");
-        let mut up: Vec<_> = page.entries.iter().map(|entry| entry.post).collect();
-        while let Some(prev) = page.prev {
-            page = now(self.feed.home(viewer, at(prev)));
-            if page.entries.is_empty() {
-                break;
-            }
-            up.extend(page.entries.iter().rev().map(|entry| entry.post));
-        }
-        up
-    }
-
-    /// Lets all work be done, with as much time as it takes.
-    pub(crate) fn settle(&mut self) {
-        self.faults.disarm();
-        self.land();
-        for _ in 0..1_000 {
-            now(self.feed.work_all());
-            if !self.is_work_left() {
-                return self.assert_all_delivered();
-            }
-            self.clock.advance(Duration::from_secs(7));
-        }
-        panic!("work does not end");
-    }
-
-    pub(crate) fn is_work_left(&self) -> bool {
-        let stats = now(self.sound.queue.stats());
-        stats.ready + stats.delayed + stats.leased > 0
-    }
-
     /// Word of a revision may be given up, and so may that of a deletion: no page shows the post any more.
     fn assert_all_delivered(&self) {
         for dead in now(self.sound.queue.dead_letters(None, 1_000)) {
@@ -569,26 +281,6 @@ impl World {
             assert!(harmless.contains(&reason.as_str()), "{reason}");
         }
     }
-
-    /// All that every user sees, read down and up.
-    pub(crate) fn assert_agrees(&self, size: usize) {
-        for viewer in (0..USERS).map(UserId::new) {
-            let expected = self.model.home(viewer, SPAN);
-            let walked = self.walk(viewer, size).expect("nothing fails");
-            assert_eq!(walked, expected, "home of {viewer}");
-            let mut up = self.walk_up(viewer, size);
-            up.reverse();
-            assert_eq!(up, expected, "home of {viewer}, upwards");
-        }
-    }
-}
-
-fn page_size(size: usize) -> PageSize {
-    PageSize::new(size).expect("a valid size")
-}
-
-pub(crate) fn page_request(size: usize) -> PageRequest {
-    PageRequest::newest().with_size(page_size(size))
 }
 
 /// Memory stores never wait.

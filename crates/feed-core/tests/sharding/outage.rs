@@ -431,6 +431,51 @@ fn a_store_that_hangs_does_not_keep_a_worker_from_stopping() {
     assert!(matches!(poll_once(&mut run), Poll::Ready(Ok(()))));
 }
 
+/// A worker holds what it does and what waits behind it for as long as a large store may take.
+#[test]
+fn to_turn_all_timelines_cold_may_take_as_long_as_a_call() {
+    let town = Town::new();
+    let (author, followers) = town.author(false, 1, 1);
+    let queue = &town.feed.parts().queue;
+    now(queue.enqueue(&[Feed::task_after_loss()]));
+    town.clock.advance(CALL_TIMEOUT);
+    let post = town.publish(author);
+    town.last.arm(0, Strike::Fault(Fault::DieBefore));
+    let mut work = pin!(town.feed.work(16));
+    for seconds in 0..CALL_TIMEOUT.as_secs() {
+        assert!(poll_once(&mut work).is_pending(), "after {seconds} s");
+        town.clock.advance(Duration::from_secs(1));
+        assert_eq!(now(queue.lease(16, CALL_TIMEOUT)), [], "after {seconds} s");
+    }
+    assert!(matches!(poll_once(&mut work), Poll::Ready(Ok(2))));
+    town.settle();
+    assert!(!followers.iter().any(|&viewer| town.holds(viewer, post)));
+    assert!(town.all_show(&followers, &[post]));
+}
+
+#[test]
+fn timelines_stay_warm_as_long_as_those_of_another_store_cannot_be_turned_cold() {
+    let town = Town::new();
+    let (author, followers) = town.author(false, 1, 2);
+    let post = town.publish(author);
+    town.settle();
+    now(town.feed.parts().queue.enqueue(&[Feed::task_after_loss()]));
+    town.clock.advance(CALL_TIMEOUT);
+    town.outage();
+    for _ in 0..20 {
+        now(town.feed.work_all());
+        assert!(town.all_hold(&followers[..2], &[post]));
+        town.clock.advance(Duration::from_secs(61));
+    }
+    town.last.disarm();
+    town.settle();
+    assert!(!followers.iter().any(|&viewer| town.holds(viewer, post)));
+    assert!(town.all_show(&followers, &[post]));
+}
+
+/// As options have it by themselves.
+const CALL_TIMEOUT: Duration = Duration::from_secs(300);
+
 fn poll_once<F: Future>(future: &mut Pin<&mut F>) -> Poll<F::Output> {
     future
         .as_mut()

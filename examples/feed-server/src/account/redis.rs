@@ -12,14 +12,22 @@ use super::{Accounts, Name, Table};
 #[derive(Debug)]
 pub(super) struct RedisAccounts(Redis);
 
-/// The id of a name, a new one if it has none; 0 if there is no room. Ids count up from 1.
+/// The id of a name, a new one if it has none; 0 if there is no room.
+///
+/// New ids are the time, in microseconds. A count would begin again where Redis has lost accounts, and
+/// give those who come next the posts of others.
 const INSERT: &str = r"
 local id = redis.call('HGET', KEYS[1], ARGV[1])
 if not id then
-  id = redis.call('HLEN', KEYS[2]) + 1
-  if id > tonumber(ARGV[2]) then
+  if redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[2]) then
     return 0
   end
+  local now = redis.call('TIME')
+  local free = now[1] * 1000000 + now[2]
+  repeat
+    id = string.format('%.0f', free)
+    free = free + 1
+  until redis.call('HEXISTS', KEYS[2], id) == 0
   redis.call('HSET', KEYS[2], id, ARGV[1])
   redis.call('HSET', KEYS[1], ARGV[1], id)
 end

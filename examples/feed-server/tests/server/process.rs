@@ -135,6 +135,20 @@ fn what_keeps_it_from_starting_is_said_in_words() {
     }
 }
 
+#[test]
+fn a_server_that_cannot_be_reached_is_named_without_its_password() {
+    let program = env!("CARGO_BIN_EXE_feed-server");
+    for (url, words) in [
+        ("redis://ann:hunter2@127.0.0.1:1/", "to 127.0.0.1:1"),
+        ("redis://ann:hunter2@127.0.0.1:hello/", "to a URL"),
+    ] {
+        let ended = Command::new(program).args(["--redis", url]).output();
+        let message = String::from_utf8(ended.unwrap().stderr).unwrap();
+        assert!(message.contains(words), "{message}");
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
 /// The same, which finds no room on disk behind about a megabyte.
 fn command_in_little_room(data: &Path) -> Command {
     let inner = command(data);

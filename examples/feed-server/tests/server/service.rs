@@ -8,6 +8,7 @@ use std::{
 };
 
 use engines::{Demo, Redis, RedisCluster};
+use feed_server::{Accounts, Name};
 use hyper::Method;
 use serde_json::json;
 use tokio::{
@@ -97,6 +98,28 @@ async fn two_servers_on_one_redis_are_one_service() {
 async fn two_servers_on_one_cluster_are_one_service() {
     let cluster = RedisCluster::start(3, 0).unwrap();
     are_one_service(&cluster.urls()).await;
+}
+
+/// Whose posts may still be there must not be somebody else.
+#[tokio::test]
+async fn an_account_that_is_lost_is_nobody_who_comes_later() {
+    let server = Redis::start().unwrap();
+    let mut ids = HashSet::new();
+    for _ in 0..3 {
+        let (redis, _) = backend_redis::Redis::connect(&[server.url()])
+            .await
+            .unwrap();
+        let accounts = Accounts::on_redis(redis).await.unwrap();
+        for name in ["ann", "bob"] {
+            let name: Name = name.parse().unwrap();
+            let account = accounts.sign_in(&name).await.unwrap();
+            assert!(ids.insert(account.id), "{account:?}");
+            assert_eq!(accounts.sign_in(&name).await.unwrap(), account);
+            let found = accounts.of(&[account.id]).await.unwrap();
+            assert_eq!(found, [Some(account)]);
+        }
+        server.restart_empty().unwrap();
+    }
 }
 
 /// Publishes one post after the other until the server is gone.

@@ -102,6 +102,8 @@ enum State {
 enum Reading {
     None,
     Queued,
+    /// A page to recover from. The next follows on it, so none is asked for before it has come.
+    UnderWay,
     /// Since it could not be read before, not before then.
     At(Duration),
 }

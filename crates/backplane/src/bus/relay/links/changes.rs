@@ -1,6 +1,6 @@
 //! What is subscribed, and what is not any more.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use super::{Follower, Line, Link, Links, Output, Reading, State, lane::Lane, later::Later};
 use crate::{
@@ -52,7 +52,8 @@ impl Links {
         outcome: Result<(), ErrorKind>,
         now: Duration,
     ) {
-        self.to_unsubscribe.ended([&outcome].into_iter());
+        let outcomes = iter::repeat_n(&outcome, topics.len());
+        self.to_unsubscribe.ended(outcomes);
         let mut later = Later::than(now);
         for topic in topics {
             if outcome.is_err() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Follower, Line, Links, Output, Reading, State, lane::Lane, later::Later};
+use super::{Line, Links, Output, Reading, State, lane::Lane, later::Later};
 use crate::{
     ErrorKind, Position, Topic,
     bus::{HistoryPage, HistoryRead, Recovered},
@@ -44,6 +44,7 @@ impl Links {
             } else {
                 Purpose::Check(follower.at())
             };
+            link.reading = purpose.reading();
             let read = follower.read(topic);
             if read.limit > 0 {
                 room = room.saturating_sub(self.page_bytes);
@@ -69,7 +70,9 @@ impl Links {
         for ((topic, generation, purpose), page) in reads.parts().zip(pages) {
             match page {
                 Ok(page) => self.page(&topic, generation, purpose, page, out),
-                Err(ErrorKind::Unavailable) => self.reread(&topic, generation, &mut later),
+                Err(ErrorKind::Unavailable) => {
+                    self.reread(&topic, generation, purpose, &mut later);
+                }
                 Err(_) if matches!(purpose, Purpose::Check(_)) => {} // the next check may tell
                 Err(_) => self.skip(&topic, generation, out),
             }
@@ -100,6 +103,7 @@ impl Links {
                 }
             }
             Purpose::Recover => {
+                link.reading = Reading::None;
                 let recovered = follower.page(page, &bounds);
                 let again = follower.is_recovering();
                 pass_on(topic, recovered, out);
@@ -112,7 +116,11 @@ impl Links {
 
     /// Goes on without what is not to be read.
     fn skip(&mut self, topic: &Topic, generation: u64, out: &mut Vec<Output>) {
-        let Some(follower) = self.follower(topic, generation) else {
+        let Some(link) = self.link(topic, generation) else {
+            return;
+        };
+        link.reading = Reading::None;
+        let State::Following(follower) = &mut link.state else {
             return;
         };
         let recovered = follower.unreadable();
@@ -124,11 +132,11 @@ impl Links {
     }
 
     /// Has a page read again that the bus could not read.
-    fn reread(&mut self, topic: &Topic, generation: u64, later: &mut Later) {
+    fn reread(&mut self, topic: &Topic, generation: u64, purpose: Purpose, later: &mut Later) {
         let Some(link) = self.by_topic.get_mut(topic) else {
             return;
         };
-        if link.generation != generation || link.reading != Reading::None {
+        if link.generation != generation || link.reading != purpose.reading() {
             return;
         }
         let at = later.at(link.read_failures, &self.options, &mut self.jitter);
@@ -169,11 +177,14 @@ impl Links {
             _ => &mut self.to_read,
         }
     }
+}
 
-    fn follower(&mut self, topic: &Topic, generation: u64) -> Option<&mut Follower> {
-        match &mut self.link(topic, generation)?.state {
-            State::Following(follower) => Some(follower),
-            State::Joining(_) | State::Leaving => None,
+impl Purpose {
+    /// How the link stands while such a page is read. Checks may overtake each other.
+    const fn reading(self) -> Reading {
+        match self {
+            Self::Recover => Reading::UnderWay,
+            Self::Check(_) => Reading::None,
         }
     }
 }

@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use super::*;
 use crate::{
     Epoch,
@@ -10,6 +12,15 @@ fn topic() -> Topic {
 
 fn at(offset: u64) -> Position {
     Position::new(Epoch::new(1), offset)
+}
+
+/// Links that are to join `topics`.
+fn wanting(topics: &[Topic]) -> Links {
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
+    for topic in topics {
+        links.wish(topic, true, Duration::ZERO);
+    }
+    links
 }
 
 /// Lets the bus answer that none of `topics` can be reached.
@@ -191,7 +202,7 @@ fn what_overtakes_its_subscription_is_held_within_bounds_and_read_beyond_them() 
 
 #[test]
 fn one_call_to_the_history_asks_for_no_more_bytes_than_it_may() {
-    let topics: Vec<Topic> = (0..10).map(|i| format!("t:{i}").parse().unwrap()).collect();
+    let topics = many(10);
     let recovery = RecoveryOptions::default().with_recovered(1_000, 100);
     let options = RelayOptions::default()
         .with_recovery(recovery)
@@ -267,10 +278,7 @@ fn what_may_have_reached_the_bus_is_left_there() {
 #[test]
 fn a_call_that_brings_nothing_is_made_again_in_smaller_parts() {
     let topics = many(8);
-    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
-    for topic in &topics {
-        links.wish(topic, true, Duration::ZERO);
-    }
+    let mut links = wanting(&topics);
     let mut out = Vec::new();
     let all = asked(&mut links, Line::Subscribe);
     fail(&mut links, Line::Subscribe, &all, &mut out);
@@ -286,10 +294,7 @@ fn a_call_that_brings_nothing_is_made_again_in_smaller_parts() {
 #[test]
 fn a_page_that_cannot_be_read_keeps_no_other_back_and_is_read_later() {
     let topics = many(8);
-    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
-    for topic in &topics {
-        links.wish(topic, true, Duration::ZERO);
-    }
+    let mut links = wanting(&topics);
     let mut out = Vec::new();
     assert_eq!(asked(&mut links, Line::Subscribe), topics);
     subscribed(&mut links, &topics, at(3), Duration::ZERO, &mut out);
@@ -307,6 +312,56 @@ fn a_page_that_cannot_be_read_keeps_no_other_back_and_is_read_later() {
     let again = links.next_reads(Line::ReadAgain).unwrap();
     assert_eq!(again.reads.len(), 1);
     assert_eq!(again.reads[0].topic, hanging);
+}
+
+#[test]
+fn topics_that_cannot_be_left_are_left_in_smaller_parts() {
+    let topics = many(8);
+    let mut links = wanting(&topics);
+    let mut out = Vec::new();
+    assert_eq!(asked(&mut links, Line::Subscribe), topics);
+    subscribed(&mut links, &topics, at(3), Duration::ZERO, &mut out);
+    for topic in &topics {
+        links.wish(topic, false, Duration::ZERO);
+    }
+    for expected in [8, 4, 2, 1] {
+        let due = links.next_tick().unwrap();
+        links.tick(due);
+        let left = asked(&mut links, Line::Unsubscribe);
+        assert_eq!(left.len(), expected);
+        links.unsubscribed(left, Err(ErrorKind::Unavailable), due);
+    }
+}
+
+/// What a check brings, or a page of another call, would be taken for the page that follows.
+#[test]
+fn a_page_is_asked_for_once_the_one_before_has_come() {
+    let mut links = joined(RelayOptions::default(), at(3));
+    let mut out = Vec::new();
+    links.event(arrival(8), &mut out);
+    let reads = links.next_reads(Line::Read).unwrap();
+    let unavailable = vec![Err(ErrorKind::Unavailable)];
+    links.paged(Line::Read, reads, unavailable, Duration::ZERO, &mut out);
+    let due = links.next_tick().unwrap();
+    links.tick(due);
+    let first = links.next_reads(Line::ReadAgain).unwrap();
+    for _ in 0..2 {
+        let check = links.next_tick().unwrap();
+        links.tick(check);
+    }
+    assert_eq!(links.next_reads(Line::Read), None);
+
+    let message = |offset| Message::new(at(offset), "x".into());
+    let page = |offsets: RangeInclusive<u64>| {
+        let messages = offsets.map(message).collect();
+        vec![Ok(HistoryPage::new(messages, at(8)))]
+    };
+    links.paged(Line::ReadAgain, first, page(4..=5), due, &mut out);
+    let rest = links.next_reads(Line::Read).unwrap();
+    assert_eq!(rest.reads[0].since, Some(at(5)));
+    links.paged(Line::Read, rest, page(6..=8), due, &mut out);
+    let all = (4..=8).map(|offset| Output::Message(topic(), message(offset)));
+    assert_eq!(out, all.collect::<Vec<_>>());
 }
 
 #[test]
@@ -452,9 +507,7 @@ fn a_topic_that_is_left_as_soon_as_it_is_joined_is_not_joined() {
 
 #[test]
 fn topics_that_were_joined_together_are_checked_one_after_another() {
-    let topics: Vec<Topic> = (0..100)
-        .map(|i| format!("t:{i}").parse().unwrap())
-        .collect();
+    let topics = many(100);
     let every = Duration::from_secs(40);
     let options = RelayOptions::default().with_check_every(every);
     let mut links = Links::new(options.with_seed(7), &BusLimits::new());
