@@ -16,7 +16,7 @@ use backplane::{
 use engines::{Proxy, RedisCluster};
 
 use crate::{
-    INTERVAL, on_cluster, on_server, slot_of,
+    INTERVAL, master_of, on_cluster, on_server,
     trouble::{TROUBLES, Trouble},
     until,
 };
@@ -201,7 +201,7 @@ async fn a_node_joins_again_after_a_server_has_lost_everything() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_directory_is_that_of_the_replica_that_took_over() {
     let cluster = RedisCluster::start(3, 1).unwrap();
-    let node = slot_of("directory") * 3 / 16_384;
+    let node = master_of("directory");
     let [member, watcher, judge] = three(&cluster, on_cluster).await;
     let told = Told::default();
     told.while_watching([&member, &watcher, &judge], async || {

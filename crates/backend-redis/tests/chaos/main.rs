@@ -2,18 +2,22 @@
 //! what those who use the stores learn of it.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
+mod actions;
 mod bus;
+mod crowd;
 mod directory;
+mod graph;
 mod load;
 mod outbox;
 mod queue;
 mod reader;
+mod timelines;
 mod trouble;
 
 use std::time::Duration;
 
 use backend_redis::Redis;
-use redis::{Client, cluster::ClusterClient};
+use redis::{Client, cluster::ClusterClient, io::tcp::TcpSettings};
 
 /// The node on which a test runs must not wait for a dead server longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,10 +37,33 @@ async fn on_cluster(cluster: &engines::RedisCluster) -> Redis {
     let client = ClusterClient::builder(cluster.urls())
         .connection_timeout(PATIENCE)
         .response_timeout(PATIENCE)
+        .tcp_settings(TcpSettings::default().set_nodelay(true))
         .retries(2)
         .build()
         .unwrap();
     Redis::cluster(&client).await.unwrap()
+}
+
+/// Acknowledges changes that the replica of each master has.
+async fn on_replicas(cluster: &engines::RedisCluster) -> Redis {
+    let within = Duration::from_millis(100);
+    let writer = on_cluster(cluster).await;
+    on_cluster(cluster).await.with_replicas(1, within, writer)
+}
+
+/// Keeps the replicas of a master from learning of what it is told from now on.
+async fn cut_replicas(cluster: &engines::RedisCluster, node: usize) {
+    let client = Client::open(&*cluster.urls()[node]).unwrap();
+    let mut master = client.get_multiplexed_async_connection().await.unwrap();
+    for command in [
+        "ACL SETUSER default -psync -sync",
+        "CLIENT KILL TYPE replica",
+    ] {
+        let mut words = command.split(' ');
+        let mut order = redis::cmd(words.next().unwrap());
+        order.arg(words.collect::<Vec<_>>());
+        order.exec_async(&mut master).await.unwrap();
+    }
 }
 
 /// Looks until it is so.
@@ -54,4 +81,9 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 fn slot_of(tag: &str) -> usize {
     let digest = crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes());
     usize::from(digest) % 16_384
+}
+
+/// The number of the master, of three, that a key with this tag is on.
+fn master_of(tag: &str) -> usize {
+    slot_of(tag) * 3 / 16_384
 }

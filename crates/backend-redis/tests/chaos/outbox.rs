@@ -4,7 +4,7 @@ use backend_redis::{RedisOutbox, RedisOutboxOptions};
 use feed_core::{Entry, Outbox, PostId, PostState, Publication, UserId};
 use futures::future::join_all;
 
-use crate::on_cluster;
+use crate::{on_cluster, on_replicas};
 
 /// Asks until the servers answer.
 async fn live(outbox: &RedisOutbox, posts: &[PostId]) -> usize {
@@ -39,10 +39,7 @@ async fn calls_go_on_when_a_replica_has_taken_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_post_is_lost_that_every_replica_had() {
     let cluster = engines::RedisCluster::start(3, 1).unwrap();
-    let within = Duration::from_millis(500);
-    let writer = on_cluster(&cluster).await;
-    let redis = on_cluster(&cluster).await.with_replicas(1, within, writer);
-    let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
+    let outbox = RedisOutbox::new(on_replicas(&cluster).await, RedisOutboxOptions::default());
     let publish = |post| {
         let outbox = outbox.clone();
         let entry = Entry::original(PostId::new(post), UserId::new(post % 50));

@@ -2,7 +2,7 @@ use backend_redis::RedisActions;
 use feed_core::{Action, ActionKind, Actions, Counters, Entry, PostId, UserId};
 use futures::future::join_all;
 
-use crate::{POLLS, Process, cut_short, late::Tape};
+use crate::{POLLS, Place, Process, cut_short, late::Tape, on_each_place};
 
 const USERS: [UserId; 3] = [UserId::new(1), UserId::new(2), UserId::new(u64::MAX)];
 const POSTS: [PostId; 3] = [PostId::new(1), PostId::new(2), PostId::new(u64::MAX)];
@@ -68,7 +68,7 @@ async fn total(process: &Process) -> u64 {
 
 /// Whatever is counted is found when its actor is erased, or the post's author, as `by` says; and then no
 /// note of anything is left.
-async fn assert_all_found(process: &Process, by: &[usize]) {
+pub(crate) async fn assert_all_found(process: &Process, by: &[usize]) {
     let actions = process.actions();
     let (mut left, mut erased) = (total(process).await, 0);
     for &user in by {
@@ -94,30 +94,46 @@ async fn assert_all_found(process: &Process, by: &[usize]) {
     }
 }
 
-#[tokio::test]
-async fn what_was_cut_short_is_found_when_its_actor_is_erased() {
-    let mut rng = fastrand::Rng::with_seed(1);
-    for case in 0..60 {
+on_each_place! {
+    #[tokio::test] what_was_cut_short_is_found_when_its_actor_is_erased,
+    #[tokio::test(flavor = "multi_thread")] a_crowd_that_dies_in_the_middle_leaves_nothing_unfound,
+    #[tokio::test] late_commands_leave_nothing_unfound,
+}
+
+async fn what_was_cut_short_is_found_when_its_actor_is_erased(place: Place) {
+    let processes = Process::start(place).await;
+    for half in cut_some_short(&processes, 60).await {
+        assert_all_found(&half, &[0, 1, 2]).await;
+    }
+}
+
+/// What somebody does is cut short after each poll, in a part of the key space each.
+pub(crate) async fn cut_some_short(process: &Process, cases: u64) -> Vec<Process> {
+    let (mut rng, mut halves) = (fastrand::Rng::with_seed(1), Vec::new());
+    for case in 0..cases {
         let (before, op) = (any(&mut rng), any(&mut rng));
         for polls in 1..POLLS {
-            let process = Process::start(&format!("actions{case}.{polls}:")).await;
-            let actions = process.actions();
+            let prefix = format!("{}actions{case}.{polls}:", process.redis.prefix());
+            let half = process.with_prefix(&prefix);
+            let actions = half.actions();
             apply(&actions, &before).await;
             let ended = cut_short(apply(&actions, &op), polls).await.is_some();
-            assert_all_found(&process, &[0, 1, 2]).await;
+            half.arrives().await;
+            halves.push(half);
             if ended {
                 break;
             }
             assert!(polls + 1 < POLLS, "{op:?} never ends");
         }
     }
+    halves
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_that_dies_in_the_middle_leaves_nothing_unfound() {
-    for round in 0..20 {
+async fn a_crowd_that_dies_in_the_middle_leaves_nothing_unfound(place: Place) {
+    for round in 0..place.rounds(20) {
         let prefix = format!("actors{round}:");
-        let crowd = join_all((0..4).map(async |_| Process::start(&prefix).await)).await;
+        let start = async |_| Process::start(place).await.with_prefix(&prefix);
+        let crowd = join_all((0..4).map(start)).await;
         let work = crowd.iter().zip(0..).map(|(process, seed)| {
             let (process, seed) = (process.clone(), round * 4 + seed);
             tokio::spawn(async move {
@@ -127,9 +143,7 @@ async fn a_crowd_that_dies_in_the_middle_leaves_nothing_unfound() {
                     let actions = process.actions();
                     cut_short(apply(&actions, &op), rng.usize(1..POLLS)).await;
                 }
-                process
-                    .order::<bool>("EXISTS", "all that was sent", &[])
-                    .await;
+                process.arrives().await;
             })
         });
         for worked in join_all(work).await {
@@ -139,11 +153,10 @@ async fn a_crowd_that_dies_in_the_middle_leaves_nothing_unfound() {
     }
 }
 
-#[tokio::test]
-async fn late_commands_leave_nothing_unfound() {
-    let mut tape = Tape::new().await;
+async fn late_commands_leave_nothing_unfound(place: Place) {
+    let mut tape = Tape::new(place).await;
     let mut rng = fastrand::Rng::with_seed(9);
-    for round in 0..600 {
+    for round in 0..place.rounds(600) {
         let op = any(&mut rng);
         apply(&tape.process().actions(), &op).await;
         tape.remember().await;

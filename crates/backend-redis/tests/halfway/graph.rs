@@ -6,10 +6,10 @@ use feed_core::{
 };
 use futures::future::join_all;
 
-use crate::{POLLS, Process, cut_short, late::Tape};
+use crate::{POLLS, Place, Process, cut_short, late::Tape, on_each_place};
 
-const ANN: UserId = UserId::new(1);
-const BOB: UserId = UserId::new(u64::MAX);
+pub(crate) const ANN: UserId = UserId::new(1);
+pub(crate) const BOB: UserId = UserId::new(u64::MAX);
 const CAT: UserId = UserId::new(3);
 
 const USERS: [UserId; 3] = [ANN, BOB, CAT];
@@ -81,7 +81,7 @@ async fn stamp(graph: &dyn Graph, viewer: UserId, author: UserId) -> RouteStamp 
 }
 
 /// Both ends of every tie say the same, and nothing is pending.
-async fn assert_both_ends(process: &Process) {
+pub(crate) async fn assert_both_ends(process: &Process) {
     let graph = process.graph();
     // Whoever looks first sees each circle by itself.
     graph.circles(&USERS).await.unwrap();
@@ -123,34 +123,64 @@ async fn assert_noted(process: &Process, owner: UserId) {
     }
 }
 
-#[tokio::test]
-async fn who_looks_ends_what_was_cut_short() {
+on_each_place! {
+    #[tokio::test] who_looks_ends_what_was_cut_short,
+    #[tokio::test(flavor = "multi_thread")] a_crowd_that_dies_in_the_middle_leaves_both_ends_alike,
+    #[tokio::test] late_commands_leave_both_ends_alike,
+    #[tokio::test] a_copy_that_is_refused_gets_another_number,
+    #[tokio::test] an_edge_that_one_end_has_lost_is_healed_by_who_reroutes_it,
+}
+
+async fn who_looks_ends_what_was_cut_short(place: Place) {
+    let processes = Process::start(place).await;
     for (case, (before, op)) in OPS.iter().flat_map(|a| OPS.map(|b| (a, b))).enumerate() {
-        for polls in 1..POLLS {
-            let process = Process::start(&format!("graph{case}.{polls}:")).await;
-            let graph = process.graph();
-            for op in [Op::Follow(false), *before] {
-                apply(&graph, op, (ANN, BOB)).await;
-            }
-            let ended = cut_short(apply(&graph, op, (ANN, BOB)), polls)
-                .await
-                .is_some();
-            assert_both_ends(&process).await;
-            if ended {
-                break;
-            }
-            assert!(polls + 1 < POLLS, "{op:?} never ends");
+        let process = processes.with_prefix(&format!("graph{case}"));
+        for half in cut_everywhere(&process, *before, op).await {
+            assert_both_ends(&half).await;
         }
     }
 }
 
+/// What ANN does to BOB is cut short after each poll, in a part of the key space each.
+async fn cut_everywhere(process: &Process, before: Op, op: Op) -> Vec<Process> {
+    let mut halves = Vec::new();
+    for polls in 1..POLLS {
+        let prefix = format!("{}.{polls}:", process.redis.prefix());
+        let half = process.with_prefix(&prefix);
+        let graph = half.graph();
+        for op in [Op::Follow(false), before] {
+            apply(&graph, op, (ANN, BOB)).await;
+        }
+        let ended = cut_short(apply(&graph, op, (ANN, BOB)), polls).await;
+        half.arrives().await;
+        halves.push(half);
+        if ended.is_some() {
+            return halves;
+        }
+    }
+    panic!("{op:?} never ends");
+}
+
+/// Each operation is cut short, in parts of the key space that begin with the prefix of the process.
+pub(crate) async fn cut_some_short(process: &Process) -> Vec<Process> {
+    let mut halves = Vec::new();
+    for (case, op) in OPS.into_iter().enumerate() {
+        for before in [Op::Hide(Hide::Block, true), Op::List(true)] {
+            let prefix = format!("{}{case}{before:?}", process.redis.prefix());
+            let process = process.with_prefix(&prefix.replace(['{', '}'], ""));
+            halves.extend(cut_everywhere(&process, before, op).await);
+        }
+    }
+    halves
+}
+
 /// Several processes that die now and then, over a few users, leave both ends of every tie alike, and
 /// nothing of who is erased.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_that_dies_in_the_middle_leaves_both_ends_alike() {
-    for round in 0..10 {
+async fn a_crowd_that_dies_in_the_middle_leaves_both_ends_alike(place: Place) {
+    for round in 0..place.rounds(10) {
         let prefix = format!("crowd{round}:");
-        let crowd = join_all((0..4).map(async |_| Process::start(&prefix).await)).await;
+        let start = async |_| Process::start(place).await.with_prefix(&prefix);
+        let crowd = join_all((0..4).map(start)).await;
         let work = crowd.iter().zip(0..).map(|(process, seed)| {
             let (process, seed) = (process.clone(), round * 4 + seed);
             tokio::spawn(async move {
@@ -160,9 +190,7 @@ async fn a_crowd_that_dies_in_the_middle_leaves_both_ends_alike() {
                     let graph = process.graph();
                     cut_short(apply(&graph, op, pair), rng.usize(1..POLLS)).await;
                 }
-                process
-                    .order::<bool>("EXISTS", "all that was sent", &[])
-                    .await;
+                process.arrives().await;
             })
         });
         for worked in join_all(work).await {
@@ -176,11 +204,10 @@ async fn a_crowd_that_dies_in_the_middle_leaves_both_ends_alike() {
 
 /// Whatever arrives once more, however late, leaves both ends of every tie alike, and nothing that is not
 /// found when its user is erased.
-#[tokio::test]
-async fn late_commands_leave_both_ends_alike() {
-    let mut tape = Tape::new().await;
+async fn late_commands_leave_both_ends_alike(place: Place) {
+    let mut tape = Tape::new(place).await;
     let mut rng = fastrand::Rng::with_seed(7);
-    for round in 0..400 {
+    for round in 0..place.rounds(400) {
         let (mut op, pair) = any(&mut rng);
         if rng.u8(..3) == 0 {
             op = Op::List(rng.bool());
@@ -230,9 +257,8 @@ async fn assert_all_found(process: &Process) {
 }
 
 /// A removal at the same author by a viewer whose server's clock is ahead keeps nobody from following.
-#[tokio::test]
-async fn a_copy_that_is_refused_gets_another_number() {
-    let process = Process::start("ahead:").await;
+async fn a_copy_that_is_refused_gets_another_number(place: Place) {
+    let process = Process::start(place).await.with_prefix("ahead:");
     let graph = process.graph();
     let ahead = "2000000000000000";
     process
@@ -261,15 +287,15 @@ async fn a_copy_that_is_refused_gets_another_number() {
 }
 
 /// What a server loses at one end alone, with the edge that was there before: nothing, or the older one.
-#[tokio::test]
-async fn an_edge_that_one_end_has_lost_is_healed_by_who_reroutes_it() {
+async fn an_edge_that_one_end_has_lost_is_healed_by_who_reroutes_it(place: Place) {
     let followees = &*format!("{{graph:{ANN}}}:followees");
     let followers = &*format!("{{graph:{BOB}}}:followers");
     for (case, (lost_at_viewer, is_new)) in [(true, true), (true, false), (false, false)]
         .into_iter()
         .enumerate()
     {
-        let process = Process::start(&format!("lost{case}:")).await;
+        let process = Process::start(place).await;
+        let process = process.with_prefix(&format!("lost{case}:"));
         let graph = process.graph();
         let first = match graph.follow(ANN, BOB, None).await.unwrap() {
             Followed::Added(stamp) => stamp,

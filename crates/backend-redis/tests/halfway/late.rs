@@ -1,31 +1,52 @@
 //! Commands that arrive once more, at any later time: because the client of a Cluster repeats them, or as
 //! those of a process that was thought to be dead.
 
-use futures::{StreamExt as _, stream::BoxStream};
-use redis::Client;
+use futures::{StreamExt as _, future::join_all, stream::BoxStream};
+use redis::aio::MultiplexedConnection;
 
-use crate::Process;
+use crate::{Place, Process, client};
 
-/// All commands that a server was sent, to be sent again.
+/// All commands that servers were sent, to be sent again.
 pub(crate) struct Tape {
     process: Process,
-    heard: BoxStream<'static, String>,
+    servers: Vec<Heard>,
     commands: Vec<Vec<Vec<u8>>>,
-    _server: engines::Redis,
+    _engine: Engine,
+}
+
+#[expect(dead_code, reason = "they run as long as this lives")]
+enum Engine {
+    Server(engines::Redis),
+    Cluster(engines::RedisCluster),
+}
+
+/// What a server is sent.
+struct Heard {
+    lines: BoxStream<'static, String>,
+    connection: MultiplexedConnection,
 }
 
 const MARK: &[u8] = b"so far";
 
 impl Tape {
-    pub(crate) async fn new() -> Self {
-        let server = engines::Redis::start().unwrap();
-        let client = Client::open(server.url()).unwrap();
-        let monitor = client.get_async_monitor().await.unwrap();
+    pub(crate) async fn new(place: Place) -> Self {
+        let (process, urls, engine) = match place {
+            Place::Server => {
+                let server = engines::Redis::start().unwrap();
+                let process = Process::on(&server).await;
+                (process, vec![server.url()], Engine::Server(server))
+            }
+            Place::Cluster => {
+                let cluster = engines::RedisCluster::start(3, 0).unwrap();
+                let process = Process::on_cluster(&cluster).await;
+                (process, cluster.urls(), Engine::Cluster(cluster))
+            }
+        };
         Self {
-            process: Process::on(&server, "").await,
-            heard: monitor.into_on_message().boxed(),
+            process,
+            servers: join_all(urls.iter().map(|url| Heard::at(url))).await,
             commands: Vec::new(),
-            _server: server,
+            _engine: engine,
         }
     }
 
@@ -55,16 +76,35 @@ impl Tape {
         for part in command {
             late.arg(part);
         }
-        let mut connection = self.process.connection.clone();
-        late.exec_async(&mut connection).await.unwrap();
+        self.process.redis.command("late", &late).await.unwrap();
         self.forget().await;
     }
 
     async fn sent(&mut self) -> Vec<Vec<Vec<u8>>> {
-        self.process.order::<String>("ECHO", "so far", &[]).await;
+        let mut sent = Vec::new();
+        for server in &mut self.servers {
+            sent.extend(server.sent().await);
+        }
+        sent
+    }
+}
+
+impl Heard {
+    async fn at(url: &str) -> Self {
+        let client = client(url);
+        let monitor = client.get_async_monitor().await.unwrap();
+        Self {
+            lines: monitor.into_on_message().boxed(),
+            connection: client.get_multiplexed_async_connection().await.unwrap(),
+        }
+    }
+
+    async fn sent(&mut self) -> Vec<Vec<Vec<u8>>> {
+        let mark = redis::cmd("ECHO").arg(MARK).take();
+        mark.exec_async(&mut self.connection).await.unwrap();
         let mut sent = Vec::new();
         loop {
-            let line = self.heard.next().await.unwrap();
+            let line = self.lines.next().await.unwrap();
             if line.contains(" lua] ") {
                 continue;
             }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 mod actions;
+mod deaths;
 mod graph;
 mod late;
 
@@ -14,43 +15,112 @@ use std::{
 };
 
 use backend_redis::Redis;
-use redis::{Client, FromRedisValue};
+use futures::future::join_all;
+use redis::{
+    Client, FromRedisValue, IntoConnectionInfo, cluster::ClusterClient, io::tcp::TcpSettings,
+};
 
 static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
+
+static CLUSTER: LazyLock<engines::RedisCluster> =
+    LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
+
+/// Where a test takes place.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Server,
+    /// Of three masters, which have different users and posts.
+    Cluster,
+}
+
+impl Place {
+    /// Fewer on a Cluster, which is slower on one machine.
+    const fn rounds(self, on_a_server: u64) -> u64 {
+        match self {
+            Self::Server => on_a_server,
+            Self::Cluster => on_a_server / 3,
+        }
+    }
+}
+
+/// Each test on one server and on a Cluster.
+macro_rules! on_each_place {
+    ($(#[$attribute:meta] $test:ident),+ $(,)?) => {
+        mod server {
+            $(#[$attribute]
+            async fn $test() {
+                super::$test(crate::Place::Server).await;
+            })+
+        }
+
+        mod cluster {
+            $(#[$attribute]
+            async fn $test() {
+                super::$test(crate::Place::Cluster).await;
+            })+
+        }
+    };
+}
+
+use on_each_place;
 
 /// A process that uses a part of the key space.
 #[derive(Clone)]
 struct Process {
-    connection: redis::aio::ConnectionManager,
     redis: Redis,
-    prefix: String,
 }
 
 impl Process {
-    async fn start(prefix: &str) -> Self {
-        Self::on(&SERVER, prefix).await
-    }
-
-    async fn on(server: &engines::Redis, prefix: &str) -> Self {
-        let client = Client::open(server.url()).unwrap();
-        let connection = client.get_connection_manager().await.unwrap();
-        let redis = Redis::from(connection.clone()).with_prefix(prefix).unwrap();
-        Self {
-            connection,
-            redis,
-            prefix: prefix.into(),
+    async fn start(place: Place) -> Self {
+        match place {
+            Place::Server => Self::on(&SERVER).await,
+            Place::Cluster => Self::on_cluster(&CLUSTER).await,
         }
     }
 
-    /// Sends a command about one of its keys, after all that was sent before.
+    async fn on(server: &engines::Redis) -> Self {
+        let client = client(&server.url());
+        let redis = client.get_connection_manager().await.unwrap().into();
+        Self { redis }
+    }
+
+    async fn on_cluster(cluster: &engines::RedisCluster) -> Self {
+        let client = ClusterClient::builder(cluster.urls()).tcp_settings(at_once());
+        let redis = Redis::cluster(&client.build().unwrap()).await.unwrap();
+        Self { redis }
+    }
+
+    /// The same process, with another part of the key space.
+    fn with_prefix(&self, prefix: &str) -> Self {
+        let redis = self.redis.clone().with_prefix(prefix).unwrap();
+        Self { redis }
+    }
+
+    /// Sends a command about one of its keys, after all that was sent before to the server that has it.
     async fn order<T: FromRedisValue>(&self, name: &str, key: &str, rest: &[&[u8]]) -> T {
         let mut command = redis::cmd(name);
-        command.arg(format!("{}{key}", self.prefix)).arg(rest);
-        command
-            .query_async(&mut self.connection.clone())
-            .await
-            .unwrap()
+        let key = format!("{}{key}", self.redis.prefix());
+        command.arg(key).arg(rest);
+        let answer = self.redis.command("order", &command).await.unwrap();
+        T::from_redis_value(answer).unwrap()
     }
+
+    /// Waits until all has arrived that was sent.
+    async fn arrives(&self) {
+        // Each master of a Cluster has one of them.
+        let keys = ["{0}", "{1}", "{2}", "{3}"];
+        join_all(keys.map(async |key| self.order::<bool>("EXISTS", key, &[]).await)).await;
+    }
+}
+
+fn client(url: &str) -> Client {
+    let info = url.into_connection_info().unwrap();
+    Client::open(info.set_tcp_settings(at_once())).unwrap()
+}
+
+/// Else what is sent while an answer is awaited may wait for that answer.
+fn at_once() -> TcpSettings {
+    TcpSettings::default().set_nodelay(true)
 }
 
 /// Drops a call once it was polled so often. What it has sent by then arrives.
