@@ -81,6 +81,14 @@ impl Call {
         self.bytes(key)
     }
 
+    /// The name that the names of several keys begin with, which the script makes up by itself, and one that
+    /// is never there. While a slot moves, a server refuses a script some of whose keys it does not have
+    /// before the script begins; of other keys it finds out in the middle.
+    pub(crate) fn family(self, base: impl AsRef<[u8]>) -> Self {
+        let never = [base.as_ref(), b":"].concat();
+        self.key(base).key(never)
+    }
+
     pub(crate) fn bytes(mut self, argument: impl AsRef<[u8]>) -> Self {
         self.arguments = self.arguments.bytes(argument);
         self

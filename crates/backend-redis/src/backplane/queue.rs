@@ -115,7 +115,7 @@ impl RedisQueue {
     /// What every script of a queue begins with.
     fn about(&self, call: Call) -> Call {
         let call = call
-            .key(&*self.base)
+            .family(&*self.base)
             .number(self.options.max_attempts.max(1))
             .number(times::micros(self.options.key_retention))
             .number(self.options.settled_keys as u64);

@@ -97,11 +97,11 @@ impl RedisGraph {
     }
 
     fn call(&self, script: &'static Script, user: UserId) -> Call {
-        Call::of(script).key(self.base(user))
+        Call::of(script).family(self.base(user))
     }
 
     fn reading(&self, script: &'static Script, user: UserId) -> Call {
-        Call::reading(script).key(self.base(user))
+        Call::reading(script).family(self.base(user))
     }
 }
 

@@ -147,7 +147,7 @@ impl RedisOutbox {
     }
 
     fn call(&self, script: &'static Script, author: UserId) -> Call {
-        Call::of(script).key(self.key(author))
+        Call::of(script).family(self.key(author))
     }
 
     /// The state of each post in the keys of the author beside it.
@@ -339,7 +339,7 @@ impl Outbox for RedisOutbox {
             .flat_map(|(&author, places)| places.chunks(BATCH).map(move |some| (author, some)))
             .collect();
         let call = |&(author, places): &(UserId, &[usize])| {
-            let call = Call::reading(&POSTS).key(self.key(author));
+            let call = Call::reading(&POSTS).family(self.key(author));
             let posts = places.iter().map(|&place| bytes_of(posts[place]));
             posts.fold(call, Call::bytes)
         };

@@ -98,7 +98,7 @@ impl Streams {
 
     /// What every script of a stream begins with.
     fn about(&self, topic: &Topic, call: Call) -> Call {
-        call.key(self.channel(topic))
+        call.family(self.channel(topic))
             .bytes(format!("{:016x}", fastrand::u64(..)))
             .number(millis(self.topic_ttl()))
             .number(millis(self.options.limits.history_ttl))

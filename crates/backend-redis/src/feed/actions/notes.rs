@@ -67,7 +67,7 @@ impl RedisActions {
             }
         }
         let call = |(&user, notes): (&UserId, &Vec<Note>)| {
-            let call = Call::of(&NOTE).key(self.user_key(user)).number(least);
+            let call = Call::of(&NOTE).family(self.user_key(user)).number(least);
             notes.iter().fold(call, |call, note| note.add_to(call))
         };
         let calls: Vec<_> = notes.iter().map(call).collect();
@@ -90,7 +90,7 @@ impl RedisActions {
     /// Forgets notes of nothing, unless they have been made again since.
     pub(super) async fn unnote(&self, op: &'static str, stale: Stale) -> Result<()> {
         let call = |(user, notes): (UserId, Vec<(Note, u64)>)| {
-            let call = Call::of(&UNNOTE).key(self.user_key(user));
+            let call = Call::of(&UNNOTE).family(self.user_key(user));
             notes.into_iter().fold(call, |call, (note, number)| {
                 note.add_to(call).bytes(number.to_be_bytes())
             })
@@ -105,7 +105,7 @@ impl RedisActions {
     /// Some of what a user is noted to have done.
     pub(super) async fn deeds(&self, user: UserId, limit: usize) -> Result<Vec<Deed>> {
         let call = Call::reading(&NOTES)
-            .key(self.user_key(user))
+            .family(self.user_key(user))
             .number(limit as u64);
         let read = |answer: &_| answer::deeds(user, answer);
         Ok(self.redis.ask("erase", &call, read).await?)

@@ -72,7 +72,7 @@ impl RedisActions {
                 .author_note
                 .map(|number| number.to_be_bytes().to_vec());
             let call = Call::of(&PUT)
-                .key(self.post_key(group.post))
+                .family(self.post_key(group.post))
                 .bytes(author(group).get().to_be_bytes())
                 .bytes(note.unwrap_or_default());
             let placed = zip(&group.places, &group.numbers);
@@ -92,7 +92,7 @@ impl RedisActions {
     ) -> Result<Vec<Option<Action>>> {
         let groups = by_post(deeds);
         let call = |(&post, places): (&PostId, &Vec<usize>)| {
-            let call = Call::of(&TAKE).key(self.post_key(post));
+            let call = Call::of(&TAKE).family(self.post_key(post));
             places.iter().fold(call, |call, &place| {
                 let noted = deeds[place]
                     .noted
@@ -132,7 +132,7 @@ impl RedisActions {
             let (user, number) = whose.unzip();
             let bytes = |number: Option<u64>| number.map(|number| number.to_be_bytes().to_vec());
             Call::of(&FORGET)
-                .key(self.post_key(post))
+                .family(self.post_key(post))
                 .number(share as u64)
                 .bytes(bytes(user.map(UserId::get)).unwrap_or_default())
                 .bytes(bytes(number).unwrap_or_default())

@@ -1,0 +1,156 @@
+//! A slot that is on its way to another master, which may have some of its keys: what is about several keys
+//! is refused until the slot has arrived, and leaves nothing half done.
+#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
+
+use std::{fmt::Debug, time::Duration};
+
+use backend_redis::{Redis, RedisActions, RedisGraph, RedisOutbox, RedisOutboxOptions, RedisQueue};
+use backplane::queue::{NewTask, QueueOptions, Settled, Settlement, TaskQueue};
+use feed_core::{
+    Action, ActionKind, Actions, Entry, ErrorKind, Graph, Outbox, PostId, Publication, UserId,
+};
+use redis::{
+    Client, FromRedisValue, aio::MultiplexedConnection, cluster::ClusterClientBuilder,
+    cluster_routing::Slot, cmd,
+};
+
+const ANN: UserId = UserId::new(1);
+const BOB: UserId = UserId::new(2);
+const POST: PostId = PostId::new(7);
+
+/// A Cluster on which a slot can be brought on its way.
+struct House {
+    cluster: engines::RedisCluster,
+    redis: Redis,
+}
+
+impl House {
+    async fn new() -> Self {
+        let cluster = engines::RedisCluster::start(3, 0).unwrap();
+        // What is refused for as long as the test wants is not to be tried again.
+        let client = ClusterClientBuilder::new(cluster.urls()).retries(0);
+        let redis = Redis::cluster(&client.build().unwrap()).await.unwrap();
+        Self { cluster, redis }
+    }
+
+    /// The slot of `key` is on its way, and none of its keys has been moved.
+    async fn begin_to_move(&self, key: &str) -> Move {
+        let slot = Slot::for_key(key);
+        let slot = (0..16_384).find(|&number| Slot::new(number) == Some(slot));
+        let slot = slot.unwrap();
+        let from = usize::from(slot) * 3 / 16_384;
+        let [mut source, mut target] = [self.node(from).await, self.node((from + 1) % 3).await];
+        let ids = [
+            ask::<String>(&mut source, "CLUSTER MYID").await,
+            ask::<String>(&mut target, "CLUSTER MYID").await,
+        ];
+        let importing = format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[0]);
+        ask::<()>(&mut target, &importing).await;
+        let migrating = format!("CLUSTER SETSLOT {slot} MIGRATING {}", ids[1]);
+        ask::<()>(&mut source, &migrating).await;
+        Move {
+            slot,
+            nodes: [source, target],
+        }
+    }
+
+    async fn node(&self, number: usize) -> MultiplexedConnection {
+        let client = Client::open(&*self.cluster.urls()[number]).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+}
+
+struct Move {
+    slot: u16,
+    nodes: [MultiplexedConnection; 2],
+}
+
+impl Move {
+    /// The slot stays where it was.
+    async fn give_up(mut self) {
+        for node in &mut self.nodes {
+            ask::<()>(node, &format!("CLUSTER SETSLOT {} STABLE", self.slot)).await;
+        }
+    }
+}
+
+async fn ask<T: FromRedisValue>(node: &mut MultiplexedConnection, command: &str) -> T {
+    let mut words = command.split(' ');
+    let mut command = cmd(words.next().unwrap());
+    command.arg(words.collect::<Vec<_>>());
+    command.query_async(node).await.unwrap()
+}
+
+fn is_refused<T: Debug>(answer: Result<T, impl Into<feed_core::Error>>) {
+    let error = answer.map_err(Into::into).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_queue() {
+    let house = House::new().await;
+    let queue = RedisQueue::new(house.redis.clone(), "work", QueueOptions::default());
+    let tasks = ["a", "b"].map(|payload| NewTask::new(payload).with_key(payload));
+    queue.enqueue(&tasks[..1]).await.unwrap();
+    let leased = queue.lease(1, Duration::from_secs(60)).await.unwrap();
+    let acks = [(leased[0].key, Settlement::Ack)];
+
+    let on_its_way = house.begin_to_move("{queue:work}").await;
+    is_refused(queue.enqueue(&tasks[1..]).await);
+    is_refused(queue.settle(&acks).await);
+    is_refused(queue.lease(1, Duration::from_secs(60)).await);
+    on_its_way.give_up().await;
+
+    assert_eq!(queue.stats().await.unwrap().leased, 1);
+    assert_eq!(queue.settle(&acks).await.unwrap(), [Settled::Done]);
+    assert_eq!(queue.stats().await.unwrap().ready, 0);
+}
+
+#[tokio::test]
+async fn a_graph() {
+    let house = House::new().await;
+    let graph = RedisGraph::new(house.redis.clone());
+    graph.follow(ANN, BOB, None).await.unwrap();
+
+    let on_its_way = house.begin_to_move("{graph:1}").await;
+    is_refused(graph.unfollow(ANN, BOB).await);
+    on_its_way.give_up().await;
+
+    assert!(graph.unfollow(ANN, BOB).await.unwrap());
+    let degrees = graph.degrees(&[ANN, BOB]).await.unwrap();
+    let counts = degrees.iter().map(|it| (it.followees, it.followers));
+    assert_eq!(counts.collect::<Vec<_>>(), [(0, 0), (0, 0)]);
+}
+
+#[tokio::test]
+async fn an_outbox() {
+    let house = House::new().await;
+    let outbox = RedisOutbox::new(house.redis.clone(), RedisOutboxOptions::default());
+    let item = Publication::new(Entry::original(POST, ANN), "a body".into());
+    outbox.append(std::slice::from_ref(&item)).await.unwrap();
+
+    let on_its_way = house.begin_to_move("{outbox:1}").await;
+    is_refused(outbox.posts(&[POST]).await);
+    is_refused(outbox.revise(ANN, POST, "another".into()).await);
+    is_refused(outbox.retract(ANN, POST).await);
+    on_its_way.give_up().await;
+
+    let posts = outbox.posts(&[POST]).await.unwrap();
+    assert_eq!(posts[0].as_ref().unwrap().body, "a body");
+}
+
+#[tokio::test]
+async fn actions() {
+    let house = House::new().await;
+    let actions = RedisActions::new(house.redis.clone());
+    let like = Action::like(BOB, Entry::original(POST, ANN));
+    actions.record(&[like]).await.unwrap();
+
+    let on_its_way = house.begin_to_move("{acted:7}").await;
+    is_refused(actions.withdraw(&[like]).await);
+    on_its_way.give_up().await;
+
+    assert_eq!(actions.withdraw(&[like]).await.unwrap(), [true]);
+    let liked = actions.acted(BOB, ActionKind::Like, &[POST]).await;
+    assert_eq!(liked.unwrap(), [None]);
+}
