@@ -130,7 +130,8 @@ impl Suite<'_> {
         let Some(executables) = &self.executables else {
             return Ok(Outcome::Skipped("not compiled"));
         };
-        self.passed = executables.run(&[])?;
+        self.passed = executables.run_lists()?;
+        self.passed.extend(executables.run_others()?);
         Ok(Outcome::Holds)
     }
 

@@ -1,6 +1,6 @@
 //! A run of cargo's tests, and which test of which package ended how.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, env, num::NonZero, process::Command, thread};
 
 use serde::Deserialize;
 
@@ -12,6 +12,16 @@ use crate::{
 
 /// The arguments that every test step shares, so that cargo compiles one set of features.
 pub(crate) const EVERYTHING: &[&str] = &["test", "--workspace", "--all-features"];
+
+/// What the path of each case of a conformance list has in it, and of no other test.
+const CASE: &str = "_conformance::";
+
+/// How many cases of conformance lists are run at a time, on a machine with no more processors than that.
+/// Most of the time they wait, for times to pass or for an engine.
+const CASES_AT_ONCE: usize = 6;
+
+/// The environment variable that says how many tests are run at a time.
+const AT_ONCE: &str = "RUST_TEST_THREADS";
 
 /// A test that passed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -62,9 +72,24 @@ impl Executables {
         Self(executables.collect())
     }
 
-    /// Runs the tests that `cargo test` runs with `arguments` added, and returns those that passed.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Result<Vec<Passed>> {
-        let output = run_and_keep(cargo(EVERYTHING).args(arguments))?;
+    /// Runs the conformance lists, and returns the cases that passed.
+    pub(crate) fn run_lists(&self) -> Result<Vec<Passed>> {
+        let mut command = cargo(EVERYTHING);
+        command.args(["--tests", CASE]);
+        if env::var_os(AT_ONCE).is_none() {
+            let processors = thread::available_parallelism().map_or(1, NonZero::get);
+            command.env(AT_ONCE, processors.max(CASES_AT_ONCE).to_string());
+        }
+        self.run(&mut command)
+    }
+
+    /// Runs all other tests, and returns those that passed.
+    pub(crate) fn run_others(&self) -> Result<Vec<Passed>> {
+        self.run(cargo(EVERYTHING).args(["--", "--skip", CASE]))
+    }
+
+    fn run(&self, command: &mut Command) -> Result<Vec<Passed>> {
+        let output = run_and_keep(command)?;
         Ok(self.passed(&output))
     }
 

@@ -8,7 +8,7 @@ use backplane::{
     Clock, SystemClock,
     queue::{Enqueued, NewTask, QueueOptions, Settled, Settlement, TaskQueue},
 };
-use bench_peers::queues::{Apalis, Care};
+use bench_peers::queues::{Apalis, Care, Streams};
 use futures::future::try_join_all;
 use tokio::runtime::Runtime;
 
@@ -32,6 +32,7 @@ pub(crate) struct House {
     ours: RedisQueue,
     apalis: Apalis,
     apalis_lean: Apalis,
+    streams: Streams,
     /// Stopped last.
     _server: engines::Redis,
 }
@@ -40,6 +41,7 @@ pub(crate) struct House {
 enum Queue {
     Ours(RedisQueue),
     Apalis(Apalis),
+    Streams(Streams),
 }
 
 impl House {
@@ -63,6 +65,7 @@ impl House {
             ours: RedisQueue::new(redis, "bench", QueueOptions::default()),
             apalis: apalis(Care::Default),
             apalis_lean: apalis(Care::Lean),
+            streams: Streams::new(connect().expect("Redis answers"), BATCH),
             _server: server,
             runtime,
         }
@@ -73,6 +76,7 @@ impl House {
         let mut queue = match name {
             "backplane" => Queue::Ours(self.ours.clone()),
             "apalis" => Queue::Apalis(self.apalis.clone()),
+            "streams" => Queue::Streams(self.streams.clone()),
             _ => Queue::Apalis(self.apalis_lean.clone()),
         };
         self.empty();
@@ -134,6 +138,10 @@ impl Queue {
                 Self::Apalis(queue) if some == 1 => {
                     queue.push(payload()).await.expect("Redis answers");
                 }
+                Self::Streams(queue) => {
+                    let batch = vec![payload(); some];
+                    queue.push_bulk(batch).await.expect("Redis answers");
+                }
                 Self::Apalis(queue) => {
                     let batch = vec![payload(); some];
                     queue.push_bulk(batch).await.expect("Redis answers");
@@ -147,6 +155,7 @@ impl Queue {
         let done = match self {
             Self::Ours(queue) => work(queue).await,
             Self::Apalis(queue) => queue.work(tasks).await.expect("Redis answers"),
+            Self::Streams(queue) => queue.work().await.expect("Redis answers"),
         };
         assert_eq!(done, tasks);
     }

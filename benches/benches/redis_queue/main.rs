@@ -7,7 +7,8 @@
 //! last answer, on this side and on that; a row `…/server` is the CPU time of the server alone.
 //!
 //! `apalis` is `apalis-redis` as it comes, but with batches as large as ours; `apalis_lean` locks no tasks
-//! and tells nobody of them, of which its documentation proposes the first for short ones.
+//! and tells nobody of them, of which its documentation proposes the first for short ones. `streams` is what
+//! a queue could be made of, and does less: a stream whose tasks are claimed by a group and then deleted.
 
 mod house;
 
@@ -21,6 +22,9 @@ use crate::house::{House, TASKS};
 const OPERATIONS: [&str; 3] = ["batches", "singles", "process"];
 const CLOCKS: [(&str, &str); 2] = [("wall", "ns"), ("server", "the server's CPU ns")];
 const PEERS: [&str; 2] = ["apalis", "apalis_lean"];
+
+/// What a queue could be made of, which does less than a queue.
+const PARTS: &str = "streams";
 
 fn main() -> io::Result<()> {
     let tables = OPERATIONS.iter().flat_map(|operation| {
@@ -38,7 +42,7 @@ fn bars(operation: &str, clock: &str, unit: &str) -> Bars {
     ));
     let row = |name| Row::new(group(operation), format!("{name}/{clock}")).items(TASKS);
     bars.row(row("backplane"));
-    for name in PEERS {
+    for name in PEERS.into_iter().chain([PARTS]) {
         bars.peer(row(name));
     }
     bars
@@ -53,7 +57,7 @@ fn queues(criterion: &mut Criterion<CpuTime>) {
     for operation in OPERATIONS {
         let mut group = criterion.benchmark_group(group(operation));
         group.sampling_mode(SamplingMode::Flat).sample_size(10);
-        for name in ["backplane"].into_iter().chain(PEERS) {
+        for name in ["backplane"].into_iter().chain(PEERS).chain([PARTS]) {
             for (clock, _) in CLOCKS {
                 group.bench_function(BenchmarkId::new(name, clock), |bencher| {
                     bencher.iter_custom(|rounds| {

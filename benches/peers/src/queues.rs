@@ -1,7 +1,7 @@
 //! Task queues on a Redis server.
 
 use std::{
-    io,
+    fmt, io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,6 +13,7 @@ use apalis_core::{
     worker::{builder::WorkerBuilder, context::WorkerContext},
 };
 use apalis_redis::{Config, RedisStorage};
+use redis::{aio::ConnectionManager, streams::StreamReadReply};
 
 /// `apalis-redis`, with tasks that are texts.
 ///
@@ -97,5 +98,90 @@ impl Apalis {
         count.arg(self.storage.get_config().done_jobs_set());
         let count = count.query_async(self.storage.get_connection()).await;
         count.map_err(io::Error::other)
+    }
+}
+
+/// A stream and a group of consumers, by the commands that Redis has for it: each task is claimed by one
+/// consumer, and deleted when it is done. A stream has no delays, lanes, priorities or deduplication keys, and
+/// whoever claims what another has left must look for it.
+#[derive(Clone)]
+pub struct Streams {
+    connection: ConnectionManager,
+    batch: usize,
+}
+
+const STREAM: &str = "streams:tasks";
+const GROUP: &str = "workers";
+
+impl Streams {
+    /// The stream of a server, of which a worker claims `batch` tasks at a time.
+    #[must_use]
+    pub const fn new(connection: ConnectionManager, batch: usize) -> Self {
+        Self { connection, batch }
+    }
+
+    /// Enqueues tasks by one pipeline.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be reached.
+    pub async fn push_bulk(&mut self, tasks: Vec<String>) -> io::Result<()> {
+        let mut adding = redis::pipe();
+        for task in tasks {
+            adding
+                .cmd("XADD")
+                .arg(STREAM)
+                .arg("*")
+                .arg("task")
+                .arg(task)
+                .ignore();
+        }
+        let added = adding.query_async(&mut self.connection).await;
+        added.map_err(io::Error::other)
+    }
+
+    /// Does all tasks, which is done when the server has deleted them. Answers how many there were.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be reached.
+    pub async fn work(&mut self) -> io::Result<usize> {
+        let mut grouping = redis::cmd("XGROUP");
+        grouping.arg("CREATE").arg(STREAM).arg(GROUP).arg(0);
+        let grouped = grouping.query_async::<()>(&mut self.connection).await;
+        grouped.map_err(io::Error::other)?;
+        let mut claiming = redis::cmd("XREADGROUP");
+        claiming.arg("GROUP").arg(GROUP).arg("worker");
+        claiming
+            .arg("COUNT")
+            .arg(self.batch)
+            .arg("STREAMS")
+            .arg(STREAM)
+            .arg(">");
+        let mut done = 0;
+        loop {
+            let claimed = claiming.query_async::<Option<StreamReadReply>>(&mut self.connection);
+            let claimed = claimed.await.map_err(io::Error::other)?;
+            let streams = claimed.map_or_else(Vec::new, |claimed| claimed.keys);
+            let tasks: Vec<_> = streams.into_iter().flat_map(|stream| stream.ids).collect();
+            if tasks.is_empty() {
+                return Ok(done);
+            }
+            done += tasks.len();
+            let ids: Vec<_> = tasks.into_iter().map(|task| task.id).collect();
+            let mut ending = redis::pipe();
+            ending.cmd("XACK").arg(STREAM).arg(GROUP).arg(&ids).ignore();
+            ending.cmd("XDEL").arg(STREAM).arg(&ids).ignore();
+            let ended = ending.query_async::<()>(&mut self.connection).await;
+            ended.map_err(io::Error::other)?;
+        }
+    }
+}
+
+impl fmt::Debug for Streams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Streams")
+            .field("batch", &self.batch)
+            .finish_non_exhaustive()
     }
 }

@@ -30,7 +30,7 @@
 //! # What it is not
 //!
 //! Not a client: timeouts, TLS, credentials and reconnecting are those of the connection. Not free of
-//! tokio, which the client needs. Not tried on Redis 6.2 or on a Cluster of Valkey yet.
+//! tokio, which the client needs. Not tried on a Redis before 6.2.
 
 mod backplane;
 mod connect;

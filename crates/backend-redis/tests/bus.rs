@@ -12,6 +12,10 @@ use bytes::Bytes;
 use engines::{Flavour, RedisCluster};
 use futures::StreamExt as _;
 use redis::{Client, cluster::ClusterClient};
+use tokio::time::timeout;
+
+/// What is to happen in the end has happened by then.
+const IN_THE_END: Duration = Duration::from_secs(60);
 
 async fn epoch(node: &RedisBus, topic: &Topic) -> Epoch {
     let read = HistoryRead::top(topic.clone());
@@ -99,10 +103,14 @@ async fn a_subscription_is_where_its_slot_is_and_nowhere_else() {
         let (moves, stays) = (&topics[0], &topics[1]);
         cluster.move_slot(slot_of(moves), 0, 1).unwrap();
         let urls = cluster.urls();
-        while is_heard(&urls[0], command, moves).await || !is_heard(&urls[1], command, moves).await
-        {
-            tokio::task::yield_now().await;
-        }
+        let follows = async {
+            while is_heard(&urls[0], command, moves).await
+                || !is_heard(&urls[1], command, moves).await
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(IN_THE_END, follows).await.unwrap();
         assert!(is_heard(&urls[0], command, stays).await, "{flavour:?}");
 
         for payload in ["one", "two"] {
@@ -110,7 +118,8 @@ async fn a_subscription_is_where_its_slot_is_and_nowhere_else() {
             let messages: Vec<_> = topics.iter().map(message).collect();
             node.publish(&messages).await.unwrap();
         }
-        let heard = hear_until_two(&node, topics.len()).await;
+        let heard = timeout(IN_THE_END, hear_until_two(&node, topics.len()));
+        let heard = heard.await.unwrap();
         let once = |topic: &Topic| ["one", "two"].map(|payload| (topic.clone(), payload.into()));
         let once: Vec<_> = topics.iter().flat_map(once).collect();
         assert_eq!(heard, once, "{flavour:?}");

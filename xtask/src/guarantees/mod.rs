@@ -41,7 +41,7 @@ pub(crate) fn check_against(workspace: &Workspace, passed: &[Passed]) -> Result<
 }
 
 fn run_lists(workspace: &Workspace) -> Result<Vec<Passed>> {
-    Executables::build(workspace)?.run(&["--tests", "_conformance::"])
+    Executables::build(workspace)?.run_lists()
 }
 
 fn page_of(workspace: &Workspace, passed: &[Passed]) -> Result<String> {

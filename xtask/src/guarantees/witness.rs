@@ -27,7 +27,8 @@ impl Witness {
 }
 
 /// The package names an implementation; where it runs one list on several, they have modules whose
-/// names tell them apart: `file` in `id::high_water::tests::file`. One that begins with `on_` names it alone.
+/// names tell them apart: `file` in `id::high_water::tests::file`. One that begins with `on_` names it alone;
+/// numbers that end it are a version.
 fn implementation(passed: &Passed, modules: &[&str]) -> String {
     let variant = if passed.is_integration {
         modules
@@ -35,7 +36,8 @@ fn implementation(passed: &Passed, modules: &[&str]) -> String {
         let tests = modules.iter().position(|module| *module == "tests");
         tests.map_or(&[][..], |tests| &modules[tests + 1..])
     };
-    let variant = variant.join(" ").replace('_', " ");
+    let variant: Vec<_> = variant.iter().map(|module| words(module)).collect();
+    let variant = variant.join(" ");
     if let Some(engine) = variant.strip_prefix("on ") {
         return engine.to_owned();
     }
@@ -45,6 +47,21 @@ fn implementation(passed: &Passed, modules: &[&str]) -> String {
         (None, true) => "memory".to_owned(),
         (None, false) => variant,
     }
+}
+
+/// The words of a module's name: `redis 6.2` of `redis_6_2`.
+fn words(module: &str) -> String {
+    let mut words = String::with_capacity(module.len());
+    let mut was_number = false;
+    for (place, word) in module.split('_').enumerate() {
+        let is_number = word.starts_with(|c: char| c.is_ascii_digit());
+        if place > 0 {
+            words.push(if was_number && is_number { '.' } else { ' ' });
+        }
+        words.push_str(word);
+        was_number = is_number;
+    }
+    words
 }
 
 #[cfg(test)]
@@ -102,6 +119,12 @@ mod tests {
                 true,
                 "on_valkey::l_conformance::case",
                 "valkey",
+            ),
+            (
+                "backend-redis",
+                true,
+                "on_redis_6_2::cluster::l_conformance::case",
+                "redis 6.2 cluster",
             ),
         ] {
             let expected = ("l_conformance".to_owned(), implementation.to_owned());
