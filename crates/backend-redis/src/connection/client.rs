@@ -81,9 +81,15 @@ impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client
 
     /// Sends commands to the master of their keys.
     pub(super) async fn pipe(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
-        let (mut connection, _room) = self.enter().await;
-        let count = pipeline.len();
-        connection.req_packed_commands(pipeline, 0, count).await
+        let answers = {
+            let (mut connection, _room) = self.enter().await;
+            let count = pipeline.len();
+            connection.req_packed_commands(pipeline, 0, count).await
+        };
+        match pipeline.cmd_iter().next() {
+            Some(first) => self.heed(answers, first).await,
+            None => answers,
+        }
     }
 
     /// The connection, once there is room for a request, and the room.

@@ -162,6 +162,26 @@ async fn no_tie_is_lost_that_every_replica_had() {
     }
 }
 
+/// A master hangs that has two replicas: once one of them has taken over, changes are acknowledged that the other
+/// has too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ties_are_made_while_a_master_hangs() {
+    let cluster = RedisCluster::start(3, 2).unwrap();
+    let graph = RedisGraph::new(on_replicas(&cluster).await);
+    let there: Vec<_> = users()
+        .into_iter()
+        .filter(|user| node_of(*user) == 0)
+        .collect();
+    graph.follow(there[0], there[1], None).await.unwrap();
+    cluster.pause(0).unwrap();
+    until("a tie is cut", async || {
+        graph.unfollow(there[0], there[1]).await.is_ok()
+    })
+    .await;
+    serves(&graph).await;
+    assert_eq!(graph.followers(there[1], None, 9).await.unwrap(), []);
+}
+
 /// Changes to ties are lost with a master: only those that have an end there are not as was acknowledged, and each
 /// end is as it was once. Who changes a tie again, or settles a follower, brings its ends together.
 async fn ties_are_lost(cluster: &RedisCluster, happens: impl AsyncFnOnce(&Crowd<Tie, State>)) {

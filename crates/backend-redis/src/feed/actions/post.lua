@@ -15,10 +15,11 @@ local LIKES, REPLIES, REPOSTS = base .. ':likes', base .. ':replies', base .. ':
 -- For how long it is remembered what was taken back, for calls that are late.
 local DAY = 24 * 3600 * 1000
 
-local author_and_note = redis.call('HGET', base, 'author')
+local known = redis.call('HMGET', base, 'author', 'gone')
+local author_and_note = known[1]
 local author = author_and_note and string.sub(author_and_note, 1, 8)
 local note = author_and_note and string.sub(author_and_note, 9)
-local gone_before = tonumber(redis.call('HGET', base, 'gone') or '0')
+local gone_before = tonumber(known[2] or '0')
 local gone = gone_before
 
 local function value_of(number)

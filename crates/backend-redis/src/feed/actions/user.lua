@@ -16,8 +16,10 @@ local base = KEYS[1]
 local MADE = base .. ':made'
 local BY_POST = { ['0'] = base .. ':posts', ['1'] = base .. ':likes' }
 
--- For how long numbers are remembered, for calls that are late and a clock that is set back.
-local DAY = 24 * 3600 * 1000
+-- For how long numbers are remembered, for calls that are late and a clock that is set back: a day, and up to
+-- an hour more.
+local HOUR = 3600 * 1000
+local KEPT = 25 * HOUR
 
 local function value_of(number)
   return (struct.unpack('>I8', number))

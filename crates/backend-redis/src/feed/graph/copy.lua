@@ -4,7 +4,7 @@
 -- removed may have been of a later change to the same tie.
 --
 -- The tie is there, so its copy is made also where memory is full: it may be, after this.
-redis.call('PEXPIRE', base, DAY)
+redis.call('PEXPIRE', base, KEPT)
 local gone = tonumber(redis.call('HGET', base, 'gone') or '0')
 local gone_before = gone
 
@@ -70,6 +70,6 @@ for at = 1, #ARGV, 4 do
 end
 if gone > gone_before then
   redis.call('HSET', base, 'gone', text(gone))
-  redis.call('PEXPIRE', base, DAY)
+  redis.call('PEXPIRE', base, KEPT)
 end
 return answer

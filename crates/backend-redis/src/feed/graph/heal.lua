@@ -11,9 +11,8 @@ end
 if number == seen and redis.call('HEXISTS', PENDING, 'F' .. author) == 0 then
   if edge then
     number = next_number(math.max(value_of(number), copied))
-    set_tie('F', author, edge_of(flags - flags % 4 + 2, number, '', number), number)
-  else
-    cut_tie('F', author, copied)
+    return { set_tie('F', author, edge_of(flags - flags % 4 + 2, number, '', number), number) }
   end
+  return { cut_tie('F', author, copied) }
 end
 return { owed('F', author) }

@@ -1,8 +1,7 @@
 -- ARGV: B or M, and the other user. Answers whether that is new, and what is owed.
 local kind, other = ARGV[1], ARGV[2]
-local is_new = not tie_to(kind, other)
-if is_new then
-  local number = next_number()
-  set_tie(kind, other, number, number)
+if tie_to(kind, other) then
+  return { 0, owed(kind, other) }
 end
-return { is_new and 1 or 0, owed(kind, other) }
+local number = next_number()
+return { 1, set_tie(kind, other, number, number) }

@@ -12,5 +12,4 @@ if seen ~= stamp then
 end
 local number = next_number()
 edge = edge_of(flags - flags % 4 + route, number, pulled_until, number)
-set_tie('F', author, edge, number)
-return { edge, owed('F', author) }
+return { edge, set_tie('F', author, edge, number) }

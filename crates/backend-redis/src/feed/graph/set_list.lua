@@ -12,5 +12,5 @@ else
   redis.call('HSET', LISTS, list, members)
 end
 redis.call('HSET', base, list, number)
-redis.call('PEXPIRE', base, DAY)
+redis.call('PEXPIRE', base, KEPT)
 return before

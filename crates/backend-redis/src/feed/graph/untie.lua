@@ -3,6 +3,6 @@
 local kind, other, orphan = ARGV[1], ARGV[2], ARGV[3]
 local was_there = tie_to(kind, other)
 if was_there or orphan == '1' then
-  cut_tie(kind, other)
+  return { was_there and 1 or 0, cut_tie(kind, other) }
 end
-return { was_there and 1 or 0, owed(kind, other) }
+return { 0, owed(kind, other) }

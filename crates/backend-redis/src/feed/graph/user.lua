@@ -26,8 +26,10 @@ local FOLLOWEES, FOLLOWERS, TIES = base .. ':followees', base .. ':followers', b
 local MUTED_BY, PENDING = base .. ':muted_by', base .. ':pending'
 local LISTS, LISTED = base .. ':lists', base .. ':listed'
 
--- For how long numbers are remembered, for calls that are late and a clock that is set back.
-local DAY = 24 * 3600 * 1000
+-- For how long numbers are remembered, for calls that are late and a clock that is set back: a day, and up to
+-- an hour more.
+local HOUR = 3600 * 1000
+local KEPT = 25 * HOUR
 
 local function value_of(number)
   return (struct.unpack('>I8', number))
@@ -41,10 +43,14 @@ end
 -- The next number: above all before it, also those that Redis may have lost, and above `least`.
 local function next_number(least)
   local time = redis.call('TIME')
+  local now = time[1] * 1000000 + time[2]
   local last = tonumber(redis.call('HGET', base, 'last') or '0')
-  local value = math.max(math.max(last, least or 0) + 1, time[1] * 1000000 + time[2])
+  local value = math.max(math.max(last, least or 0) + 1, now)
   redis.call('HSET', base, 'last', text(value))
-  redis.call('PEXPIRE', base, DAY)
+  -- Redis writes each change of a TTL to its replicas, so few numbers make one.
+  if last > now or last < now - HOUR * 1000 then
+    redis.call('PEXPIRE', base, KEPT)
+  end
   return struct.pack('>I8', value)
 end
 
@@ -69,6 +75,7 @@ local function tie_to(kind, other)
   return redis.call('HGET', TIES, kind .. other)
 end
 
+-- Answers what is owed, as `owed` does.
 local function set_tie(kind, other, value, number)
   redis.call('HSET', PENDING, kind .. other, number)
   if kind == 'F' then
@@ -76,16 +83,19 @@ local function set_tie(kind, other, value, number)
   else
     redis.call('HSET', TIES, kind .. other, value)
   end
+  return number, value
 end
 
--- Where memory is full, a script may go on to write once it has taken something away.
+-- Answers what is owed. Where memory is full, a script may go on to write once it has taken something away.
 local function cut_tie(kind, other, least)
   if kind == 'F' then
     redis.call('HDEL', FOLLOWEES, other)
   else
     redis.call('HDEL', TIES, kind .. other)
   end
-  redis.call('HSET', PENDING, kind .. other, next_number(least))
+  local number = next_number(least)
+  redis.call('HSET', PENDING, kind .. other, number)
+  return number, ''
 end
 
 -- The number of the change that is pending, and the tie that there is then; each empty if there is none.
