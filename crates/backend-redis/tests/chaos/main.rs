@@ -36,7 +36,7 @@ async fn on_cluster(cluster: &engines::RedisCluster) -> Redis {
         .retries(2)
         .build()
         .unwrap();
-    client.get_async_connection().await.unwrap().into()
+    Redis::cluster(&client).await.unwrap()
 }
 
 /// Looks until it is so.

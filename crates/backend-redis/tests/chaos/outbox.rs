@@ -1,21 +1,10 @@
 use std::time::Duration;
 
-use backend_redis::{Redis, RedisOutbox, RedisOutboxOptions};
+use backend_redis::{RedisOutbox, RedisOutboxOptions};
 use feed_core::{Entry, Outbox, PostId, PostState, Publication, UserId};
 use futures::future::join_all;
-use redis::cluster::ClusterClient;
 
-use crate::PATIENCE;
-
-async fn connect(cluster: &engines::RedisCluster) -> Redis {
-    let client = ClusterClient::builder(cluster.urls())
-        .connection_timeout(PATIENCE)
-        .response_timeout(PATIENCE)
-        .retries(2)
-        .build()
-        .unwrap();
-    client.get_async_connection().await.unwrap().into()
-}
+use crate::on_cluster;
 
 /// Asks until the servers answer.
 async fn live(outbox: &RedisOutbox, posts: &[PostId]) -> usize {
@@ -32,7 +21,7 @@ async fn live(outbox: &RedisOutbox, posts: &[PostId]) -> usize {
 async fn calls_go_on_when_a_replica_has_taken_over() {
     const POSTS: u64 = 400;
     let cluster = engines::RedisCluster::start(3, 1).unwrap();
-    let outbox = RedisOutbox::new(connect(&cluster).await, RedisOutboxOptions::default());
+    let outbox = RedisOutbox::new(on_cluster(&cluster).await, RedisOutboxOptions::default());
     let item = |post: u64| {
         let entry = Entry::original(PostId::new(post), UserId::new(post % 50));
         Publication::new(entry, "body".into())
@@ -51,8 +40,8 @@ async fn calls_go_on_when_a_replica_has_taken_over() {
 async fn no_post_is_lost_that_every_replica_had() {
     let cluster = engines::RedisCluster::start(3, 1).unwrap();
     let within = Duration::from_millis(500);
-    let writer = connect(&cluster).await;
-    let redis = connect(&cluster).await.with_replicas(1, within, writer);
+    let writer = on_cluster(&cluster).await;
+    let redis = on_cluster(&cluster).await.with_replicas(1, within, writer);
     let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
     let publish = |post| {
         let outbox = outbox.clone();

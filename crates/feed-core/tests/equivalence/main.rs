@@ -101,6 +101,17 @@ fn policies() -> impl Strategy<Value = Arc<dyn FanoutPolicy>> {
     ]
 }
 
+/// The world after these steps, in which all is done and every page is as the model has it.
+fn played(policy: Arc<dyn FanoutPolicy>, steps: &[Step], size: usize) -> World {
+    let mut world = World::new(policy);
+    for step in steps {
+        world.step(step);
+    }
+    world.settle();
+    world.assert_agrees(size);
+    world
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -112,12 +123,7 @@ proptest! {
         steps in interrupted(),
         size in 1_usize..6,
     ) {
-        let mut world = World::new(policy);
-        for step in &steps {
-            world.step(step);
-        }
-        world.settle();
-        world.assert_agrees(size);
+        let world = played(policy, &steps, size);
         world.assert_nothing_counts_that_is_gone();
     }
 
@@ -128,12 +134,7 @@ proptest! {
         steps in robbed(),
         size in 1_usize..6,
     ) {
-        let mut world = World::new(policy);
-        for step in &steps {
-            world.step(step);
-        }
-        world.settle();
-        world.assert_agrees(size);
+        played(policy, &steps, size);
     }
 
     /// The posts of an author who is pulled need no fanout: they are there at once.

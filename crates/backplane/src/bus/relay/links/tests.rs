@@ -12,6 +12,15 @@ fn at(offset: u64) -> Position {
     Position::new(Epoch::new(1), offset)
 }
 
+/// Links that are to join `topics`.
+fn wanting(topics: &[Topic]) -> Links {
+    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
+    for topic in topics {
+        links.wish(topic, true, Duration::ZERO);
+    }
+    links
+}
+
 /// Lets the bus answer that none of `topics` can be reached.
 fn fail(links: &mut Links, line: Line, topics: &[Topic], out: &mut Vec<Output>) {
     let outcomes = vec![Err(ErrorKind::Unavailable); topics.len()];
@@ -191,7 +200,7 @@ fn what_overtakes_its_subscription_is_held_within_bounds_and_read_beyond_them() 
 
 #[test]
 fn one_call_to_the_history_asks_for_no_more_bytes_than_it_may() {
-    let topics: Vec<Topic> = (0..10).map(|i| format!("t:{i}").parse().unwrap()).collect();
+    let topics = many(10);
     let recovery = RecoveryOptions::default().with_recovered(1_000, 100);
     let options = RelayOptions::default()
         .with_recovery(recovery)
@@ -267,10 +276,7 @@ fn what_may_have_reached_the_bus_is_left_there() {
 #[test]
 fn a_call_that_brings_nothing_is_made_again_in_smaller_parts() {
     let topics = many(8);
-    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
-    for topic in &topics {
-        links.wish(topic, true, Duration::ZERO);
-    }
+    let mut links = wanting(&topics);
     let mut out = Vec::new();
     let all = asked(&mut links, Line::Subscribe);
     fail(&mut links, Line::Subscribe, &all, &mut out);
@@ -286,10 +292,7 @@ fn a_call_that_brings_nothing_is_made_again_in_smaller_parts() {
 #[test]
 fn a_page_that_cannot_be_read_keeps_no_other_back_and_is_read_later() {
     let topics = many(8);
-    let mut links = Links::new(RelayOptions::default(), &BusLimits::new());
-    for topic in &topics {
-        links.wish(topic, true, Duration::ZERO);
-    }
+    let mut links = wanting(&topics);
     let mut out = Vec::new();
     assert_eq!(asked(&mut links, Line::Subscribe), topics);
     subscribed(&mut links, &topics, at(3), Duration::ZERO, &mut out);
@@ -452,9 +455,7 @@ fn a_topic_that_is_left_as_soon_as_it_is_joined_is_not_joined() {
 
 #[test]
 fn topics_that_were_joined_together_are_checked_one_after_another() {
-    let topics: Vec<Topic> = (0..100)
-        .map(|i| format!("t:{i}").parse().unwrap())
-        .collect();
+    let topics = many(100);
     let every = Duration::from_secs(40);
     let options = RelayOptions::default().with_check_every(every);
     let mut links = Links::new(options.with_seed(7), &BusLimits::new());
