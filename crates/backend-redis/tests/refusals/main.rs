@@ -6,11 +6,12 @@ mod feed;
 use std::{sync::Arc, time::Duration};
 
 use backend_redis::{
-    BraceInPrefix, Redis, RedisActions, RedisActivity, RedisDirectory, RedisGraph, RedisIds,
-    RedisNodeLeases, RedisQueue,
+    BraceInPrefix, Redis, RedisActions, RedisActivity, RedisBus, RedisBusOptions, RedisDirectory,
+    RedisGraph, RedisIds, RedisNodeLeases, RedisQueue,
 };
 use backplane::{
-    Clock, ErrorKind, SystemClock, Timestamp,
+    Clock, ErrorKind, SystemClock, Timestamp, Topic,
+    bus::{Bus, HistoryRead, IdempotencyKey, Outgoing, Published},
     directory::{Directory, DirectoryOptions, Incarnation, Joined, Membership, Node},
     id::{Acquired, IdGenerator, KeeperOptions, Layout, NodeLeases},
     queue::{NewTask, Priority, QueueOptions, TaskQueue},
@@ -74,6 +75,44 @@ async fn a_server_out_of_memory_is_full_and_nothing_was_added() {
     assert_eq!(refusal(&queue).await, ErrorKind::Full);
     house.order("CONFIG SET maxmemory 0").await;
     assert_eq!(ready_after_one_more(&queue).await, 1);
+}
+
+/// A topic that there is no room for is not made, nor a message added to one that is there; what is there
+/// can be read.
+#[tokio::test]
+async fn a_bus_out_of_memory_is_full_and_nothing_was_added() {
+    let mut house = House::new().await;
+    let client = Client::open(house.server.url()).unwrap();
+    let bus = RedisBus::new(house.redis.clone(), client, RedisBusOptions::default());
+    let [known, other]: [Topic; 2] = ["known", "other"].map(|name| name.parse().unwrap());
+    let publish = async |topic: &Topic, key| {
+        let message = Outgoing::new(topic.clone(), "x").with_key(IdempotencyKey::new(key));
+        let published = bus.publish(&[message]).await.unwrap().remove(0);
+        published.map_err(|error| error.kind())
+    };
+    let top = async |topic: &Topic| {
+        let read = HistoryRead::new(topic.clone(), None, 9);
+        let page = bus.history(&[read]).await.unwrap().remove(0);
+        page.map(|page| (page.top, page.messages.len()))
+            .map_err(|error| error.kind())
+    };
+    let first = publish(&known, 1).await.unwrap().position();
+    house.order("CONFIG SET maxmemory 1").await;
+    assert_eq!(publish(&known, 2).await, Err(ErrorKind::Full));
+    assert_eq!(publish(&other, 3).await, Err(ErrorKind::Full));
+    assert_eq!(top(&other).await, Err(ErrorKind::Full));
+    let subscribed = bus
+        .subscribe(std::slice::from_ref(&other))
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(subscribed.unwrap_err().kind(), ErrorKind::Full);
+    assert_eq!(top(&known).await, Ok((first, 1)));
+    assert_eq!(publish(&known, 1).await, Ok(Published::Duplicate(first)));
+    house.order("CONFIG SET maxmemory 0").await;
+    let second = publish(&known, 2).await.unwrap();
+    assert_eq!(second.position().offset, first.offset + 1);
+    assert_eq!(top(&known).await, Ok((second.position(), 2)));
 }
 
 /// A queue begins with the task that tells of a loss, since one that has lost everything looks new, and
