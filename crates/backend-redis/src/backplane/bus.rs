@@ -50,7 +50,7 @@ pub struct RedisBusOptions {
     /// Most payload bytes queued for a node that does not read its events. Default 64 MiB.
     pub queue_bytes: usize,
     /// How long a topic keeps its epoch that nobody publishes to, reads or is subscribed to. At least as
-    /// long as its history. Default one hour.
+    /// long as its history and its idempotency keys. Default one hour.
     pub topic_ttl: Duration,
     /// How often a connection is asked whether it still is one. Default 10 s.
     pub probe_every: Duration,
