@@ -88,13 +88,6 @@ impl Call {
         self.command("EVAL", self.script.code)
     }
 
-    /// A command that goes where the script does, and changes nothing.
-    pub(crate) fn looking(&self) -> Cmd {
-        let mut look = cmd("EXISTS");
-        look.arg(self.keys.first().map_or(&[][..], Vec::as_slice));
-        look
-    }
-
     fn command(&self, name: &str, script: &str) -> Cmd {
         let mut command = cmd(name);
         command.arg(script).arg(self.keys.len());
