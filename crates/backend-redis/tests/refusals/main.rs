@@ -258,7 +258,7 @@ async fn refusals_of_writes(redis: &Redis) -> Vec<feed_core::ErrorKind> {
         graph.follow(ANN, CAT, None),
         graph.hide(ANN, CAT, Hide::Block, true),
         graph.set_list(ANN, LIST, &member),
-        graph.route_author(BOB, RouteStamp::default(), Route::Pull),
+        graph.route_author(CAT, RouteStamp::default(), Route::Pull),
         actions.record(&like),
         activity.note(Habit::Visit, &member, Timestamp::EPOCH),
         activity.mark_read(CAT, POST),
@@ -283,21 +283,27 @@ async fn full_memory_takes_nothing_and_gives_everything_back() {
     let actions = RedisActions::new(house.redis.clone());
     graph.follow(ANN, BOB, None).await.unwrap();
     graph.hide(ANN, BOB, Hide::Mute, true).await.unwrap();
-    graph.set_list(ANN, LIST, &[BOB]).await.unwrap();
+    graph.set_list(ANN, LIST, &[BOB, CAT, ANN]).await.unwrap();
+    let pulled = graph.route_author(BOB, RouteStamp::default(), Route::Pull);
+    assert!(pulled.await.unwrap().is_some());
     actions.record(&like(ANN)).await.unwrap();
     house.order("CONFIG SET maxmemory 1").await;
     let refused = refusals_of_writes(&house.redis).await;
     assert_eq!(refused, [feed_core::ErrorKind::Full; 7]);
     let ann = graph.circles(&[ANN]).await.unwrap().remove(0);
     assert!(ann.follows(BOB) && !ann.follows(CAT) && !ann.blocks(CAT));
-    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [BOB]);
+    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [BOB, CAT, ANN]);
     assert_eq!(actions.counts(&[POST]).await.unwrap()[0].likes, 1);
 
     assert!(graph.unfollow(ANN, BOB).await.unwrap());
     assert!(graph.hide(ANN, BOB, Hide::Mute, false).await.unwrap());
     assert_eq!(actions.withdraw(&like(ANN)).await.unwrap(), [true]);
     assert_eq!(graph.erase(BOB, 9).await.unwrap(), 1);
-    assert_eq!(graph.list(ANN, LIST).await.unwrap(), []);
+    assert_eq!(graph.erase(BOB, 9).await.unwrap(), 0);
+    assert_eq!(graph.author_route(BOB).await.unwrap().0, Route::PUSH);
+    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [CAT, ANN]);
+    assert_eq!(graph.erase(ANN, 1).await.unwrap(), 1);
+    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [CAT]);
     assert_eq!(graph.degrees(&[BOB]).await.unwrap()[0].followers, 0);
 }
 
@@ -346,6 +352,27 @@ async fn what_somebody_else_has_written_is_corrupt() {
         );
         assert!(failed.next().is_none(), "{strange}");
     }
+}
+
+/// Lists that come and go leave no more behind than one.
+#[tokio::test]
+async fn lists_that_are_gone_take_no_room() {
+    let mut house = House::new().await;
+    let graph = RedisGraph::new(house.redis.clone());
+    let mut fields = Vec::new();
+    for list in (10..30).map(ListId::new) {
+        graph.set_list(ANN, list, &[BOB]).await.unwrap();
+        graph.set_list(ANN, list, &[]).await.unwrap();
+        graph.set_list(ANN, list, &[BOB, CAT]).await.unwrap();
+        assert_eq!(graph.erase(ANN, 9).await.unwrap(), 2);
+        graph.set_list(ANN, list, &[CAT]).await.unwrap();
+        assert_eq!(graph.erase(CAT, 9).await.unwrap(), 1);
+        let mut count = redis::cmd("HLEN");
+        count.arg("{graph:1}");
+        let count: u64 = count.query_async(&mut house.operator).await.unwrap();
+        fields.push(count);
+    }
+    assert_eq!(fields, [fields[0]; 20]);
 }
 
 /// A node whose lease the server has lost leases another, and issues nothing twice.

@@ -16,9 +16,9 @@ use crate::{
 };
 
 script!(NUMBER, "user.lua", "number.lua");
-script!(SET_LIST, "user.lua", "set_list.lua");
-script!(STRIKE, "user.lua", "strike.lua");
-script!(CUT_LIST, "user.lua", "cut_list.lua");
+script!(SET_LIST, "user.lua", "list.lua", "set_list.lua");
+script!(STRIKE, "user.lua", "list.lua", "strike.lua");
+script!(CUT_LIST, "user.lua", "list.lua", "cut_list.lua");
 script!(UNLIST, "user.lua", "unlist.lua");
 
 /// An owner and one of their lists.
