@@ -26,7 +26,9 @@ use crate::Redis;
 ///
 /// A stream begins a new epoch when it is next used after its server was started, or has taken over
 /// from a master that died: Redis replicates and writes to disk after it has answered, so that the
-/// newest messages may be gone then. Readers are told of a gap, and read anew from the truth.
+/// newest messages may be gone then. Readers are told of a gap, and read anew from the truth. What tells
+/// such a server is its replication id, which changes too once its first replica is attached, or none was
+/// for as long as `repl-backlog-ttl` says: so attach replicas before there is load.
 ///
 /// # Connections
 ///

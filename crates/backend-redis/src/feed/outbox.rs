@@ -61,8 +61,8 @@ use crate::{
 /// | [`erase`](Outbox::erase) | 3 | two, then a script for each post, then one |
 ///
 /// A round trip goes to all servers at once that are concerned, and takes up to a thousand commands; more
-/// are sent in turn. In a Cluster 32 commands are under way at a time, so that more take longer. A script
-/// does a few commands for each post that it is about, of which there are at most a thousand.
+/// are sent in turn. In a Cluster those to one master are one pipeline, and 32 pipelines are under way at a
+/// time, or 32 commands over a `ClusterConnection`, so that more take longer. A script does a few commands for each post that it is about, of which there are at most a thousand.
 /// [`erase`](Outbox::erase) forgets no more than that at a time.
 ///
 /// # Ids

@@ -13,8 +13,9 @@ use crate::{
 /// A [`SharedCache`] on Redis, for the nodes of an application.
 ///
 /// An item is a key, and its time is the server's to measure. A call sends all its commands at once,
-/// one for each item: one round trip to a server for each thousand items. In a Cluster 32 are under way
-/// at a time. [`put_many`](SharedCache::put_many), [`add_many`](SharedCache::add_many) and
+/// one for each item: one round trip to a server for each thousand items. In a Cluster those to one master
+/// are one pipeline, and 32 pipelines are under way at a time, or 32 commands over a `ClusterConnection`.
+/// [`put_many`](SharedCache::put_many), [`add_many`](SharedCache::add_many) and
 /// [`replace_many`](SharedCache::replace_many) make one more for a key that is in the batch again.
 ///
 /// ```no_run
@@ -30,11 +31,12 @@ use crate::{
 ///
 /// # Room
 ///
-/// The cache has no bound of its own but the server's `maxmemory`. A server of its own may evict by
-/// any policy: what it drops is fetched again, and a claim that it drops lets nothing old in. On a server
-/// that holds other stores too the policy must be one that drops only keys with a time to live, such as
-/// `volatile-lru`: all keys here have one, and the keys of the feed and of the queue have none. Without
-/// eviction a full server refuses items as [`ErrorKind::Full`](feed_core::ErrorKind::Full).
+/// The cache has no bound of its own but the server's `maxmemory`. Give it a server of its own, which may
+/// evict by any policy: what it drops is fetched again, and a claim that it drops lets nothing old in. On a
+/// server that holds other stores too let nothing be evicted (`noeviction`): it refuses items then as
+/// [`ErrorKind::Full`](feed_core::ErrorKind::Full) while it is full. With a policy such as `volatile-lru`,
+/// which drops only keys with a time to live, it would also drop what other stores keep for a while, such as
+/// what is left to a rate limit: `docs/redis.md` says what.
 ///
 /// # What Redis may lose
 ///
