@@ -240,6 +240,18 @@ impl Redis {
         read_each(op, answers, read)
     }
 
+    /// Sends one such command, and reads its answer.
+    #[cfg(feature = "feed")]
+    pub(crate) async fn read_one<T>(
+        &self,
+        op: &'static str,
+        command: Cmd,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<T> {
+        let mut answers = self.read_all(op, &[command], read).await;
+        answers.pop().expect("a command has an answer")
+    }
+
     /// Runs a script, and reads its answer.
     pub(crate) async fn ask<T>(
         &self,

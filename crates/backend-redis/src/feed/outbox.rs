@@ -356,7 +356,6 @@ impl Outbox for RedisOutbox {
     }
 
     async fn published(&self, author: UserId, key: &IdempotencyKey) -> Result<Option<PostId>> {
-        const OP: &str = "published";
         let mut get = cmd("HGET");
         get.arg(format!("{}:keys", self.key(author)))
             .arg(key.as_str());
@@ -364,8 +363,7 @@ impl Outbox for RedisOutbox {
             Value::Nil => Some(None),
             post => answer::post(post).map(Some),
         };
-        let mut found = self.redis.read_all(OP, &[get], read).await;
-        Ok(found.pop().transpose()?.flatten())
+        Ok(self.redis.read_one("published", get, read).await?)
     }
 
     async fn erase(&self, author: UserId, limit: usize) -> Result<usize> {

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,7 +6,9 @@ use feed_core::{CacheItem, Result, SharedCache};
 use redis::{Cmd, Value, cmd};
 
 use crate::{
-    Redis, failure,
+    Redis,
+    backplane::times::FOREVER,
+    failure,
     script::{Call, script},
 };
 
@@ -49,9 +51,6 @@ pub struct RedisSharedCache {
 }
 
 script!(REPLACE, "shared_cache/replace.lua");
-
-/// A century: a time that no server sees.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 impl RedisSharedCache {
     /// A cache whose keys begin with the prefix of `redis` and `cache:`.
@@ -156,7 +155,7 @@ impl SharedCache for RedisSharedCache {
 
 /// Rounded down, so that no item lives too long.
 fn millis(item: &CacheItem) -> u64 {
-    u64::try_from(item.ttl().min(LONGEST).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(item.ttl().min(FOREVER).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The items in runs that have no key twice: what a Cluster is sent at once takes effect in any order.

@@ -25,6 +25,7 @@ use self::{
 };
 use crate::{
     Redis, failure,
+    feed::answer::flag,
     scan::Scan,
     script::{Call, script},
 };
@@ -156,7 +157,7 @@ impl RedisTimelines {
                 Err(error) => not_packed(&failure::of("pack", error)),
             }
         }
-        for packed in self.redis.ask_all("pack", &calls, answer::flag).await {
+        for packed in self.redis.ask_all("pack", &calls, flag).await {
             if let Err(error) = packed {
                 not_packed(&error);
             }
@@ -278,7 +279,7 @@ impl TimelineStore for RedisTimelines {
             .about(ticket.owner, Call::of(&COMMIT))
             .bytes(header::digits(ticket.generation))
             .bytes(Change::Committed { floor, entries }.encode());
-        Ok(self.redis.ask("commit_build", &call, answer::flag).await?)
+        Ok(self.redis.ask("commit_build", &call, flag).await?)
     }
 
     async fn drop_many(&self, owners: &[UserId]) -> Result<Vec<UserId>> {
