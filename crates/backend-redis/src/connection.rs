@@ -54,6 +54,9 @@ enum Connection {
 #[non_exhaustive]
 pub struct BraceInPrefix;
 
+/// Of each command its answer.
+type Answers = Vec<Result<Value, RedisError>>;
+
 /// Most commands that are sent at once: more would keep others waiting who share the connection and the
 /// server.
 const AT_ONCE: usize = 1_000;
@@ -93,7 +96,8 @@ impl Redis {
     /// The server is told to `WAIT` on the connection that has written, and answers nothing else on it
     /// meanwhile: for about a round trip to the replicas, and for all of `within` where one is missing. So no
     /// other store should use the connection of `writer`, which is one to the same server or Cluster with a
-    /// response timeout longer than `within`.
+    /// response timeout longer than `within`. The scripts of one call wait once for each server; those over a
+    /// [`ClusterConnection`] wait one after the other.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -152,34 +156,25 @@ impl Redis {
 
     async fn send_call(&self, call: &Call, form: fn(&Call) -> Cmd) -> Result<Value, RedisError> {
         match &self.waiting {
-            Some(waiting) if !call.only_reads() => waiting.send_one(call, form).await,
+            Some(waiting) if !call.only_reads() => waiting.send_one(form(call)).await,
             _ => self.connection.send(&form(call)).await,
         }
     }
 
-    async fn send_calls(
-        &self,
-        calls: &[&Call],
-        form: fn(&Call) -> Cmd,
-    ) -> Vec<Result<Value, RedisError>> {
+    async fn send_calls(&self, calls: &[&Call], form: fn(&Call) -> Cmd) -> Answers {
+        let commands: Vec<_> = calls.iter().map(|call| form(call)).collect();
         match &self.waiting {
             Some(waiting) if !calls.iter().all(|call| call.only_reads()) => {
-                waiting.send(calls, form).await
+                waiting.send(&commands).await
             }
-            _ => {
-                let commands: Vec<_> = calls.iter().map(|call| form(call)).collect();
-                self.send_all(commands).await
-            }
+            _ => self.send_all(commands).await,
         }
     }
 
     /// Sends commands at once, and answers each in the order given: for each thousand, one round trip to a
     /// server, and one to each master of a Cluster that has a key of theirs, more where slots move. The
     /// commands about one key are run in the order given, unless its slot moves.
-    pub(crate) async fn send_all(
-        &self,
-        commands: impl Into<Cow<'_, [Cmd]>>,
-    ) -> Vec<Result<Value, RedisError>> {
+    pub(crate) async fn send_all(&self, commands: impl Into<Cow<'_, [Cmd]>>) -> Answers {
         let commands = commands.into();
         if commands.len() <= AT_ONCE {
             return self.connection.send_all(commands).await;
@@ -245,6 +240,18 @@ impl Redis {
         read_each(op, answers, read)
     }
 
+    /// Sends one such command, and reads its answer.
+    #[cfg(feature = "feed")]
+    pub(crate) async fn read_one<T>(
+        &self,
+        op: &'static str,
+        command: Cmd,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<T> {
+        let mut answers = self.read_all(op, &[command], read).await;
+        answers.pop().expect("a command has an answer")
+    }
+
     /// Runs a script, and reads its answer.
     pub(crate) async fn ask<T>(
         &self,
@@ -282,40 +289,38 @@ impl Connection {
         }
     }
 
-    async fn send_all(&self, commands: Cow<'_, [Cmd]>) -> Vec<Result<Value, RedisError>> {
+    async fn send_all(&self, commands: Cow<'_, [Cmd]>) -> Answers {
         match self {
             _ if commands.is_empty() => Vec::new(),
-            Self::Server(_) => {
-                let count = commands.len();
-                match self.pipe(&pipeline(commands)).await {
-                    Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
-                    Err(error) => vec![Err(error); count],
-                }
+            Self::Server(_) => self.send_together(commands.into_owned()).await,
+            Self::Cluster(cluster) => {
+                let send = |commands| self.send_together(commands);
+                cluster.send_all(&commands, send).await
             }
-            Self::Cluster(cluster) => cluster.send_all(&commands).await,
             Self::Single(_) => join_all(commands.iter().map(|command| self.send(command))).await,
         }
     }
 
-    /// Sends commands to one server: that of their keys.
-    async fn pipe(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
-        match self {
+    /// Sends commands to one server: that of the first one's key.
+    async fn send_together(&self, commands: Vec<Cmd>) -> Answers {
+        let count = commands.len();
+        let mut pipeline = Pipeline::with_capacity(count);
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        let sent = match self {
             Self::Server(connection) => {
-                let (mut connection, count) = (connection.clone(), pipeline.len());
-                connection.send_packed_commands(pipeline, 0, count).await
+                let mut connection = connection.clone();
+                connection.send_packed_commands(&pipeline, 0, count).await
             }
             Self::Cluster(cluster) => cluster.pipe(pipeline).await,
             Self::Single(client) => client.pipe(pipeline).await,
+        };
+        match sent {
+            Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
+            Err(error) => vec![Err(error); count],
         }
     }
-}
-
-fn pipeline(commands: Cow<'_, [Cmd]>) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(commands.len());
-    for command in commands.into_owned() {
-        pipeline.add_command(command);
-    }
-    pipeline
 }
 
 /// The places of answers that are such errors.
@@ -339,7 +344,7 @@ fn put<T>(into: &mut [T], places: Vec<usize>, answers: Vec<T>) {
 
 fn read_each<T>(
     op: &'static str,
-    answers: Vec<Result<Value, RedisError>>,
+    answers: Answers,
     read: impl Fn(&Value) -> Option<T>,
 ) -> Vec<Result<T>> {
     let read = |answer: Result<Value, RedisError>| {

@@ -22,11 +22,6 @@ pub(crate) fn is_unknown_script(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
-/// Whether the server does not serve the slot any more.
-pub(crate) fn is_moved(error: &RedisError) -> bool {
-    error.kind() == redis::ErrorKind::Server(ServerErrorKind::Moved)
-}
-
 fn kind(error: &RedisError) -> ErrorKind {
     use redis::ErrorKind as Redis;
     match code(error) {

@@ -17,8 +17,9 @@
 //!
 //! # What is promised
 //!
-//! Each change is one script, so it is done whole or not at all, also if several nodes make changes at
-//! once. What a server loses when it dies, and what a store makes of that, stands with each store and
+//! Each script is done whole or not at all, also if several nodes make changes at once. A change that is
+//! about several servers, such as a post or a follow, is one script on each, and what stopped between two is
+//! brought to its end by whoever meets it. What a server loses when it dies, and what a store makes of that, stands with each store and
 //! in `docs/redis.md`, with all keys.
 //!
 //! # Errors

@@ -1,9 +1,13 @@
 //! Every key of a kind, wherever it is.
 
 use backplane::{Error, ErrorKind, Result};
-use redis::{FromRedisValue, Value, cluster_routing::SingleNodeRoutingInfo, cmd};
+use redis::{
+    FromRedisValue,
+    cluster_routing::{Route, SingleNodeRoutingInfo, Slot, SlotAddr},
+    cmd,
+};
 
-use crate::{Redis, failure, slots::Address};
+use crate::{Redis, failure, slots::Range};
 
 /// How many keys a server looks at in one step, of whatever kind.
 const SLICE: usize = 1_000;
@@ -55,8 +59,8 @@ impl<'a> Scan<'a> {
         let mut command = cmd("SCAN");
         command.arg(&self.cursor).arg("MATCH").arg(&self.pattern);
         command.arg("COUNT").arg(SLICE);
-        let master = &self.layout.masters[self.at];
-        let answer = self.redis.command_at(self.op, to(master), command).await?;
+        let master = self.layout.masters[self.at].clone();
+        let answer = self.redis.command_at(self.op, master, command).await?;
         let page = <(Vec<u8>, Vec<Vec<u8>>)>::from_redis_value_ref(&answer);
         let (next, keys) = page.map_err(|_| failure::strange(self.op, &answer))?;
         self.at += usize::from(next == b"0");
@@ -67,13 +71,14 @@ impl<'a> Scan<'a> {
     /// Whether none can have been overlooked when all masters were looked at.
     async fn is_done(&mut self) -> Result<bool> {
         let layout = Layout::look(self.redis, self.op).await?;
-        self.calm = if layout == self.layout {
+        self.calm = if layout.of_each == self.layout.of_each {
             self.calm + 1
         } else {
             0
         };
         self.layout = layout;
-        if self.calm == 2 || (self.calm == 1 && !self.layout.is_moving) {
+        let needed = 1 + usize::from(self.layout.is_moving);
+        if self.calm >= needed && !self.layout.is_out_of_sight {
             return Ok(true);
         }
         self.rounds += 1;
@@ -89,60 +94,62 @@ impl<'a> Scan<'a> {
 }
 
 /// Who serves which slots of a Cluster, and which of them are on their way to another.
-#[derive(Debug, Eq, PartialEq)]
 struct Layout {
-    masters: Vec<Address>,
+    /// How to reach each master that serves slots.
+    masters: Vec<SingleNodeRoutingInfo>,
     /// What each master says of itself.
     of_each: Vec<String>,
     is_moving: bool,
+    /// Whether a slot is moving to a master that serves none yet, and that no client knows.
+    is_out_of_sight: bool,
 }
 
 impl Layout {
     async fn look(redis: &Redis, op: &'static str) -> Result<Self> {
+        let mut layout = Self {
+            masters: Vec::new(),
+            of_each: Vec::new(),
+            is_moving: false,
+            is_out_of_sight: false,
+        };
         if !redis.is_cluster() {
-            return Ok(Self {
-                masters: vec![Address::default()],
-                of_each: Vec::new(),
-                is_moving: false,
-            });
+            layout.masters.push(SingleNodeRoutingInfo::Random);
+            return Ok(layout);
         }
-        let mut nodes = cmd("CLUSTER");
-        nodes.arg("NODES");
-        let answer = text(op, &redis.command(op, &nodes).await?)?;
-        let mut masters: Vec<_> = answer.lines().filter_map(master).collect();
-        masters.sort_unstable();
-        let mut of_each = Vec::with_capacity(masters.len());
-        for address in &masters {
-            let answer = text(op, &redis.command_at(op, to(address), nodes.clone()).await?)?;
+        let masters = redis.slots(op).await?.masters();
+        for master in &masters {
+            let mut nodes = cmd("CLUSTER");
+            nodes.arg("NODES");
+            let answer = redis.command_at(op, to(master), nodes).await?;
+            let answer = String::from_redis_value_ref(&answer);
+            let answer = answer.map_err(|_| Error::bare(ErrorKind::Corrupt, op))?;
             let own = answer.lines().find(|line| line.contains("myself"));
             let own = own.ok_or_else(|| Error::bare(ErrorKind::Corrupt, op))?;
-            of_each.push(own_words(own));
+            if !own.starts_with(&master.node) {
+                let other = "the client takes another server for the master of a slot";
+                return Err(Error::new(ErrorKind::Unavailable, op, other));
+            }
+            for (_, target) in own.split(" [").filter_map(|slot| slot.split_once("->-")) {
+                let is_it = |master: &Range| target.starts_with(&master.node);
+                layout.is_out_of_sight |= !masters.iter().any(is_it);
+            }
+            layout.of_each.push(own_words(own));
         }
-        let is_moving = of_each.iter().any(|own| own.contains('['));
-        Ok(Self {
-            masters,
-            of_each,
-            is_moving,
-        })
+        layout.is_moving = layout.of_each.iter().any(|own| own.contains('['));
+        layout.masters = masters.iter().map(to).collect();
+        Ok(layout)
     }
 }
 
-fn to(node: &Address) -> SingleNodeRoutingInfo {
-    let (host, port) = node.clone();
-    SingleNodeRoutingInfo::ByAddress { host, port }
-}
-
-/// The address of a node, if it is a master that is not dead.
-fn master(line: &str) -> Option<Address> {
-    let mut words = line.split(' ');
-    let (_, address, flags) = (words.next()?, words.next()?, words.next()?);
-    let mut flags = flags.split(',');
-    if !flags.clone().any(|flag| flag == "master") || flags.any(|flag| flag == "fail") {
-        return None;
+/// By its address, as the client may have another view of the slots; or if the host is not known but to the
+/// client, as it sees fit.
+fn to(master: &Range) -> SingleNodeRoutingInfo {
+    let (host, port) = master.address.clone();
+    if !host.is_empty() {
+        return SingleNodeRoutingInfo::ByAddress { host, port };
     }
-    let (host, rest) = address.rsplit_once(':')?;
-    let port = rest.split(['@', ',']).next()?;
-    Some((host.to_owned(), port.parse().ok()?))
+    let slot = Slot::new(master.first);
+    SingleNodeRoutingInfo::from(slot.map(|slot| Route::with_slot(slot, SlotAddr::Master)))
 }
 
 /// What a node says of itself but for times: its name, its epoch and its slots, those last that move.
@@ -151,10 +158,6 @@ fn own_words(line: &str) -> String {
     let words = words.filter(|(place, _)| ![1, 4, 5].contains(place));
     let words: Vec<_> = words.map(|(_, word)| word).collect();
     words.join(" ")
-}
-
-fn text(op: &'static str, answer: &Value) -> Result<String> {
-    String::from_redis_value_ref(answer).map_err(|_| failure::strange(op, answer))
 }
 
 /// A pattern that only this text matches.

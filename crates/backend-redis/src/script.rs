@@ -1,6 +1,6 @@
 use std::{fmt, io::Write, iter, sync::OnceLock};
 
-use redis::{Cmd, cmd};
+use redis::Cmd;
 
 /// Lua that a server runs in one atomic step.
 #[derive(Debug)]
@@ -110,13 +110,6 @@ impl Call {
 
     pub(crate) fn in_full(&self) -> Cmd {
         self.command("EVAL", self.script.code)
-    }
-
-    /// A command that goes where the script does, and changes nothing.
-    pub(crate) fn looking(&self) -> Cmd {
-        let mut look = cmd("EXISTS");
-        look.arg(self.arguments.iter().next().unwrap_or_default());
-        look
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {

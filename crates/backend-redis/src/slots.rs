@@ -4,11 +4,21 @@ use redis::{FromRedisValue, Value};
 
 const SLOTS: u16 = 16_384;
 
-/// Ranges of slots and the addresses of their masters.
+/// Ranges of slots and their masters.
 #[derive(Debug, Default)]
-pub(crate) struct SlotMap(Vec<(u16, u16, Address)>);
+pub(crate) struct SlotMap(Vec<Range>);
 
-/// Host and port.
+#[derive(Debug)]
+pub(crate) struct Range {
+    pub(crate) first: u16,
+    last: u16,
+    /// Where the master is, as clients are to know it.
+    pub(crate) address: Address,
+    /// The master's name, which it keeps wherever it is.
+    pub(crate) node: String,
+}
+
+/// Host and port. A host that is empty is that of whoever told the address, which does not know its own.
 pub(crate) type Address = (String, u16);
 
 impl SlotMap {
@@ -20,15 +30,18 @@ impl SlotMap {
                 return None;
             };
             let master = Vec::<Value>::from_redis_value_ref(master).ok()?;
-            let [host, port, ..] = &master[..] else {
+            let [host, port, node, ..] = &master[..] else {
                 return None;
             };
-            let address = (
-                String::from_redis_value_ref(host).ok()?,
-                u16::from_redis_value_ref(port).ok()?,
-            );
+            let host = Option::<String>::from_redis_value_ref(host).ok()?;
+            let port = u16::from_redis_value_ref(port).ok()?;
             let bound = |slot| u16::from_redis_value_ref(slot).ok();
-            Some((bound(first)?, bound(last)?, address))
+            Some(Range {
+                first: bound(first)?,
+                last: bound(last)?,
+                address: (host.unwrap_or_default(), port),
+                node: String::from_redis_value_ref(node).ok()?,
+            })
         };
         let ranges: Option<Vec<_>> = ranges.iter().map(range).collect();
         ranges.map(Self)
@@ -36,8 +49,17 @@ impl SlotMap {
 
     /// The server of a slot, if any serves it.
     pub(crate) fn address(&self, slot: u16) -> Option<&Address> {
-        let holds = |range: &&(u16, u16, Address)| (range.0..=range.1).contains(&slot);
-        self.0.iter().find(holds).map(|(_, _, address)| address)
+        let holds = |range: &&Range| (range.first..=range.last).contains(&slot);
+        self.0.iter().find(holds).map(|range| &range.address)
+    }
+
+    /// One range of each master, by the names of the masters.
+    #[cfg(feature = "feed")]
+    pub(crate) fn masters(mut self) -> Vec<Range> {
+        self.0
+            .sort_unstable_by(|one, other| one.node.cmp(&other.node));
+        self.0.dedup_by(|one, other| one.node == other.node);
+        self.0
     }
 }
 
@@ -79,7 +101,8 @@ mod tests {
 
     #[test]
     fn every_slot_of_a_range_is_found() {
-        let master = |port| Value::Array(vec![Value::BulkString(b"host".into()), Value::Int(port)]);
+        let text = |text: &str| Value::BulkString(text.into());
+        let master = |port| Value::Array(vec![text("host"), Value::Int(port), text("name")]);
         let range =
             |from, to, port| Value::Array(vec![Value::Int(from), Value::Int(to), master(port)]);
         let answer = Value::Array(vec![range(0, 99, 1), range(200, 16_383, 2)]);

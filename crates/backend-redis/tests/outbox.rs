@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
@@ -15,7 +16,7 @@ use feed_core::{
     conformance::histories::{History, few_cases, outbox},
 };
 use proptest::test_runner::TestRunner;
-use redis::{Client, cluster::ClusterClient};
+use redis::{Client, FromRedisValue, aio::MultiplexedConnection, cluster::ClusterClient};
 use tokio::runtime::Runtime;
 
 /// Several that start at once on a busy machine take each other's time.
@@ -155,4 +156,83 @@ async fn an_outbox_that_waits_for_replicas_follows_a_slot() {
     let posts: Vec<_> = (1..=60).map(PostId::new).collect();
     let states = outbox.lookup(&posts).await.unwrap();
     assert!(states.iter().all(|state| state.live().is_some()));
+}
+
+/// What a master does not have while its slot is on the way to another is done there, also for those who
+/// wait for replicas.
+#[tokio::test]
+async fn a_post_follows_a_slot_that_is_on_its_way() {
+    let cluster = cluster(1);
+    let outbox = waiting_outbox(&cluster).await;
+    let slot = |author: u64| {
+        let tag = format!("outbox:{author}");
+        crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % 16_384
+    };
+    // Of the first master.
+    let author = (1..).find(|&author| slot(author) < 16_384 / 3).unwrap();
+    let slot = slot(author);
+    let [mut from, mut to] = [node(&cluster, 0).await, node(&cluster, 1).await];
+    let [from_id, to_id]: [String; 2] = [
+        ask(&mut from, "CLUSTER MYID").await,
+        ask(&mut to, "CLUSTER MYID").await,
+    ];
+    let begin = format!("CLUSTER SETSLOT {slot} IMPORTING {from_id}");
+    let () = ask(&mut to, &begin).await;
+    let begin = format!("CLUSTER SETSLOT {slot} MIGRATING {to_id}");
+    let () = ask(&mut from, &begin).await;
+    for posts in [1..=1, 2..=40] {
+        let items: Vec<_> = posts.map(|post| item(author, post)).collect();
+        let stored = outbox.append(&items).await.unwrap();
+        assert!(stored.iter().all(|stored| *stored == Appended::Stored));
+    }
+    let count: u64 = ask(&mut to, &format!("CLUSTER COUNTKEYSINSLOT {slot}")).await;
+    assert!(count > 0);
+}
+
+/// However many posts there are, each master waits for its replicas once for their ids and once for their
+/// authors.
+#[tokio::test]
+async fn posts_of_one_call_wait_together() {
+    let cluster = cluster(1);
+    let outbox = waiting_outbox(&cluster).await;
+    let append = async |posts: Range<u64>| {
+        let items: Vec<_> = posts.map(|post| item(post, post)).collect();
+        let stored = outbox.append(&items).await.unwrap();
+        assert!(stored.iter().all(|stored| *stored == Appended::Stored));
+    };
+    // Now all servers know the scripts.
+    append(1..100).await;
+    let mut waits = Vec::new();
+    for number in 0..3 {
+        let () = ask(&mut node(&cluster, number).await, "CONFIG RESETSTAT").await;
+    }
+    append(100..300).await;
+    for number in 0..3 {
+        let stats: String = ask(&mut node(&cluster, number).await, "INFO commandstats").await;
+        let wait = stats.lines().find(|line| line.starts_with("cmdstat_wait:"));
+        waits.extend(wait.map(|line| line.split(',').next().unwrap().to_owned()));
+    }
+    assert_eq!(waits, ["cmdstat_wait:calls=2"; 3]);
+}
+
+/// One that acknowledges what a replica has.
+async fn waiting_outbox(cluster: &engines::RedisCluster) -> RedisOutbox {
+    let within = Duration::from_secs(2);
+    let client = ClusterClient::builder(cluster.urls()).response_timeout(2 * within);
+    let client = client.build().unwrap();
+    let connect = async || Redis::cluster(&client).await.unwrap();
+    let redis = connect().await.with_replicas(1, within, connect().await);
+    RedisOutbox::new(redis, RedisOutboxOptions::default())
+}
+
+async fn node(cluster: &engines::RedisCluster, number: usize) -> MultiplexedConnection {
+    let client = Client::open(&*cluster.urls()[number]).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn ask<T: FromRedisValue>(node: &mut MultiplexedConnection, command: &str) -> T {
+    let mut words = command.split(' ');
+    let mut command = redis::cmd(words.next().unwrap());
+    command.arg(words.collect::<Vec<_>>());
+    command.query_async(node).await.unwrap()
 }

@@ -9,10 +9,13 @@ use std::{
     },
 };
 
-use backend_redis::{Redis, RedisTimelines, RedisTimelinesOptions};
-use backplane::Timestamp;
+use backend_redis::{Redis, RedisBus, RedisBusOptions, RedisTimelines, RedisTimelinesOptions};
+use backplane::{Timestamp, bus::Bus};
 use feed_core::{BuildStart, Entry, PostId, TimelineStore, UserId};
-use redis::{cluster::ClusterClient, cluster_async::ClusterConnection, cluster_routing::Slot, cmd};
+use redis::{
+    Client, Value, cluster::ClusterClient, cluster_async::ClusterConnection, cluster_routing::Slot,
+    cmd,
+};
 use tokio::task::JoinHandle;
 
 /// How many timelines there are, and how many of them are in the slot that moves.
@@ -150,5 +153,59 @@ async fn no_timeline_is_overlooked_while_a_slot_moves() {
         assert_eq!(house.timelines.retain(&look).await.unwrap(), 0);
         assert_eq!(seen.into_inner().unwrap().len(), OWNERS);
         moving.await.unwrap();
+    }
+}
+
+/// Nodes that are known by their host names, or that do not know where they are, are found all the same.
+#[tokio::test]
+async fn all_nodes_are_looked_at_whatever_they_are_called() {
+    for masters in [1, 3] {
+        let cluster = engines::RedisCluster::start(masters, 0).unwrap();
+        if masters > 1 {
+            name_hosts(&cluster).await;
+        }
+        let client = ClusterClient::new(cluster.urls()).unwrap();
+        let redis = Redis::cluster(&client).await.unwrap();
+        let timelines = RedisTimelines::new(redis.clone(), RedisTimelinesOptions::default());
+        for owner in (1..=20).map(UserId::new) {
+            let begun = timelines.begin_build(owner, Timestamp::EPOCH, Timestamp::EPOCH);
+            assert!(matches!(begun.await.unwrap(), BuildStart::Started(_)));
+        }
+        assert_eq!(timelines.retain(&|_| false).await.unwrap(), 20, "{masters}");
+
+        let client = Client::open(&*cluster.urls()[0]).unwrap();
+        let bus = RedisBus::new(redis, client, RedisBusOptions::default());
+        let topics = ["a", "b", "c", "d"].map(|name| name.parse().unwrap());
+        for subscribed in bus.subscribe(&topics).await.unwrap() {
+            subscribed.unwrap();
+        }
+    }
+}
+
+/// Has clients call every node by the name of this machine.
+async fn name_hosts(cluster: &engines::RedisCluster) {
+    let mut nodes = Vec::new();
+    for url in cluster.urls() {
+        let client = Client::open(url).unwrap();
+        let mut node = client.get_multiplexed_async_connection().await.unwrap();
+        for (option, value) in [
+            ("cluster-announce-hostname", "localhost"),
+            ("cluster-preferred-endpoint-type", "hostname"),
+        ] {
+            let mut set = cmd("CONFIG");
+            set.arg("SET").arg(option).arg(value);
+            set.exec_async(&mut node).await.unwrap();
+        }
+        nodes.push(node);
+    }
+    // What one says, the others learn.
+    for node in &mut nodes {
+        loop {
+            let slots: Value = cmd("CLUSTER").arg("SLOTS").query_async(node).await.unwrap();
+            if format!("{slots:?}").matches("'\"localhost\"'").count() == MASTERS {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -26,7 +26,9 @@ use crate::Redis;
 ///
 /// A stream begins a new epoch when it is next used after its server was started, or has taken over
 /// from a master that died: Redis replicates and writes to disk after it has answered, so that the
-/// newest messages may be gone then. Readers are told of a gap, and read anew from the truth.
+/// newest messages may be gone then. Readers are told of a gap, and read anew from the truth. What tells
+/// such a server is its replication id, which changes too once its first replica is attached, or none was
+/// for as long as `repl-backlog-ttl` says: so attach replicas before there is load.
 ///
 /// # Connections
 ///
@@ -52,7 +54,7 @@ pub struct RedisBusOptions {
     /// Most payload bytes queued for a node that does not read its events. Default 64 MiB.
     pub queue_bytes: usize,
     /// How long a topic keeps its epoch that nobody publishes to, reads or is subscribed to. At least as
-    /// long as its history. Default one hour.
+    /// long as its history and its idempotency keys. Default one hour.
     pub topic_ttl: Duration,
     /// How often a connection is asked whether it still is one. Default 10 s.
     pub probe_every: Duration,

@@ -11,7 +11,7 @@ use backplane::{
     },
 };
 use fastrand::Rng;
-use tokio::task::AbortHandle;
+use tokio::{sync::Mutex, task::JoinHandle};
 
 use super::RedisNodeLeases;
 use crate::Redis;
@@ -37,7 +37,8 @@ use crate::Redis;
 #[derive(Debug)]
 pub struct RedisIds {
     current: Arc<RwLock<Arc<Keeper>>>,
-    task: AbortHandle,
+    /// Until it has ended.
+    task: Mutex<Option<JoinHandle<()>>>,
 }
 
 type Keeper = LeaseKeeper<Arc<dyn Clock>>;
@@ -77,7 +78,7 @@ impl RedisIds {
         let task = tokio::spawn(lessee.keep(Arc::clone(&current)));
         Ok(Self {
             current,
-            task: task.abort_handle(),
+            task: Mutex::new(Some(task)),
         })
     }
 
@@ -87,7 +88,13 @@ impl RedisIds {
     ///
     /// Fails if Redis does; the node then runs out.
     pub async fn close(&self) -> Result<()> {
-        self.task.abort();
+        let mut task = self.task.lock().await;
+        if let Some(task) = &mut *task {
+            task.abort();
+            // Before that it may take another node.
+            let _ = task.await;
+        }
+        *task = None;
         let keeper = keeper(&self.current);
         keeper.close().await
     }
@@ -99,7 +106,9 @@ impl RedisIds {
 
 impl Drop for RedisIds {
     fn drop(&mut self) {
-        self.task.abort();
+        if let Some(task) = self.task.get_mut() {
+            task.abort();
+        }
     }
 }
 

@@ -15,8 +15,9 @@ use crate::{
 
 /// [`NodeLeases`] on Redis, for the generators of all nodes.
 ///
-/// Each call is one round trip and one script, of the same few commands however many nodes there are.
-/// Leases are measured by the server's clock.
+/// Each call is one round trip and one script, of a few commands however many nodes there are; an
+/// `acquire` also ends up to a hundred leases that have passed, by three commands each. Leases are measured
+/// by the server's clock.
 ///
 /// Of the free nodes it leases one that was never leased, or else the one whose mark lies furthest back.
 ///

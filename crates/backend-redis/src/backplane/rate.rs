@@ -14,8 +14,8 @@ use crate::{
 
 /// A [`RateLimiter`] on Redis, which all nodes share.
 ///
-/// Each check is one round trip and one script of two commands at most. A key whose bucket is full
-/// takes no room. Time is that of the server, in microseconds: clocks of nodes do not matter, and
+/// Each check is one round trip and one script of `TIME`, `GET` and at most a `SET`. A key whose bucket
+/// is full takes no room. Time is that of the server, in microseconds: clocks of nodes do not matter, and
 /// when the server's own is set back, keys wait longer by as much.
 ///
 /// What a server loses, as when a replica takes over from a master that had not told it yet, is used

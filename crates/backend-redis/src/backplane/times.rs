@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use backplane::{Error, ErrorKind, Result};
 
-/// A century, in microseconds: a time that no server sees.
-const FOREVER: u64 = 100 * 365 * 24 * 3_600 * 1_000_000;
+/// A century: a time that no server sees.
+pub(crate) const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 /// A time in microseconds, rounded up.
 pub(crate) fn micros(time: Duration) -> u64 {
-    let micros = u64::try_from(time.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX);
-    micros.min(FOREVER)
+    let micros = time.min(FOREVER).as_nanos().div_ceil(1_000);
+    u64::try_from(micros).unwrap_or(u64::MAX)
 }
 
 /// A time to live in milliseconds, at least one, since Redis takes zero for the past.

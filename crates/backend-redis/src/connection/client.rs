@@ -11,10 +11,12 @@ use redis::{
     Arg, Cmd, Pipeline, RedisError, Value,
     aio::ConnectionLike,
     cluster_async::{ClusterConnection, Connect},
-    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+    cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr},
     cmd,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::slots::slot_of;
 
 /// How many requests may be under way in a client of a Cluster. Others of the application share it.
 const UNDER_WAY: usize = 32;
@@ -62,32 +64,18 @@ impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client
         connection.route_command(command, node).await
     }
 
-    /// Sends commands to `node`. An error of the whole is answered once.
-    pub(super) async fn pipe_to(
-        &self,
-        node: SingleNodeRoutingInfo,
-        pipeline: Pipeline,
-    ) -> Result<Vec<Value>, RedisError> {
+    /// Sends commands to the master of the first one's key. An error of the whole is answered once.
+    pub(super) async fn pipe(&self, pipeline: Pipeline) -> Result<Vec<Value>, RedisError> {
         let (count, first) = (pipeline.len(), pipeline.cmd_iter().next().cloned());
+        let slot = first.as_ref().and_then(|first| Slot::new(slot(first)));
+        let master = slot.map(|slot| Route::with_slot(slot, SlotAddr::Master));
+        let node = SingleNodeRoutingInfo::from(master);
         let answers = {
             let (mut connection, _room) = self.enter().await;
             connection.route_pipeline(pipeline, 0, count, node).await
         };
         match first {
             Some(first) => self.heed(answers, &first).await,
-            None => answers,
-        }
-    }
-
-    /// Sends commands to the master of their keys.
-    pub(super) async fn pipe(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
-        let answers = {
-            let (mut connection, _room) = self.enter().await;
-            let count = pipeline.len();
-            connection.req_packed_commands(pipeline, 0, count).await
-        };
-        match pipeline.cmd_iter().next() {
-            Some(first) => self.heed(answers, first).await,
             None => answers,
         }
     }
@@ -134,8 +122,13 @@ impl<C> From<ClusterConnection<C>> for Client<C> {
     }
 }
 
-/// The first key of a command; nothing, if it has none.
-pub(super) fn first_key(command: &Cmd) -> &[u8] {
+/// The slot of a command's first key.
+pub(super) fn slot(command: &Cmd) -> u16 {
+    slot_of(first_key(command))
+}
+
+/// Nothing, if it has none.
+fn first_key(command: &Cmd) -> &[u8] {
     let argument = |place| match command.args_iter().nth(place) {
         Some(Arg::Simple(argument)) => argument,
         _ => &[],

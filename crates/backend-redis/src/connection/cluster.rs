@@ -2,21 +2,27 @@
 
 use std::{
     collections::BTreeMap,
+    future::Future,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use futures::{FutureExt as _, TryFutureExt as _, future::join_all};
+#[cfg(feature = "feed")]
+use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{
-    AsyncConnectionConfig, Cmd, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Value,
+    Arg, AsyncConnectionConfig, Cmd, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::Connect,
-    cluster_routing::{Route, SingleNodeRoutingInfo, Slot, SlotAddr},
     cmd,
 };
 
-use super::client::{Client, first_key};
-use crate::slots::{SlotMap, slot_of};
+use super::{
+    Answers,
+    client::{Client, slot},
+    put, those,
+};
+use crate::slots::SlotMap;
 
 /// A connection to a Cluster.
 #[derive(Clone)]
@@ -48,30 +54,46 @@ impl Cluster {
         self.client.send_to(node, command).await
     }
 
-    /// Sends commands to the master of their keys, which are of one slot.
-    pub(super) async fn pipe(&self, pipeline: &Pipeline) -> Result<Vec<Value>, RedisError> {
+    /// Sends commands to the master of the first one's key, and answers each.
+    pub(super) async fn pipe(&self, pipeline: Pipeline) -> Result<Vec<Value>, RedisError> {
         let values = self.client.pipe(pipeline).await?;
         Ok(values.into_iter().map(Node::unwrap).collect())
     }
 
-    /// Sends commands at once, one pipeline to each master. What a server refuses, since the slot has moved
-    /// or it cannot serve it now, is sent again by itself, as the client sees fit.
-    pub(super) async fn send_all(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
-        let mut answers = match self.parts(commands).await {
-            Ok(parts) => self.send_parts(commands, &parts).await,
-            Err(_) => vec![None; commands.len()],
-        };
-        let refused = answers.iter().zip(commands);
-        let refused = refused.filter(|(answer, _)| answer.is_none());
-        let again = join_all(refused.map(|(_, command)| self.send(command))).await;
-        let mut again = again.into_iter();
-        let last = |answer: &mut Option<_>| answer.take().or_else(|| again.next());
-        answers.iter_mut().filter_map(last).collect()
+    /// Sends commands at once, those of each master together. What a server refuses, since the slot has
+    /// moved or it cannot serve it now, is sent again by itself, as the client sees fit.
+    pub(super) async fn send_all<F: Future<Output = Answers>>(
+        &self,
+        commands: &[Cmd],
+        send: impl Fn(Vec<Cmd>) -> F,
+    ) -> Answers {
+        let parts = self.parts(commands).await;
+        let sent = parts.iter().map(|places| {
+            let some = places.iter().map(|&place| commands[place].clone());
+            send(some.collect())
+        });
+        let sent = join_all(sent).await.into_iter().flatten();
+        let mut answers: Vec<_> = parts.into_iter().flatten().zip(sent).collect();
+        answers.sort_unstable_by_key(|(place, _)| *place);
+        let mut answers: Answers = answers.into_iter().map(|(_, answer)| answer).collect();
+        let refused = those(&answers, |error, _| is_refused(error));
+        let lost = those(&answers, |error, _| error.code().is_none());
+        if !refused.is_empty() || !lost.is_empty() {
+            self.look_again();
+        }
+        let again = refused
+            .iter()
+            .map(|&place| send(vec![commands[place].clone()]));
+        let again = join_all(again).await.into_iter().flatten().collect();
+        put(&mut answers, refused, again);
+        answers
     }
 
-    /// Of each master, the commands that go there.
-    async fn parts(&self, commands: &[Cmd]) -> Result<Vec<Vec<usize>>, RedisError> {
-        let slots = self.slots().await?;
+    /// Of each master, the commands that go there; each by itself, if nobody says which do.
+    async fn parts(&self, commands: &[Cmd]) -> Vec<Vec<usize>> {
+        let Ok(slots) = self.slots().await else {
+            return (0..commands.len()).map(|place| vec![place]).collect();
+        };
         let mut parts = BTreeMap::<_, Vec<_>>::new();
         for (place, command) in commands.iter().enumerate() {
             parts
@@ -79,49 +101,7 @@ impl Cluster {
                 .or_default()
                 .push(place);
         }
-        Ok(parts.into_values().collect())
-    }
-
-    /// The answers to commands, none where a command was refused.
-    async fn send_parts(&self, commands: &[Cmd], parts: &[Vec<usize>]) -> Vec<Answer> {
-        let sent = parts.iter().map(|places| {
-            let mut pipeline = Pipeline::with_capacity(places.len());
-            for &place in places {
-                pipeline.add_command(commands[place].clone());
-            }
-            let slot = places
-                .first()
-                .and_then(|&place| Slot::new(slot(&commands[place])));
-            let master = slot.map(|slot| Route::with_slot(slot, SlotAddr::Master));
-            self.client
-                .pipe_to(SingleNodeRoutingInfo::from(master), pipeline)
-        });
-        let mut answers = vec![None; commands.len()];
-        for (places, sent) in parts.iter().zip(join_all(sent).await) {
-            match sent {
-                Ok(values) => {
-                    for (&place, value) in places.iter().zip(values) {
-                        answers[place] = self.answer(value);
-                    }
-                }
-                Err(error) => {
-                    self.look_again();
-                    for &place in places {
-                        answers[place] = Some(Err(error.clone()));
-                    }
-                }
-            }
-        }
-        answers
-    }
-
-    fn answer(&self, value: Value) -> Answer {
-        let answer = Node::unwrap(value).extract_error();
-        if answer.as_ref().is_err_and(is_refused) {
-            self.look_again();
-            return None;
-        }
-        Some(answer)
+        parts.into_values().collect()
     }
 
     fn look_again(&self) {
@@ -144,8 +124,6 @@ impl Cluster {
     }
 }
 
-type Answer = Option<Result<Value, RedisError>>;
-
 /// Whether a command was not run, and may be elsewhere or later.
 fn is_refused(error: &RedisError) -> bool {
     let code = error.code().unwrap_or_default();
@@ -161,19 +139,20 @@ fn is_refused(error: &RedisError) -> bool {
     .contains(&code)
 }
 
-fn slot(command: &Cmd) -> u16 {
-    slot_of(first_key(command))
-}
-
 /// A connection to one node, on which each command of a pipeline has an answer of its own.
 ///
 /// The client sends a whole pipeline to another node where one of its commands was refused by the first,
 /// so that the other commands are run twice or refused there. It does not look into arrays, so a
-/// pipeline's errors are put into some.
+/// pipeline's errors are put into some; unless nothing but a `WAIT` follows the first command.
 #[derive(Clone)]
 pub(super) struct Node(MultiplexedConnection);
 
 impl Node {
+    fn is_of_one(pipeline: &Pipeline) -> bool {
+        let is_wait = |command: &Cmd| command.args_iter().next() == Some(Arg::Simple(b"WAIT"));
+        pipeline.cmd_iter().skip(1).all(is_wait)
+    }
+
     fn wrap(value: Value) -> Value {
         match value {
             Value::ServerError(_) => Value::Array(vec![value]),
@@ -215,6 +194,9 @@ impl ConnectionLike for Node {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         let sent = self.0.req_packed_commands(pipeline, offset, count);
+        if Self::is_of_one(pipeline) {
+            return sent;
+        }
         sent.map_ok(|values| values.into_iter().map(Self::wrap).collect())
             .boxed()
     }

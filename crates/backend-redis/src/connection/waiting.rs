@@ -1,10 +1,9 @@
-use std::{fmt, slice, time::Duration};
+use std::{fmt, time::Duration};
 
 use futures::future::join_all;
 use redis::{Cmd, ErrorKind, RedisError, Value, cmd};
 
-use super::{AT_ONCE, Connection};
-use crate::{failure, script::Call};
+use super::{AT_ONCE, Answers, Connection};
 
 /// A connection for changes that replicas must have.
 pub(super) struct Waiting {
@@ -22,38 +21,25 @@ impl Waiting {
         }
     }
 
-    pub(super) async fn send_one(
-        &self,
-        call: &Call,
-        form: fn(&Call) -> Cmd,
-    ) -> Result<Value, RedisError> {
-        let command = form(call);
-        let answer = self.send_to_one(slice::from_ref(&command)).await.pop();
-        let answer = answer.expect("a command has an answer");
-        if !answer.as_ref().is_err_and(failure::is_moved) {
-            return answer;
-        }
-        // A client learns that a slot has moved from the answer to a command of its own, not from one of many.
-        self.connection.send(&call.looking()).await?;
-        let answer = self.send_to_one(&[command]).await.pop();
+    pub(super) async fn send_one(&self, script: Cmd) -> Result<Value, RedisError> {
+        let answer = self.send_together(vec![script]).await.pop();
         answer.expect("a command has an answer")
     }
 
     /// Sends scripts at once, and answers each in the order given.
-    pub(super) async fn send(
-        &self,
-        calls: &[&Call],
-        form: fn(&Call) -> Cmd,
-    ) -> Vec<Result<Value, RedisError>> {
-        let mut answers = Vec::with_capacity(calls.len());
-        for calls in calls.chunks(AT_ONCE) {
+    pub(super) async fn send(&self, scripts: &[Cmd]) -> Answers {
+        let mut answers = Vec::with_capacity(scripts.len());
+        for scripts in scripts.chunks(AT_ONCE) {
             match &self.connection {
                 Connection::Server(_) => {
-                    let commands: Vec<_> = calls.iter().map(|call| form(call)).collect();
-                    answers.extend(self.send_to_one(&commands).await);
+                    answers.extend(self.send_together(scripts.to_vec()).await);
                 }
-                Connection::Cluster(_) | Connection::Single(_) => {
-                    let each = calls.iter().map(|call| self.send_one(call, form));
+                Connection::Cluster(cluster) => {
+                    let send = |scripts| self.send_together(scripts);
+                    answers.extend(cluster.send_all(scripts, send).await);
+                }
+                Connection::Single(_) => {
+                    let each = scripts.iter().map(|script| self.send_one(script.clone()));
                     answers.extend(join_all(each).await);
                 }
             }
@@ -61,32 +47,26 @@ impl Waiting {
         answers
     }
 
-    /// Sends commands to one server, and then waits for its replicas: on the connection that has written, as
+    /// Sends scripts to one server, and then waits for its replicas: on the connection that has written, as
     /// after a reconnect another server may answer.
-    async fn send_to_one(&self, commands: &[Cmd]) -> Vec<Result<Value, RedisError>> {
-        let mut pipeline = super::pipeline(commands.into());
+    async fn send_together(&self, mut commands: Vec<Cmd>) -> Answers {
         // No time at all would be for ever.
         let within = self.within.as_millis().clamp(1, u128::from(u32::MAX));
         let mut wait = cmd("WAIT");
         wait.arg(self.count).arg(within.to_string());
-        pipeline.add_command(wait);
-        let mut answers = match self.connection.pipe(&pipeline).await {
-            Ok(answers) => answers,
-            Err(error) => return commands.iter().map(|_| Err(error.clone())).collect(),
-        };
+        commands.push(wait);
+        let mut answers = self.connection.send_together(commands).await;
         let acknowledged = match answers.pop() {
-            Some(Value::Int(replicas)) => replicas,
+            Some(Ok(Value::Int(replicas))) => replicas,
             _ => 0,
         };
-        let is_enough = acknowledged >= i64::from(self.count);
-        let answer = |answer: Value| match answer.extract_error() {
-            Ok(_) if !is_enough => {
+        if acknowledged < i64::from(self.count) {
+            for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
                 let too_few = "too few replicas have acknowledged the change";
-                Err((ErrorKind::Io, too_few).into())
+                *answer = Err((ErrorKind::Io, too_few).into());
             }
-            answer => answer,
-        };
-        answers.into_iter().map(answer).collect()
+        }
+        answers
     }
 }
 

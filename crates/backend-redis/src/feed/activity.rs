@@ -110,11 +110,8 @@ impl Activity for RedisActivity {
     }
 
     async fn marker(&self, viewer: UserId) -> Result<PostId> {
-        let look = [self.look(viewer, MARKER)];
-        let marker = self.redis.read_all("marker", &look, answer::marker).await;
-        marker
-            .into_iter()
-            .try_fold(PostId::MIN, |_, marker| Ok(marker?))
+        let look = self.look(viewer, MARKER);
+        Ok(self.redis.read_one("marker", look, answer::marker).await?)
     }
 
     async fn erase(&self, user: UserId) -> Result<()> {

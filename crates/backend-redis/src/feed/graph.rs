@@ -200,7 +200,8 @@ impl Graph for RedisGraph {
             .arg("LIMIT")
             .arg(0)
             .arg(i64::try_from(limit).unwrap_or(i64::MAX));
-        self.read("followers", page, answer::followers).await
+        let followers = self.redis.read_one("followers", page, answer::followers);
+        Ok(followers.await?)
     }
 
     async fn circles(&self, viewers: &[UserId]) -> Result<Vec<Arc<Circle>>> {

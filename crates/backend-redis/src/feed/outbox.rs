@@ -61,8 +61,8 @@ use crate::{
 /// | [`erase`](Outbox::erase) | 3 | two, then a script for each post, then one |
 ///
 /// A round trip goes to all servers at once that are concerned, and takes up to a thousand commands; more
-/// are sent in turn. In a Cluster 32 commands are under way at a time, so that more take longer. A script
-/// does a few commands for each post that it is about, of which there are at most a thousand.
+/// are sent in turn. In a Cluster those to one master are one pipeline, and 32 pipelines are under way at a
+/// time, or 32 commands over a `ClusterConnection`, so that more take longer. A script does a few commands for each post that it is about, of which there are at most a thousand.
 /// [`erase`](Outbox::erase) forgets no more than that at a time.
 ///
 /// # Ids
@@ -356,7 +356,6 @@ impl Outbox for RedisOutbox {
     }
 
     async fn published(&self, author: UserId, key: &IdempotencyKey) -> Result<Option<PostId>> {
-        const OP: &str = "published";
         let mut get = cmd("HGET");
         get.arg(format!("{}:keys", self.key(author)))
             .arg(key.as_str());
@@ -364,8 +363,7 @@ impl Outbox for RedisOutbox {
             Value::Nil => Some(None),
             post => answer::post(post).map(Some),
         };
-        let mut found = self.redis.read_all(OP, &[get], read).await;
-        Ok(found.pop().transpose()?.flatten())
+        Ok(self.redis.read_one("published", get, read).await?)
     }
 
     async fn erase(&self, author: UserId, limit: usize) -> Result<usize> {

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,15 +6,18 @@ use feed_core::{CacheItem, Result, SharedCache};
 use redis::{Cmd, Value, cmd};
 
 use crate::{
-    Redis, failure,
+    Redis,
+    backplane::times::FOREVER,
+    failure,
     script::{Call, script},
 };
 
 /// A [`SharedCache`] on Redis, for the nodes of an application.
 ///
 /// An item is a key, and its time is the server's to measure. A call sends all its commands at once,
-/// one for each item: one round trip to a server for each thousand items. In a Cluster 32 are under way
-/// at a time. [`put_many`](SharedCache::put_many), [`add_many`](SharedCache::add_many) and
+/// one for each item: one round trip to a server for each thousand items. In a Cluster those to one master
+/// are one pipeline, and 32 pipelines are under way at a time, or 32 commands over a `ClusterConnection`.
+/// [`put_many`](SharedCache::put_many), [`add_many`](SharedCache::add_many) and
 /// [`replace_many`](SharedCache::replace_many) make one more for a key that is in the batch again.
 ///
 /// ```no_run
@@ -30,11 +33,12 @@ use crate::{
 ///
 /// # Room
 ///
-/// The cache has no bound of its own but the server's `maxmemory`. A server of its own may evict by
-/// any policy: what it drops is fetched again, and a claim that it drops lets nothing old in. On a server
-/// that holds other stores too the policy must be one that drops only keys with a time to live, such as
-/// `volatile-lru`: all keys here have one, and the keys of the feed and of the queue have none. Without
-/// eviction a full server refuses items as [`ErrorKind::Full`](feed_core::ErrorKind::Full).
+/// The cache has no bound of its own but the server's `maxmemory`. Give it a server of its own, which may
+/// evict by any policy: what it drops is fetched again, and a claim that it drops lets nothing old in. On a
+/// server that holds other stores too let nothing be evicted (`noeviction`): it refuses items then as
+/// [`ErrorKind::Full`](feed_core::ErrorKind::Full) while it is full. With a policy such as `volatile-lru`,
+/// which drops only keys with a time to live, it would also drop what other stores keep for a while, such as
+/// what is left to a rate limit: `docs/redis.md` says what.
 ///
 /// # What Redis may lose
 ///
@@ -47,9 +51,6 @@ pub struct RedisSharedCache {
 }
 
 script!(REPLACE, "shared_cache/replace.lua");
-
-/// A century: a time that no server sees.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
 impl RedisSharedCache {
     /// A cache whose keys begin with the prefix of `redis` and `cache:`.
@@ -154,7 +155,7 @@ impl SharedCache for RedisSharedCache {
 
 /// Rounded down, so that no item lives too long.
 fn millis(item: &CacheItem) -> u64 {
-    u64::try_from(item.ttl().min(LONGEST).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(item.ttl().min(FOREVER).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The items in runs that have no key twice: what a Cluster is sent at once takes effect in any order.

@@ -25,6 +25,7 @@ use self::{
 };
 use crate::{
     Redis, failure,
+    feed::answer::flag,
     scan::Scan,
     script::{Call, script},
 };
@@ -48,8 +49,8 @@ use crate::{
 /// | `merge` | 1, and 2 more if the list is to be packed | a script of 4 |
 /// | `retain` | 1 for every 1,000 keys of every server, whosever they are, and 1 for those to be dropped | `SCAN`, and `UNLINK` an owner |
 ///
-/// In a Cluster, `retain` looks twice at all keys if slots move meanwhile, and fails as `Unavailable` if they
-/// do not stop to.
+/// In a Cluster, `retain` looks at all keys again until no slot has moved meanwhile, or the same ones were
+/// under way for two rounds. After five rounds it fails as `Unavailable`.
 ///
 /// A window reads the whole list.
 ///
@@ -57,8 +58,10 @@ use crate::{
 ///
 /// The header says on which server a build began, by its replication id. A server that was restarted, took
 /// over from another or was handed the slot has another id, and may lack the newest entries: there the
-/// timeline is cold, and is built again when it is next read. So may be evicted whatever there is no memory
-/// for, which also leaves the timeline cold; so is one that was written by another version.
+/// timeline is cold, and is built again when it is next read. A server has another id too once its first
+/// replica is attached, or none was for as long as `repl-backlog-ttl` says: all timelines of it are cold
+/// then, at once, so attach replicas before there is load. Timelines may be evicted where there is no memory
+/// for them, which also leaves them cold; so are those that were written by another version.
 ///
 /// A push counts as reached what only a reader will find to be cold.
 #[derive(Clone)]
@@ -154,7 +157,7 @@ impl RedisTimelines {
                 Err(error) => not_packed(&failure::of("pack", error)),
             }
         }
-        for packed in self.redis.ask_all("pack", &calls, answer::flag).await {
+        for packed in self.redis.ask_all("pack", &calls, flag).await {
             if let Err(error) = packed {
                 not_packed(&error);
             }
@@ -276,7 +279,7 @@ impl TimelineStore for RedisTimelines {
             .about(ticket.owner, Call::of(&COMMIT))
             .bytes(header::digits(ticket.generation))
             .bytes(Change::Committed { floor, entries }.encode());
-        Ok(self.redis.ask("commit_build", &call, answer::flag).await?)
+        Ok(self.redis.ask("commit_build", &call, flag).await?)
     }
 
     async fn drop_many(&self, owners: &[UserId]) -> Result<Vec<UserId>> {

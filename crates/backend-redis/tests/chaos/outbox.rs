@@ -3,8 +3,9 @@ use std::time::Duration;
 use backend_redis::{RedisOutbox, RedisOutboxOptions};
 use feed_core::{Entry, Outbox, PostId, PostState, Publication, UserId};
 use futures::future::join_all;
+use redis::Client;
 
-use crate::{on_cluster, on_replicas};
+use crate::{on_cluster, slot_of, until};
 
 /// Asks until the servers answer.
 async fn live(outbox: &RedisOutbox, posts: &[PostId]) -> usize {
@@ -22,10 +23,6 @@ async fn calls_go_on_when_a_replica_has_taken_over() {
     const POSTS: u64 = 400;
     let cluster = engines::RedisCluster::start(3, 1).unwrap();
     let outbox = RedisOutbox::new(on_cluster(&cluster).await, RedisOutboxOptions::default());
-    let item = |post: u64| {
-        let entry = Entry::original(PostId::new(post), UserId::new(post % 50));
-        Publication::new(entry, "body".into())
-    };
     let items: Vec<_> = (1..=POSTS).map(item).collect();
     outbox.append(&items).await.unwrap();
     cluster.kill(0).unwrap();
@@ -34,33 +31,68 @@ async fn calls_go_on_when_a_replica_has_taken_over() {
     assert!(asked.await.expect("it answers within a minute") > 0);
 }
 
-/// A master is killed while posts are published that its only replica must have. When that has taken over,
-/// all posts are there that were acknowledged.
+/// A master hangs, and posts go on as soon as its replica has taken over, also over the connection of those
+/// who wait for replicas.
+#[tokio::test]
+async fn posts_go_on_when_a_master_hangs() {
+    let cluster = engines::RedisCluster::start(3, 1).unwrap();
+    let writer = on_cluster(&cluster).await;
+    // Of none, since the replica that takes over has none.
+    let redis = on_cluster(&cluster).await;
+    let redis = redis.with_replicas(0, Duration::from_millis(500), writer);
+    let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
+    let items: Vec<_> = (1..=30).map(item).collect();
+    outbox.append(&items).await.unwrap();
+    cluster.pause(0).unwrap();
+    until("all posts are published", async || {
+        let more: Vec<_> = (31..=60).map(item).collect();
+        outbox.append(&more).await.is_ok()
+    })
+    .await;
+}
+
+/// A master is killed whose only replica has not heard of the newest posts. When that takes over, all posts
+/// are there that were acknowledged.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_post_is_lost_that_every_replica_had() {
     let cluster = engines::RedisCluster::start(3, 1).unwrap();
-    let outbox = RedisOutbox::new(on_replicas(&cluster).await, RedisOutboxOptions::default());
-    let publish = |post| {
-        let outbox = outbox.clone();
-        let entry = Entry::original(PostId::new(post), UserId::new(post % 50));
-        let item = Publication::new(entry, "body".into());
-        tokio::spawn(async move {
-            let appended = outbox.append(&[item]).await;
-            appended.map(|_| entry.post)
-        })
+    let within = Duration::from_millis(500);
+    let writer = on_cluster(&cluster).await;
+    let redis = on_cluster(&cluster).await;
+    let redis = redis.with_replicas(1, within, writer);
+    let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
+    let publish = async |post| {
+        let appended = outbox.append(&[item(post)]).await;
+        appended.map(|_| PostId::new(post))
     };
-    let before: Vec<_> = (1..=100).map(publish).collect();
-    let before = join_all(before).await;
-    let beside: Vec<_> = (101..=300).map(publish).collect();
+    let mut published = join_all((1..=100).map(publish)).await;
+    cluster.pause(3).unwrap();
+    let master = Client::open(&*cluster.urls()[0]).unwrap();
+    let mut master = master.get_multiplexed_async_connection().await.unwrap();
+    let mut cut = redis::cmd("CLIENT");
+    cut.arg("KILL").arg("TYPE").arg("replica");
+    cut.exec_async(&mut master).await.unwrap();
+    let is_there = |post: &u64| slot_of(&format!("outbox:{}", author(*post))) < 16_384 / 3;
+    let newest = (101..=300).filter(is_there).take(10);
+    published.extend(join_all(newest.map(publish)).await);
     cluster.kill(0).unwrap();
-    let published = before.into_iter().chain(join_all(beside).await);
+    cluster.resume(3).unwrap();
     let mut acked = Vec::new();
     for published in published {
-        match published.unwrap() {
+        match published {
             Ok(post) => acked.push(post),
             Err(error) => assert!(error.is_retryable(), "{error:?}"),
         }
     }
     assert!(!acked.is_empty());
     assert_eq!(live(&outbox, &acked).await, acked.len());
+}
+
+const fn author(post: u64) -> u64 {
+    post % 50
+}
+
+fn item(post: u64) -> Publication {
+    let entry = Entry::original(PostId::new(post), UserId::new(author(post)));
+    Publication::new(entry, "body".into())
 }

@@ -8,11 +8,12 @@ mod loading;
 use std::{sync::Arc, time::Duration};
 
 use backend_redis::{
-    BraceInPrefix, Redis, RedisActions, RedisActivity, RedisDirectory, RedisGraph, RedisIds,
-    RedisNodeLeases, RedisQueue,
+    BraceInPrefix, Redis, RedisActions, RedisActivity, RedisBus, RedisBusOptions, RedisDirectory,
+    RedisGraph, RedisIds, RedisNodeLeases, RedisQueue,
 };
 use backplane::{
-    Clock, ErrorKind, SystemClock, Timestamp,
+    Clock, ErrorKind, SystemClock, Timestamp, Topic,
+    bus::{Bus, HistoryRead, IdempotencyKey, Outgoing, Published},
     directory::{Directory, DirectoryOptions, Incarnation, Joined, Membership, Node},
     id::{Acquired, IdGenerator, KeeperOptions, Layout, NodeLeases},
     queue::{NewTask, Priority, QueueOptions, TaskQueue},
@@ -81,6 +82,44 @@ async fn a_server_out_of_memory_is_full_and_nothing_was_added() {
     assert_eq!(refusal(&queue).await, ErrorKind::Full);
     house.order("CONFIG SET maxmemory 0").await;
     assert_eq!(ready_after_one_more(&queue).await, 1);
+}
+
+/// A topic that there is no room for is not made, nor a message added to one that is there; what is there
+/// can be read.
+#[tokio::test]
+async fn a_bus_out_of_memory_is_full_and_nothing_was_added() {
+    let mut house = House::new().await;
+    let client = Client::open(house.server.url()).unwrap();
+    let bus = RedisBus::new(house.redis.clone(), client, RedisBusOptions::default());
+    let [known, other]: [Topic; 2] = ["known", "other"].map(|name| name.parse().unwrap());
+    let publish = async |topic: &Topic, key| {
+        let message = Outgoing::new(topic.clone(), "x").with_key(IdempotencyKey::new(key));
+        let published = bus.publish(&[message]).await.unwrap().remove(0);
+        published.map_err(|error| error.kind())
+    };
+    let top = async |topic: &Topic| {
+        let read = HistoryRead::new(topic.clone(), None, 9);
+        let page = bus.history(&[read]).await.unwrap().remove(0);
+        page.map(|page| (page.top, page.messages.len()))
+            .map_err(|error| error.kind())
+    };
+    let first = publish(&known, 1).await.unwrap().position();
+    house.order("CONFIG SET maxmemory 1").await;
+    assert_eq!(publish(&known, 2).await, Err(ErrorKind::Full));
+    assert_eq!(publish(&other, 3).await, Err(ErrorKind::Full));
+    assert_eq!(top(&other).await, Err(ErrorKind::Full));
+    let subscribed = bus
+        .subscribe(std::slice::from_ref(&other))
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(subscribed.unwrap_err().kind(), ErrorKind::Full);
+    assert_eq!(top(&known).await, Ok((first, 1)));
+    assert_eq!(publish(&known, 1).await, Ok(Published::Duplicate(first)));
+    house.order("CONFIG SET maxmemory 0").await;
+    let second = publish(&known, 2).await.unwrap();
+    assert_eq!(second.position().offset, first.offset + 1);
+    assert_eq!(top(&known).await, Ok((second.position(), 2)));
 }
 
 /// A queue begins with the task that tells of a loss, since one that has lost everything looks new, and
@@ -226,7 +265,7 @@ async fn refusals_of_writes(redis: &Redis) -> Vec<feed_core::ErrorKind> {
         graph.follow(ANN, CAT, None),
         graph.hide(ANN, CAT, Hide::Block, true),
         graph.set_list(ANN, LIST, &member),
-        graph.route_author(BOB, RouteStamp::default(), Route::Pull),
+        graph.route_author(CAT, RouteStamp::default(), Route::Pull),
         actions.record(&like),
         activity.note(Habit::Visit, &member, Timestamp::EPOCH),
         activity.mark_read(CAT, POST),
@@ -251,21 +290,27 @@ async fn full_memory_takes_nothing_and_gives_everything_back() {
     let actions = RedisActions::new(house.redis.clone());
     graph.follow(ANN, BOB, None).await.unwrap();
     graph.hide(ANN, BOB, Hide::Mute, true).await.unwrap();
-    graph.set_list(ANN, LIST, &[BOB]).await.unwrap();
+    graph.set_list(ANN, LIST, &[BOB, CAT, ANN]).await.unwrap();
+    let pulled = graph.route_author(BOB, RouteStamp::default(), Route::Pull);
+    assert!(pulled.await.unwrap().is_some());
     actions.record(&like(ANN)).await.unwrap();
     house.order("CONFIG SET maxmemory 1").await;
     let refused = refusals_of_writes(&house.redis).await;
     assert_eq!(refused, [feed_core::ErrorKind::Full; 7]);
     let ann = graph.circles(&[ANN]).await.unwrap().remove(0);
     assert!(ann.follows(BOB) && !ann.follows(CAT) && !ann.blocks(CAT));
-    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [BOB]);
+    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [BOB, CAT, ANN]);
     assert_eq!(actions.counts(&[POST]).await.unwrap()[0].likes, 1);
 
     assert!(graph.unfollow(ANN, BOB).await.unwrap());
     assert!(graph.hide(ANN, BOB, Hide::Mute, false).await.unwrap());
     assert_eq!(actions.withdraw(&like(ANN)).await.unwrap(), [true]);
     assert_eq!(graph.erase(BOB, 9).await.unwrap(), 1);
-    assert_eq!(graph.list(ANN, LIST).await.unwrap(), []);
+    assert_eq!(graph.erase(BOB, 9).await.unwrap(), 0);
+    assert_eq!(graph.author_route(BOB).await.unwrap().0, Route::PUSH);
+    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [CAT, ANN]);
+    assert_eq!(graph.erase(ANN, 1).await.unwrap(), 1);
+    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [CAT]);
     assert_eq!(graph.degrees(&[BOB]).await.unwrap()[0].followers, 0);
 }
 
@@ -314,6 +359,27 @@ async fn what_somebody_else_has_written_is_corrupt() {
         );
         assert!(failed.next().is_none(), "{strange}");
     }
+}
+
+/// Lists that come and go leave no more behind than one.
+#[tokio::test]
+async fn lists_that_are_gone_take_no_room() {
+    let mut house = House::new().await;
+    let graph = RedisGraph::new(house.redis.clone());
+    let mut fields = Vec::new();
+    for list in (10..30).map(ListId::new) {
+        graph.set_list(ANN, list, &[BOB]).await.unwrap();
+        graph.set_list(ANN, list, &[]).await.unwrap();
+        graph.set_list(ANN, list, &[BOB, CAT]).await.unwrap();
+        assert_eq!(graph.erase(ANN, 9).await.unwrap(), 2);
+        graph.set_list(ANN, list, &[CAT]).await.unwrap();
+        assert_eq!(graph.erase(CAT, 9).await.unwrap(), 1);
+        let mut count = redis::cmd("HLEN");
+        count.arg("{graph:1}");
+        let count: u64 = count.query_async(&mut house.operator).await.unwrap();
+        fields.push(count);
+    }
+    assert_eq!(fields, [fields[0]; 20]);
 }
 
 /// A node whose lease the server has lost leases another, and issues nothing twice.

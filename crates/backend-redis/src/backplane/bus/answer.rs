@@ -38,11 +38,11 @@ pub(super) fn published(answer: &Value) -> Option<Vec<Published>> {
 }
 
 /// The message of a push.
-pub(super) fn message(push: &[u8]) -> Option<Message> {
+pub(super) fn message(push: Vec<u8>) -> Option<Message> {
     let (epoch, rest) = push.split_at_checked(16)?;
-    let (offset, payload) = rest.split_at_checked(20)?;
+    let (offset, _) = rest.split_at_checked(20)?;
     let position = Position::new(text(epoch)?, text(offset)?);
-    Some(Message::new(position, Bytes::copy_from_slice(payload)))
+    Some(Message::new(position, Bytes::from(push).slice(36..)))
 }
 
 fn text<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {

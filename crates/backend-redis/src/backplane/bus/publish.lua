@@ -21,7 +21,7 @@ local function forget_keys()
   end
 end
 
-local answer = { epoch }
+local answer, top_before = { epoch }, top
 for at = 8, #ARGV, 2 do
   local key, payload = ARGV[at], ARGV[at + 1]
   local known = key ~= '' and known_offset(key)
@@ -31,8 +31,9 @@ for at = 8, #ARGV, 2 do
   else
     top = top + 1
     local offset = text(top)
-    expire_messages(2)
+    -- First of all writes, as where memory is full it is the only one that is refused.
     redis.call('XADD', HISTORY, 'MAXLEN', most, offset .. '-0', 't', now, 'p', payload)
+    expire_messages(2)
     if key ~= '' then
       redis.call('HSET', BY_KEY, key, offset .. ' ' .. text(now))
       redis.call('ZADD', ORDER, top, key)
@@ -43,7 +44,10 @@ for at = 8, #ARGV, 2 do
     answer[#answer + 1] = offset
   end
 end
-redis.call('HSET', base, 'top', text(top))
+if top > top_before then
+  redis.call('HSET', base, 'top', text(top))
+end
+redis.call('PEXPIRE', base, topic_ttl)
 redis.call('PEXPIRE', HISTORY, message_ttl)
 redis.call('PEXPIRE', BY_KEY, key_ttl)
 redis.call('PEXPIRE', ORDER, key_ttl)

@@ -22,21 +22,22 @@ local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%
 local known = redis.call('HMGET', base, 'epoch', 'top', 'server')
 local epoch, top = known[1], tonumber(known[2] or '0')
 if not epoch or known[3] ~= server then
-  redis.call('DEL', HISTORY, BY_KEY, ORDER)
   epoch, top = new_epoch, 0
+  -- First: where memory is full, nothing is refused any more after another write.
   redis.call('HSET', base, 'epoch', epoch, 'top', 0, 'server', server)
+  redis.call('DEL', HISTORY, BY_KEY, ORDER)
 end
-redis.call('PEXPIRE', base, topic_ttl)
 
 -- All digits, which a number alone does not keep when it becomes text.
 local function text(number)
   return string.format('%.0f', number)
 end
 
--- Drops messages that are too old.
+-- Drops up to so many messages that are too old. One is looked at that is not.
 local function expire_messages(most)
-  for _, message in ipairs(redis.call('XRANGE', HISTORY, '-', '+', 'COUNT', most)) do
-    if tonumber(message[2][2]) + message_ttl > now then
+  for _ = 1, most do
+    local message = redis.call('XRANGE', HISTORY, '-', '+', 'COUNT', 1)[1]
+    if not message or tonumber(message[2][2]) + message_ttl > now then
       break
     end
     redis.call('XDEL', HISTORY, message[1])

@@ -106,7 +106,9 @@ impl Streams {
 
     /// How long a topic is kept that nobody uses.
     pub(super) fn topic_ttl(&self) -> Duration {
-        self.options.topic_ttl.max(self.options.limits.history_ttl)
+        let limits = &self.options.limits;
+        let remembered = limits.history_ttl.max(limits.idempotency_window);
+        self.options.topic_ttl.max(remembered)
     }
 }
 

@@ -213,7 +213,12 @@ impl Routes {
     /// How to connect to a server of a Cluster.
     fn client_of(&self, address: &Address) -> Client {
         let info = self.client.get_connection_info().clone();
-        let (host, port) = address.clone();
+        let (mut host, port) = address.clone();
+        if let ConnectionAddr::Tcp(own, _) | ConnectionAddr::TcpTls { host: own, .. } = info.addr()
+            && host.is_empty()
+        {
+            host.clone_from(own);
+        }
         let place = match info.addr() {
             ConnectionAddr::TcpTls {
                 insecure,

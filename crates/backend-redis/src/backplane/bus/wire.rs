@@ -1,7 +1,7 @@
 //! One connection to one server, made again whenever it is lost, and what is subscribed on it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     error::Error as StdError,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Waker,
@@ -54,13 +54,15 @@ struct Shared {
     state: Mutex<State>,
     /// Raised when there is something to subscribe, or the connection is lost.
     stirred: Signal,
-    /// Raised when something was subscribed.
+    /// Raised when the server has answered a request to subscribe channels.
     settled: Signal,
 }
 
 #[derive(Default)]
 struct State {
-    channels: HashMap<Box<str>, Channel>,
+    channels: HashMap<Arc<str>, Channel>,
+    /// Those that are not subscribed, as far as is known.
+    pending: HashSet<Arc<str>>,
     connection: Option<MultiplexedConnection>,
     /// Whether channels are those of a shard on this connection, as far as is known.
     sharded: bool,
@@ -109,17 +111,14 @@ impl Wire {
     /// another wire.
     pub(super) fn add(&self, channels: &[(&str, &Topic)], renewed: bool) {
         let mut state = self.shared.state();
-        for (channel, topic) in channels {
-            let known = state.channels.entry((*channel).into());
-            let known = known.or_insert_with(|| Channel {
-                topic: (*topic).clone(),
-                standing: Standing::New,
-            });
-            if renewed {
-                known.standing = Standing::Renewing;
-            } else if known.standing == Standing::Subscribed {
-                known.standing = Standing::Confirming;
-            }
+        for &(channel, topic) in channels {
+            let standing = match state.channels.get(channel) {
+                _ if renewed => Standing::Renewing,
+                None => Standing::New,
+                Some(known) if known.standing == Standing::Subscribed => Standing::Confirming,
+                Some(known) => known.standing,
+            };
+            state.put(channel, topic, standing);
         }
         drop(state);
         self.shared.stirred.raise();
@@ -143,8 +142,9 @@ impl Wire {
     /// Takes what is still pushed for nothing.
     pub(super) fn forget(&self, channels: &[&str]) {
         let mut state = self.shared.state();
-        for channel in channels {
-            state.channels.remove(*channel);
+        for &channel in channels {
+            state.channels.remove(channel);
+            state.pending.remove(channel);
         }
     }
 
@@ -233,7 +233,7 @@ impl Shared {
             if self.state().connection.is_none() {
                 return worked;
             }
-            let pending = self.state().pending();
+            let pending: Vec<_> = self.state().pending.iter().cloned().collect();
             let names: Vec<&str> = pending.iter().map(|name| &**name).collect();
             let mut pause = every;
             if let Err(error) = self.name("SUBSCRIBE", &names, &mut connection).await {
@@ -266,22 +266,30 @@ impl Shared {
         connection: &mut MultiplexedConnection,
     ) -> RedisResult<()> {
         for channels in channels.chunks(BATCH) {
-            if self.state().sharded {
-                match name_each(command, channels, connection).await {
-                    Err(error) if is_unknown_command(&error) => self.state().sharded = false,
-                    named => {
-                        named?;
-                        continue;
-                    }
-                }
-            }
-            if command == "SUBSCRIBE" {
-                connection.subscribe(channels).await?;
-            } else {
-                connection.unsubscribe(channels).await?;
-            }
+            let named = self.name_some(command, channels, connection).await;
+            self.settled.raise();
+            named?;
         }
         Ok(())
+    }
+
+    async fn name_some(
+        &self,
+        command: &str,
+        channels: &[&str],
+        connection: &mut MultiplexedConnection,
+    ) -> RedisResult<()> {
+        if self.state().sharded {
+            match name_each(command, channels, connection).await {
+                Err(error) if is_unknown_command(&error) => self.state().sharded = false,
+                named => return named,
+            }
+        }
+        if command == "SUBSCRIBE" {
+            connection.subscribe(channels).await
+        } else {
+            connection.unsubscribe(channels).await
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -319,19 +327,22 @@ impl State {
     /// Begins another connection, on which nothing is subscribed yet.
     fn begin(&mut self, sharded: bool) -> u64 {
         self.sharded = sharded;
-        for channel in self.channels.values_mut() {
+        for (name, channel) in &mut self.channels {
             if channel.standing != Standing::New {
                 channel.standing = Standing::Renewing;
             }
+            self.pending.insert(Arc::clone(name));
         }
         self.connections += 1;
         self.connections
     }
 
-    fn pending(&self) -> Vec<Box<str>> {
-        let channels = self.channels.iter();
-        let pending = channels.filter(|(_, channel)| channel.standing != Standing::Subscribed);
-        pending.map(|(name, _)| name.clone()).collect()
+    /// Has a channel subscribed.
+    fn put(&mut self, name: &str, topic: &Topic, standing: Standing) {
+        let name: Arc<str> = name.into();
+        let topic = topic.clone();
+        self.pending.insert(Arc::clone(&name));
+        self.channels.insert(name, Channel { topic, standing });
     }
 
     /// Which of the channels are subscribed, or were removed meanwhile, so that nobody waits for nothing.
@@ -346,7 +357,7 @@ impl State {
 
 impl Inbox {
     /// A message of a channel, which stands in the order in which the server sent it.
-    fn message(&self, channel: &str, push: &[u8]) -> Option<()> {
+    fn message(&self, channel: &str, push: Vec<u8>) -> Option<()> {
         let topic = self.shared.state().channels.get(channel)?.topic.clone();
         let queue = &self.shared.ends.queue;
         let waker = queue.push(&topic, answer::message(push)?);
@@ -361,6 +372,7 @@ impl Inbox {
             if state.connections != self.connection {
                 return None;
             }
+            state.pending.remove(channel);
             let channel = state.channels.get_mut(channel)?;
             let was = std::mem::replace(&mut channel.standing, Standing::Subscribed);
             (was == Standing::Renewing).then(|| channel.topic.clone())
@@ -368,14 +380,14 @@ impl Inbox {
         if let Some(topic) = renewed {
             self.shared.ends.queue.renewed(&topic);
         }
-        self.shared.settled.raise();
         Some(())
     }
 
     /// The server serves the channel no more, unless this node has left it.
     fn unsubscribed(&self, channel: &str) -> Option<()> {
         let mut state = self.shared.state();
-        state.channels.get_mut(channel)?.standing = Standing::Renewing;
+        let topic = state.channels.get(channel)?.topic.clone();
+        state.put(channel, &topic, Standing::Renewing);
         drop(state);
         self.shared.ends.trouble.raise();
         self.shared.stirred.raise();
@@ -394,27 +406,25 @@ impl Inbox {
 
 impl AsyncPushSender for Inbox {
     fn send(&self, push: PushInfo) -> Result<(), SendError> {
-        let named = |name: &Value| match name {
-            Value::BulkString(name) => String::from_utf8(name.clone()).ok(),
-            _ => None,
+        if push.kind == PushKind::Disconnection {
+            self.lost();
+            return Ok(());
+        }
+        let mut data = push.data.into_iter();
+        let (Some(Value::BulkString(channel)), Some(content)) = (data.next(), data.next()) else {
+            return Ok(());
         };
         // What does not decode is missing from the positions, and read from the history.
-        let _ = match (push.kind, &push.data[..]) {
-            (PushKind::Disconnection, _) => {
-                self.lost();
-                Some(())
-            }
-            (PushKind::Message | PushKind::SMessage, [channel, Value::BulkString(payload)]) => {
-                named(channel).and_then(|channel| self.message(&channel, payload))
-            }
-            (PushKind::Subscribe | PushKind::SSubscribe, [channel, ..]) => {
-                named(channel).and_then(|channel| self.subscribed(&channel))
-            }
-            (PushKind::Unsubscribe | PushKind::SUnsubscribe, [channel, ..]) => {
-                named(channel).and_then(|channel| self.unsubscribed(&channel))
-            }
-            _ => None,
-        };
+        let _ = str::from_utf8(&channel)
+            .ok()
+            .and_then(|channel| match (push.kind, content) {
+                (PushKind::Message | PushKind::SMessage, Value::BulkString(content)) => {
+                    self.message(channel, content)
+                }
+                (PushKind::Subscribe | PushKind::SSubscribe, _) => self.subscribed(channel),
+                (PushKind::Unsubscribe | PushKind::SUnsubscribe, _) => self.unsubscribed(channel),
+                _ => None,
+            });
         Ok(())
     }
 }

@@ -118,11 +118,7 @@ impl RedisActions {
         look.arg(format!("{}:posts", self.user_key(user)))
             .arg(limit)
             .arg("WITHVALUES");
-        let mut posts = Vec::new();
-        for some in self.redis.read_all("erase", &[look], answer::posts).await {
-            posts.extend(some?);
-        }
-        Ok(posts)
+        Ok(self.redis.read_one("erase", look, answer::posts).await?)
     }
 
     /// Asks what a reply or repost was of.

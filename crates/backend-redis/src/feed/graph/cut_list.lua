@@ -4,13 +4,9 @@ local list = redis.call('HRANDFIELD', LISTS)
 if not list then
   return {}
 end
+redis.call('HDEL', base, '') -- a write: so that full memory refuses none after it
 local members = redis.call('HGET', LISTS, list)
 local kept = string.sub(members, 1, -tonumber(ARGV[1]) * 8 - 1)
-if kept == '' then
-  redis.call('HDEL', LISTS, list)
-else
-  redis.call('HSET', LISTS, list, kept)
-end
 local number = next_number()
-redis.call('HSET', base, list, number)
+put_list(list, kept, number)
 return { list, string.sub(members, #kept + 1), number }

@@ -16,9 +16,9 @@ use crate::{
 };
 
 script!(NUMBER, "user.lua", "number.lua");
-script!(SET_LIST, "user.lua", "set_list.lua");
-script!(STRIKE, "user.lua", "strike.lua");
-script!(CUT_LIST, "user.lua", "cut_list.lua");
+script!(SET_LIST, "user.lua", "list.lua", "set_list.lua");
+script!(STRIKE, "user.lua", "list.lua", "strike.lua");
+script!(CUT_LIST, "user.lua", "list.lua", "cut_list.lua");
 script!(UNLIST, "user.lua", "unlist.lua");
 
 /// An owner and one of their lists.
@@ -62,7 +62,7 @@ impl RedisGraph {
         let mut look = cmd("HGET");
         look.arg(self.key(owner, "lists"))
             .arg(&list.get().to_be_bytes());
-        self.read("list", look, answer::members).await
+        Ok(self.redis.read_one("list", look, answer::members).await?)
     }
 
     /// Takes up to `limit` members out of the user's lists, and says how many there were, if there are lists.
@@ -85,7 +85,7 @@ impl RedisGraph {
         const OP: &str = "erase";
         let mut look = cmd("ZRANGE");
         look.arg(self.key(user, "listed")).arg(0).arg(limit - 1);
-        let listings = self.read(OP, look, answer::listings).await?;
+        let listings = self.redis.read_one(OP, look, answer::listings).await?;
         if listings.is_empty() {
             return Ok(None);
         }

@@ -12,6 +12,9 @@ local stamp = found and string.sub(found, 2, 9) or struct.pack('>I8', 0)
 if seen ~= stamp and (seen ~= '' or not found) then
   return ''
 end
+if seen == '' then
+  redis.call('HDEL', routes, '') -- a write: so that full memory does not keep a user from being erased
+end
 local time = redis.call('TIME')
 local value = math.max(struct.unpack('>I8', stamp) + 1, time[1] * 1000000 + time[2])
 stamp = struct.pack('>I8', value)

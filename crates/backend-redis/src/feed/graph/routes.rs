@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, iter::zip};
 
 use feed_core::{Result, Route, RouteStamp, UserId};
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, cmd};
 
 use super::{RedisGraph, answer, row};
 use crate::script::{Call, script};
@@ -39,7 +39,8 @@ impl RedisGraph {
     pub(super) async fn route_of(&self, author: UserId) -> Result<(Route, RouteStamp)> {
         let mut look = cmd("HGET");
         look.arg(self.part(part(author))).arg(&row::bytes(author));
-        self.read("author route", look, answer::author_route).await
+        let read = answer::author_route;
+        Ok(self.redis.read_one("author route", look, read).await?)
     }
 
     /// The commands that ask for the routes of these authors, each with the authors it asks for.
@@ -57,18 +58,6 @@ impl RedisGraph {
             (!authors.is_empty()).then_some((look, authors))
         };
         zip(0.., parts).filter_map(look).collect()
-    }
-
-    /// Sends one command that only reads.
-    pub(super) async fn read<T>(
-        &self,
-        op: &'static str,
-        command: Cmd,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<T> {
-        let mut answers = self.redis.read_all(op, &[command], read).await;
-        let answer = answers.pop().expect("a command has an answer");
-        Ok(answer?)
     }
 
     fn part(&self, part: usize) -> String {

@@ -1,4 +1,5 @@
 -- ARGV: a list, and a member to take out. Answers whether they were there, and the number of the change.
+redis.call('HDEL', base, '') -- a write: so that full memory refuses none after it
 local list, member = ARGV[1], ARGV[2]
 local members = redis.call('HGET', LISTS, list) or ''
 local was_there = 0
@@ -9,11 +10,6 @@ for at = 1, #members, 8 do
     break
   end
 end
-if members == '' then
-  redis.call('HDEL', LISTS, list)
-elseif was_there == 1 then
-  redis.call('HSET', LISTS, list, members)
-end
 local number = next_number()
-redis.call('HSET', base, list, number)
+put_list(list, members, number)
 return { was_there, number }

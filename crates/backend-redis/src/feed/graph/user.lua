@@ -5,7 +5,7 @@
 --
 -- KEYS[1] is what the names of all its keys begin with; they share its hash tag.
 --   …            hash: the last number, the highest of a copy that was removed (gone), and of each list
---                that of its last change
+--                that of its last change; of all that have nobody the last (emptied)
 --   …:followees  hash: of each author the edge
 --   …:followers  sorted set, by name: viewers, each followed by a copy of the edge
 --   …:ties       hash: numbers of blocks, mutes and copies of blocks, under B, M or b and the other user

@@ -5,6 +5,7 @@ use feed_core::PostId;
 use redis::Value;
 
 use super::line::Line;
+use crate::feed::answer::{bytes, number, parts};
 
 /// What became of an item in its author's keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,7 +32,7 @@ pub(super) fn published(answer: &Value) -> Option<Vec<Published>> {
             post => Published::Known(self::post(post)?),
         })
     };
-    array(answer)?.iter().map(one).collect()
+    parts(answer)?.iter().map(one).collect()
 }
 
 /// What became of a revision in its author's keys.
@@ -68,7 +69,7 @@ pub(super) fn withdrawn(answer: &Value) -> Option<Withdrawn> {
         Value::Int(0) => return Some(Withdrawn::Before),
         Value::Int(-1) => return Some(Withdrawn::NotHere),
         Value::Int(-2) => return Some(Withdrawn::BelowFloor),
-        parts => array(parts)?,
+        _ => parts(answer)?,
     };
     let (line, dropped) = parts.split_first()?;
     let line = match bytes(line)? {
@@ -93,33 +94,15 @@ pub(super) fn whole(answer: &Value) -> Option<Vec<Option<(Line, Bytes)>>> {
             }
         })
     };
-    array(answer)?.chunks(2).map(one).collect()
+    parts(answer)?.chunks(2).map(one).collect()
 }
 
 /// Posts, or lines of which only the post is of interest.
 pub(super) fn posts(answer: &Value) -> Option<Vec<PostId>> {
-    let of_line = |line: &Value| bytes(line)?.first_chunk().map(|post| id(*post));
-    array(answer)?.iter().map(of_line).collect()
+    let of_line = |line: &Value| number(bytes(line)?.get(..8)?).map(PostId::new);
+    parts(answer)?.iter().map(of_line).collect()
 }
 
 pub(super) fn post(answer: &Value) -> Option<PostId> {
-    bytes(answer)?.try_into().ok().map(id)
-}
-
-const fn id(bytes: [u8; 8]) -> PostId {
-    PostId::new(u64::from_be_bytes(bytes))
-}
-
-fn bytes(answer: &Value) -> Option<&[u8]> {
-    match answer {
-        Value::BulkString(bytes) => Some(bytes),
-        _ => None,
-    }
-}
-
-fn array(answer: &Value) -> Option<&[Value]> {
-    match answer {
-        Value::Array(parts) => Some(parts),
-        _ => None,
-    }
+    number(bytes(answer)?).map(PostId::new)
 }

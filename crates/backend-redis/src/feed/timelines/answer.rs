@@ -4,6 +4,7 @@ use feed_core::BuildStart;
 use redis::{FromRedisValue, Value};
 
 use super::{change::Change, header::Header, line::Line};
+use crate::feed::answer::rows;
 
 /// The list of a timeline, as it was read.
 pub(super) enum Found {
@@ -24,14 +25,7 @@ pub(super) struct List {
 }
 
 pub(super) fn list(answer: &Value, capacity: usize) -> Option<Found> {
-    let Value::Array(elements) = answer else {
-        return None;
-    };
-    let elements = elements.iter().map(|element| match element {
-        Value::BulkString(bytes) => Some(&bytes[..]),
-        _ => None,
-    });
-    let elements: Vec<_> = elements.collect::<Option<_>>()?;
+    let elements = rows(answer)?;
     let Some((header, changes)) = elements.split_first() else {
         return Some(Found::Nothing);
     };
@@ -56,14 +50,6 @@ fn read(header_element: &[u8], changes: &[&[u8]], capacity: usize) -> Option<Lis
 pub(super) fn len(answer: &Value) -> Option<usize> {
     match answer {
         Value::Int(len) => usize::try_from(*len).ok(),
-        _ => None,
-    }
-}
-
-pub(super) const fn flag(answer: &Value) -> Option<bool> {
-    match answer {
-        Value::Int(0) => Some(false),
-        Value::Int(1) => Some(true),
         _ => None,
     }
 }
