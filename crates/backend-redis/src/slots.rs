@@ -15,6 +15,10 @@ pub(crate) struct Range {
     /// Where the master is, as clients are to know it.
     pub(crate) address: Address,
     /// The master's name, which it keeps wherever it is.
+    #[cfg_attr(
+        not(feature = "feed"),
+        expect(dead_code, reason = "whoever looks at all keys asks for it")
+    )]
     pub(crate) node: String,
 }
 

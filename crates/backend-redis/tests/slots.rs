@@ -159,10 +159,14 @@ async fn no_timeline_is_overlooked_while_a_slot_moves() {
 /// Nodes that are known by their host names, or that do not know where they are, are found all the same.
 #[tokio::test]
 async fn all_nodes_are_looked_at_whatever_they_are_called() {
-    for masters in [1, 3] {
+    for (masters, called) in [
+        (1, None),
+        (MASTERS, Some("hostname")),
+        (MASTERS, Some("unknown-endpoint")),
+    ] {
         let cluster = engines::RedisCluster::start(masters, 0).unwrap();
-        if masters > 1 {
-            name_hosts(&cluster).await;
+        if let Some(endpoint) = called {
+            call_nodes(&cluster, endpoint).await;
         }
         let client = ClusterClient::new(cluster.urls()).unwrap();
         let redis = Redis::cluster(&client).await.unwrap();
@@ -171,7 +175,11 @@ async fn all_nodes_are_looked_at_whatever_they_are_called() {
             let begun = timelines.begin_build(owner, Timestamp::EPOCH, Timestamp::EPOCH);
             assert!(matches!(begun.await.unwrap(), BuildStart::Started(_)));
         }
-        assert_eq!(timelines.retain(&|_| false).await.unwrap(), 20, "{masters}");
+        assert_eq!(
+            timelines.retain(&|_| false).await.unwrap(),
+            20,
+            "{called:?}"
+        );
 
         let client = Client::open(&*cluster.urls()[0]).unwrap();
         let bus = RedisBus::new(redis, client, RedisBusOptions::default());
@@ -182,15 +190,15 @@ async fn all_nodes_are_looked_at_whatever_they_are_called() {
     }
 }
 
-/// Has clients call every node by the name of this machine.
-async fn name_hosts(cluster: &engines::RedisCluster) {
+/// Has clients told of such an endpoint of each node; all have the name of this machine.
+async fn call_nodes(cluster: &engines::RedisCluster, endpoint: &str) {
     let mut nodes = Vec::new();
     for url in cluster.urls() {
         let client = Client::open(url).unwrap();
         let mut node = client.get_multiplexed_async_connection().await.unwrap();
         for (option, value) in [
             ("cluster-announce-hostname", "localhost"),
-            ("cluster-preferred-endpoint-type", "hostname"),
+            ("cluster-preferred-endpoint-type", endpoint),
         ] {
             let mut set = cmd("CONFIG");
             set.arg("SET").arg(option).arg(value);

@@ -12,18 +12,23 @@ use std::{
     pin::pin,
     sync::LazyLock,
     task::Poll,
+    time::Duration,
 };
 
 use backend_redis::Redis;
 use futures::future::join_all;
 use redis::{
-    Client, FromRedisValue, IntoConnectionInfo, cluster::ClusterClient, io::tcp::TcpSettings,
+    Client, FromRedisValue, IntoConnectionInfo, aio::ConnectionManagerConfig,
+    cluster::ClusterClient, io::tcp::TcpSettings,
 };
 
 static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
 
 static CLUSTER: LazyLock<engines::RedisCluster> =
     LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
+
+/// A busy machine must not make a call fail.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where a test takes place.
 #[derive(Clone, Copy, Debug)]
@@ -80,12 +85,17 @@ impl Process {
 
     async fn on(server: &engines::Redis) -> Self {
         let client = client(&server.url());
-        let redis = client.get_connection_manager().await.unwrap().into();
+        let patient = ConnectionManagerConfig::new().set_response_timeout(Some(PATIENCE));
+        let manager = client.get_connection_manager_with_config(patient).await;
+        let redis = manager.unwrap().into();
         Self { redis }
     }
 
     async fn on_cluster(cluster: &engines::RedisCluster) -> Self {
-        let client = ClusterClient::builder(cluster.urls()).tcp_settings(at_once());
+        let client = ClusterClient::builder(cluster.urls())
+            .connection_timeout(PATIENCE)
+            .response_timeout(PATIENCE)
+            .tcp_settings(at_once());
         let redis = Redis::cluster(&client.build().unwrap()).await.unwrap();
         Self { redis }
     }
