@@ -4,13 +4,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use backend_redis::{
-    Redis, RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisRateLimiter,
+    Redis, RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
 };
 use backplane::{
     Timestamp, Topic,
     bus::{Bus, HistoryRead, IdempotencyKey, Outgoing},
     directory::{Directory, DirectoryOptions, Incarnation, Joined, Node},
     id::NodeLeases,
+    queue::{NewTask, QueueOptions, Settlement, TaskQueue},
     rate::{Quota, RateLimiter},
 };
 use redis::{Client, aio::ConnectionManager};
@@ -87,6 +88,7 @@ async fn keys_take_what_the_page_says() {
         node_leases(&mut scale, count).await;
         directory(&mut scale, count).await;
     }
+    queue(&mut scale).await;
     bus(&mut scale).await;
     let stated = table();
     assert_eq!(stated.len(), scale.measured.len(), "{:#?}", scale.measured);
@@ -141,6 +143,28 @@ async fn directory(scale: &mut Scale, count: u64) {
     }
     let what = format!("a node of a service, of {}", thousands(count));
     scale.weigh(what, count, 0).await;
+}
+
+async fn queue(scale: &mut Scale) {
+    scale.empty().await;
+    let queue = RedisQueue::new(scale.redis(), "work", QueueOptions::default());
+    let task = |number: u64| NewTask::new(vec![b'x'; 100]).with_lane(number);
+    let tasks: Vec<_> = (0..1_000).map(task).collect();
+    queue.enqueue(&tasks).await.unwrap();
+    let what = "a task of 100 bytes, each in a lane of its own";
+    scale.weigh(what, 1_000, 0).await;
+    scale.empty().await;
+    let tasks: Vec<_> = (0..1_000)
+        .map(|number| task(7).with_key(format!("key:{number:05}")))
+        .collect();
+    queue.enqueue(&tasks).await.unwrap();
+    let what = "a task of 100 bytes with a key, all in one lane";
+    scale.weigh(what, 1_000, 0).await;
+    let leases = queue.lease(1_000, MINUTE).await.unwrap();
+    let acks = leases.iter().map(|lease| (lease.key, Settlement::Ack));
+    queue.settle(&acks.collect::<Vec<_>>()).await.unwrap();
+    let what = "a deduplication key of a settled task";
+    scale.weigh(what, 1_000, 0).await;
 }
 
 async fn bus(scale: &mut Scale) {

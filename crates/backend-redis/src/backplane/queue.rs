@@ -25,9 +25,11 @@ use crate::{
 /// A call is one round trip and one script, but [`settle`](TaskQueue::settle),
 /// [`extend`](TaskQueue::extend), [`redrive`](TaskQueue::redrive) and
 /// [`discard`](TaskQueue::discard), which make one for each thousand, and
-/// [`purge_lane`](TaskQueue::purge_lane), which makes one for each thousand tasks of the lane. A script
-/// does a bounded number of commands for each task that it is about, and first makes up to two
-/// thousand tasks due whose time has come. [`lease`](TaskQueue::lease) hands out at most a
+/// [`purge_lane`](TaskQueue::purge_lane), which looks through all tasks of the queue, a thousand at a time.
+/// Of [`enqueue`](TaskQueue::enqueue) and [`settle`](TaskQueue::settle) a process has one script of each
+/// under way: what is called meanwhile goes in the next one, so that many callers cost little more than one.
+/// A script tells Redis a few things, each about all of its tasks, but for one of each lane, and first makes
+/// up to two thousand tasks due whose time has come. [`lease`](TaskQueue::lease) hands out at most a
 /// thousand. A queue is in one slot of a Cluster: spread work over several queues where one server is
 /// not enough.
 ///
@@ -91,10 +93,10 @@ impl RedisQueue {
         }
     }
 
-    /// Adds `task` when tasks that were accepted may be gone: when the queue is first used on a server that
-    /// was started since, or has taken over from a master that died. A queue that has lost everything
-    /// looks like a new one, so that a new one begins with it. Its delay and its key do not count. All
-    /// nodes give the same.
+    /// Adds `task` when tasks that were accepted may be gone: when the queue is used on a server that was
+    /// started since, or has taken over from a master that died; at the latest when it is used a tenth of a
+    /// second after that. A queue that has lost everything looks like a new one, so that a new one begins
+    /// with it. Its delay and its key do not count. All nodes give the same.
     #[must_use]
     pub fn with_after_loss(mut self, task: NewTask) -> Self {
         self.after_loss = Some(Arc::new(task));
