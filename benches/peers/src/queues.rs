@@ -13,7 +13,7 @@ use apalis_core::{
     worker::{builder::WorkerBuilder, context::WorkerContext},
 };
 use apalis_redis::{Config, RedisStorage};
-use redis::{aio::ConnectionManager, streams::StreamReadReply};
+use redis::aio::ConnectionManager;
 
 /// `apalis-redis`, with tasks that are texts.
 ///
@@ -113,6 +113,9 @@ pub struct Streams {
 const STREAM: &str = "streams:tasks";
 const GROUP: &str = "workers";
 
+/// An id, and names and values.
+type Claimed = (String, Vec<String>);
+
 impl Streams {
     /// The stream of a server, of which a worker claims `batch` tasks at a time.
     #[must_use]
@@ -160,15 +163,15 @@ impl Streams {
             .arg(">");
         let mut done = 0;
         loop {
-            let claimed = claiming.query_async::<Option<StreamReadReply>>(&mut self.connection);
+            let claimed =
+                claiming.query_async::<Option<[(String, Vec<Claimed>); 1]>>(&mut self.connection);
             let claimed = claimed.await.map_err(io::Error::other)?;
-            let streams = claimed.map_or_else(Vec::new, |claimed| claimed.keys);
-            let tasks: Vec<_> = streams.into_iter().flat_map(|stream| stream.ids).collect();
+            let tasks = claimed.map_or_else(Vec::new, |[(_, tasks)]| tasks);
             if tasks.is_empty() {
                 return Ok(done);
             }
             done += tasks.len();
-            let ids: Vec<_> = tasks.into_iter().map(|task| task.id).collect();
+            let ids: Vec<_> = tasks.into_iter().map(|(id, _)| id).collect();
             let mut ending = redis::pipe();
             ending.cmd("XACK").arg(STREAM).arg(GROUP).arg(&ids).ignore();
             ending.cmd("XDEL").arg(STREAM).arg(&ids).ignore();

@@ -169,9 +169,7 @@ async fn a_post_follows_a_slot_that_is_on_its_way() {
         crc16::State::<crc16::XMODEM>::calculate(tag.as_bytes()) % 16_384
     };
     // Of the first master.
-    let author = (1..1_000)
-        .find(|&author| slot(author) < 16_384 / 3)
-        .unwrap();
+    let author = (1..100).find(|&author| slot(author) < 16_384 / 3).unwrap();
     let slot = slot(author);
     let [mut from, mut to] = [node(&cluster, 0).await, node(&cluster, 1).await];
     let [from_id, to_id]: [String; 2] = [
