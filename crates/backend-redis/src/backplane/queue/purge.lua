@@ -45,7 +45,8 @@ if left > 0 and looked_through == 'tasks' then
   end
   from = found[1]
   looked_through = from == '0' and 'settled' or 'tasks'
-elseif left > 0 then
+end
+if left > 0 and looked_through == 'settled' then
   local found = redis.call('ZSCAN', base .. ':settled', from, 'MATCH', lane .. ':*', 'COUNT', left)
   unsettled = {}
   for at = 1, #found[2], 2 do
