@@ -18,7 +18,7 @@ const CASE: &str = "_conformance::";
 
 /// How many cases of conformance lists are run at a time, on a machine with no more processors than that.
 /// Most of the time they wait, for times to pass or for an engine.
-const CASES_AT_ONCE: usize = 6;
+const CASES_AT_ONCE: usize = 4;
 
 /// The environment variable that says how many tests are run at a time.
 const AT_ONCE: &str = "RUST_TEST_THREADS";

@@ -8,7 +8,7 @@ use std::sync::{
 };
 
 use backend_redis::{Redis, RedisActions, RedisActivity, RedisGraph, RedisQueue};
-use backplane::{ManualClock, conformance::queue::histories as queue};
+use backplane::{ManualClock, conformance::histories::queue};
 use feed_core::conformance::{
     actions::Subject,
     histories::{actions, activity, few_cases, graph},

@@ -75,7 +75,7 @@ impl BusNetwork for Network {
         (limits.history, limits.page) = (20, 10);
         (limits.idempotency_keys, limits.queue, limits.batch) = (20, 50, 100);
         limits.history_ttl = Duration::from_secs(2);
-        limits.idempotency_window = Duration::from_secs(2);
+        limits.idempotency_window = Duration::from_secs(4);
         limits.payload = 1_000;
         let options = RedisBusOptions::default().with_limits(limits);
         let client = Client::open(&*self.urls()[0]).unwrap();

@@ -7,7 +7,6 @@
 
 mod bound;
 mod death;
-pub mod histories;
 mod lease;
 
 pub use bound::*;

@@ -7,7 +7,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use super::Oracle;
 use crate::{
     ErrorKind, Timestamp,
-    conformance::queue::histories::{self, Op, op},
+    conformance::histories::queue::{self as histories, Op, op},
     queue::{
         Admission, Enqueued, LeaseKey, NewTask, QueueOptions, Settlement, TaskId,
         ledger::{Ledger, Moment},

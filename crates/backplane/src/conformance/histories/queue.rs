@@ -1,4 +1,4 @@
-//! Random histories of calls, to be played on two queues that must answer alike.
+//! Histories of [`TaskQueue`].
 //!
 //! A case shows one guarantee; a history looks for what no case thought of. No time passes in one, so that
 //! an engine whose clock goes on answers as a clock that stands still does.
