@@ -1,14 +1,14 @@
 use std::{env, time::Duration};
 
 use backend_redis::{
-    Redis, RedisQueue,
-    redis::{self, Client, InfoDict, aio::ConnectionManager},
+    RedisQueue,
+    redis::{self, InfoDict, aio::ConnectionManager},
 };
 use backplane::{
     Clock, SystemClock,
     queue::{Enqueued, NewTask, QueueOptions, Settled, Settlement, TaskQueue},
 };
-use bench_peers::queues::{Apalis, Care, Streams};
+use bench_peers::queues::{Apalis, Care, Streams, connect};
 use futures::future::try_join_all;
 use tokio::runtime::Runtime;
 
@@ -49,23 +49,20 @@ impl House {
         let runtime = Runtime::new().expect("there are threads");
         let server = engines::Redis::start().expect("Redis is installed");
         let url = server.url();
-        let client = Client::open(&*url).expect("it is an address");
-        let connect = || runtime.block_on(client.get_connection_manager());
-        let redis = Redis::from(connect().expect("Redis answers"));
-        let apalis = |care| {
-            let apalis = runtime.block_on(Apalis::connect(&url, BATCH, care));
-            apalis.expect("Redis answers")
+        let connect = || {
+            let connected = runtime.block_on(connect(&url));
+            connected.expect("Redis answers")
         };
         // Benches that run once in a test need no crowd.
         let is_test = env::args().any(|argument| argument == "--test");
         Self {
             clock: SystemClock::new(),
-            connection: connect().expect("Redis answers"),
+            connection: connect(),
             tasks: if is_test { 2 * CALLERS } else { TASKS as usize },
-            ours: RedisQueue::new(redis, "bench", QueueOptions::default()),
-            apalis: apalis(Care::Default),
-            apalis_lean: apalis(Care::Lean),
-            streams: Streams::new(connect().expect("Redis answers"), BATCH),
+            ours: RedisQueue::new(connect().into(), "bench", QueueOptions::default()),
+            apalis: Apalis::new(connect(), BATCH, Care::Default),
+            apalis_lean: Apalis::new(connect(), BATCH, Care::Lean),
+            streams: Streams::new(connect(), BATCH),
             _server: server,
             runtime,
         }

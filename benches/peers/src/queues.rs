@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use apalis_core::{
@@ -13,7 +14,11 @@ use apalis_core::{
     worker::{builder::WorkerBuilder, context::WorkerContext},
 };
 use apalis_redis::{Config, RedisStorage};
-use redis::aio::ConnectionManager;
+use redis::{
+    Client, IntoConnectionInfo, RedisResult,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+    io::tcp::TcpSettings,
+};
 
 /// `apalis-redis`, with tasks that are texts.
 ///
@@ -35,21 +40,31 @@ pub enum Care {
     Lean,
 }
 
+/// A connection that sends at once what it is given, and has the patience of a busy machine.
+///
+/// # Errors
+///
+/// If the server cannot be reached.
+pub async fn connect(url: &str) -> RedisResult<ConnectionManager> {
+    let info = url.into_connection_info()?;
+    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    let patience = Some(Duration::from_secs(10));
+    let config = ConnectionManagerConfig::new().set_response_timeout(patience);
+    let client = Client::open(info)?;
+    client.get_connection_manager_with_config(config).await
+}
+
 impl Apalis {
-    /// The queue of the server at `url`, whose workers fetch `batch` tasks at a time.
-    ///
-    /// # Errors
-    ///
-    /// If the server cannot be reached.
-    pub async fn connect(url: &str, batch: usize, care: Care) -> io::Result<Self> {
-        let connection = apalis_redis::connect(url).await.map_err(io::Error::other)?;
+    /// The queue of a server, whose workers fetch `batch` tasks at a time.
+    #[must_use]
+    pub fn new(connection: ConnectionManager, batch: usize, care: Care) -> Self {
         let is_default = care == Care::Default;
         let config = Config::default()
             .batch_size(batch)
             .lock_tasks(is_default)
             .emit_events(is_default);
         let storage = RedisStorage::new(connection).with_config(config);
-        Ok(Self { storage })
+        Self { storage }
     }
 
     /// Enqueues tasks by one call of the server.

@@ -62,12 +62,13 @@ impl Gather {
         part: Arguments,
         things: usize,
     ) -> Result<Value> {
+        let runtime = Handle::current();
         let answer = match self.line_up(part, things) {
             Ok(part) => {
                 let _turn = Turn {
                     gather: Arc::clone(self),
                     queue: queue.clone(),
-                    runtime: Handle::current(),
+                    runtime,
                 };
                 return match self.send(queue, [&part]).await?.pop() {
                     Some(answer) => Ok(answer),
