@@ -61,7 +61,7 @@ fn id(enqueued: &Enqueued) -> TaskId {
             [Admission::New(task)] => task,
             ref other => panic!("{other:?}"),
         },
-        other => panic!("{other:?}"),
+        full @ Enqueued::Full { .. } => panic!("{full:?}"),
     }
 }
 

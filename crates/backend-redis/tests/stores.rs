@@ -14,7 +14,6 @@ use feed_core::conformance::{
     histories::{actions, activity, few_cases, graph},
 };
 use proptest::proptest;
-use redis::{Client, cluster::ClusterClient};
 use tokio::runtime::Runtime;
 
 static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
@@ -41,13 +40,12 @@ impl Part {
     }
 
     async fn open(&self) -> Redis {
-        let redis: Redis = if self.on_cluster {
-            let client = ClusterClient::new(CLUSTER.urls()).unwrap();
-            client.get_async_connection().await.unwrap().into()
+        let urls = if self.on_cluster {
+            CLUSTER.urls()
         } else {
-            let client = Client::open(SERVER.url()).unwrap();
-            client.get_connection_manager().await.unwrap().into()
+            vec![SERVER.url()]
         };
+        let (redis, _) = Redis::connect(&urls).await.unwrap();
         redis.with_prefix(&self.prefix).unwrap()
     }
 }

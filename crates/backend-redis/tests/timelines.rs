@@ -16,7 +16,7 @@ use feed_core::{
     conformance::histories::{few_cases, timelines},
 };
 use proptest::proptest;
-use redis::{Client, Cmd, FromRedisValue, aio::MultiplexedConnection, cluster::ClusterClient, cmd};
+use redis::{Client, Cmd, FromRedisValue, aio::MultiplexedConnection, cmd};
 use tokio::runtime::Runtime;
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -29,13 +29,11 @@ static CLUSTER: LazyLock<engines::RedisCluster> =
     LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
 
 async fn on_server(server: &engines::Redis) -> Redis {
-    let client = Client::open(server.url()).unwrap();
-    client.get_connection_manager().await.unwrap().into()
+    Redis::connect(&[server.url()]).await.unwrap().0
 }
 
 async fn on_cluster() -> Redis {
-    let client = ClusterClient::new(CLUSTER.urls()).unwrap();
-    Redis::cluster(&client).await.unwrap()
+    Redis::connect(&CLUSTER.urls()).await.unwrap().0
 }
 
 /// Timelines of which nobody else knows.

@@ -2,9 +2,9 @@
 //! those of a process that was thought to be dead.
 
 use futures::{StreamExt as _, future::join_all, stream::BoxStream};
-use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 
-use crate::{Place, Process, client};
+use crate::{PATIENCE, Place, Process, client};
 
 /// All commands that servers were sent, to be sent again.
 pub(crate) struct Tape {
@@ -93,9 +93,11 @@ impl Heard {
     async fn at(url: &str) -> Self {
         let client = client(url);
         let monitor = client.get_async_monitor().await.unwrap();
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        let connection = client.get_multiplexed_async_connection_with_config(&patient);
         Self {
             lines: monitor.into_on_message().boxed(),
-            connection: client.get_multiplexed_async_connection().await.unwrap(),
+            connection: connection.await.unwrap(),
         }
     }
 

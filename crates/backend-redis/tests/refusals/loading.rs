@@ -1,14 +1,13 @@
 //! A server that starts again, and is asked before it has loaded what it had saved.
 
-use std::{error::Error as _, sync::Arc, time::Duration};
+use std::{error::Error as _, time::Duration};
 
 use backend_redis::{Redis, RedisGraph, RedisOutbox, RedisOutboxOptions};
 use backplane::ErrorKind;
-use engines::{Flavour, RedisCluster};
+use engines::Flavour;
 use feed_core::{Entry, Graph, Outbox, PostId, Publication, UserId};
-use futures::join;
-use redis::{RedisError, ServerErrorKind, cluster::ClusterClient, cmd};
-use tokio::{task::spawn_blocking, time::timeout};
+use redis::{RedisError, ServerErrorKind, cmd};
+use tokio::time::timeout;
 
 use super::{ANN, BOB, House, ready_after_one_more, refusal, refusals_of_writes};
 
@@ -83,28 +82,4 @@ async fn a_server_that_loads_is_unavailable_and_then_has_all_that_it_saved() {
         assert!(!ann.blocks(BOB), "what was refused");
         assert_eq!(ready_after_one_more(&queue).await, 2);
     }
-}
-
-/// The client of a Cluster connects to no node that loads: calls wait for it, or fail as they may.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_loads_has_all_that_it_saved_in_the_end() {
-    let cluster = Arc::new(RedisCluster::start(3, 0).unwrap());
-    let client = ClusterClient::new(cluster.urls()).unwrap();
-    let redis = Redis::cluster(&client).await.unwrap();
-    publish(&redis).await;
-    cluster.save(0).unwrap();
-    cluster.restart_loading(0).unwrap();
-    let whole = async {
-        loop {
-            match count_posts(&redis).await {
-                Err(error) => assert!(error.is_retryable(), "{error:?}"),
-                Ok(count) => return count,
-            }
-        }
-    };
-    let finish = spawn_blocking(move || cluster.finish_loading(0).map(|()| cluster));
-    let both = async { join!(whole, finish) };
-    let (count, finished) = timeout(IN_THE_END, both).await.unwrap();
-    finished.unwrap().unwrap();
-    assert_eq!(count, POSTS);
 }

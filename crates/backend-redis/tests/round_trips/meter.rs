@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use backend_redis::Redis;
 use engines::{Proxy, Traffic, Way};
-use redis::{Client, IntoConnectionInfo, cluster::ClusterClient, io::tcp::TcpSettings};
+use redis::{Client, IntoConnectionInfo, io::tcp::TcpSettings};
 
 use crate::page::{Cost, Place};
 
@@ -28,8 +28,7 @@ impl Meter {
     pub(crate) async fn of_a_server() -> Self {
         let server = engines::Redis::start().unwrap();
         let proxy = Proxy::start(server.address()).unwrap();
-        let redis = client(&proxy).get_connection_manager().await.unwrap();
-        let redis = redis.into();
+        let (redis, _) = Redis::connect(&[proxy.url()]).await.unwrap();
         let engine = Engine::Server {
             _server: server,
             proxy,
@@ -39,9 +38,7 @@ impl Meter {
 
     pub(crate) async fn of_a_cluster() -> Self {
         let cluster = engines::RedisCluster::start_behind_proxies(3, 0).unwrap();
-        let client = ClusterClient::builder(cluster.urls()).tcp_settings(at_once());
-        let client = client.build().unwrap();
-        let redis = Redis::cluster(&client).await.unwrap();
+        let (redis, _) = Redis::connect(&cluster.urls()).await.unwrap();
         Self::new(Engine::Cluster(cluster), redis)
     }
 

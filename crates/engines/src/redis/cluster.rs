@@ -19,8 +19,8 @@ const SLOTS: usize = 16_384;
 /// Between two looks at a Cluster whose nodes do not agree yet.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Half a minute: nodes usually agree within a second.
-const LOOKS: u32 = 1_500;
+/// A minute and a half: nodes usually agree within a second.
+const LOOKS: u32 = 4_500;
 
 /// Two seconds, by which a node has met another or has given up.
 const LOOKS_BETWEEN_MEETINGS: u32 = 100;
