@@ -12,7 +12,7 @@ const WRITTEN: &str = "dump.rdb";
 pub(super) const SAVED: &str = "saved.rdb";
 
 /// For how many microseconds a server that takes its time does nothing over each key.
-pub(super) const KEY_DELAY: &str = "100000";
+pub(super) const KEY_DELAY: &str = "20000";
 
 /// After how many bytes of what it loads a server looks whether it is asked something: no less than it
 /// takes.
