@@ -128,3 +128,26 @@ async fn callers_fail_together() {
     house.server.resume().unwrap();
     while house.queue.enqueue(&tasks[0]).await.is_err() {}
 }
+
+/// However many tasks become due at the same moment, all are due.
+#[tokio::test]
+async fn a_moment_may_have_more_than_a_script_ends() {
+    const TASKS: usize = 2_500;
+    const SHORTLY: Duration = Duration::from_millis(50);
+    let server = engines::Redis::start().unwrap();
+    let (redis, _) = Redis::connect(&[server.url()]).await.unwrap();
+    let options = QueueOptions::default().with_batch(TASKS);
+    let queue = RedisQueue::new(redis, "work", options);
+    let lease = async |ttl| {
+        let mut leased = Vec::new();
+        while leased.len() < TASKS {
+            queue.ready().await.unwrap();
+            leased.extend(queue.lease(1_000, ttl).await.unwrap());
+        }
+        leased
+    };
+    let tasks = vec![NewTask::new("a task").with_delay(SHORTLY); TASKS];
+    queue.enqueue(&tasks).await.unwrap();
+    lease(SHORTLY).await;
+    lease(MINUTE).await;
+}

@@ -89,7 +89,9 @@ for step = now >= due and 1 or 2, 2 do
     for which, set in ipairs({ ':waiting', ':leased' }) do
       local found = redis.call('ZRANGEBYSCORE', base .. set, '-inf', NOW, 'WITHSCORES', 'LIMIT', 0, SLICE)
       if #found == 2 * SLICE then
-        all_until = math.min(all_until, tonumber(found[#found]) - 1)
+        -- There may be more of the last moment, which go next time; unless there is no other moment.
+        local first, last = tonumber(found[2]), tonumber(found[#found])
+        all_until = math.min(all_until, first < last and last - 1 or last)
       end
       for at = 1, #found, 2 do
         ids[#ids + 1] = found[at]
