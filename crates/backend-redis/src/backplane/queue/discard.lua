@@ -1,5 +1,7 @@
 -- ARGV[6…]: ids. Answers of each whether it is unknown (0), gone (1) or leased (2).
-answer, finished, unwaiting, undead = {}, {}, {}, {}
+answer, finished = {}, {}
+local gone = {}
+leaving[':waiting'], leaving[':dead'] = gone, gone
 local ids, tasks = { unpack(ARGV, 6) }, {}
 for which, task in ipairs(read(base .. ':tasks', ids)) do
   tasks[ids[which]] = task
@@ -15,8 +17,7 @@ for which, id in ipairs(ids) do
     tasks[id] = false
     finished[#finished + 1] = id
     finished[#finished + 1] = task
-    unwaiting[#unwaiting + 1] = id
-    undead[#undead + 1] = id
+    gone[#gone + 1] = id
     if redis.call('ZREM', base .. ':ready', id) == 1 then
       local place = struct.unpack('Bc0', task, 19)
       redis.call('LREM', base .. ':line:' .. place, 1, id)

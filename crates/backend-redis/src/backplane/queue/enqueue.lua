@@ -8,7 +8,7 @@ local capacity, at = tonumber(ARGV[6]), 8
 local number = math.max(tonumber(numbers[3] or 0) + 1, now)
 local held, dead = redis.call('HLEN', base .. ':tasks'), nil
 local fresh = {}
-answer, kept, payloads, ready, places, waiting = {}, {}, {}, {}, {}, {}
+answer, kept, payloads, standing = {}, {}, {}, {}
 while ARGV[at] do
   local count, extras = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local first, last = at + 2, at + 2 * count
@@ -71,16 +71,9 @@ while ARGV[at] do
         kept[#kept + 1] = task
         payloads[#payloads + 1] = id
         payloads[#payloads + 1] = ARGV[task_at + 1]
-        local delay = delays[which] or 0
-        if delay > 0 then
-          due = math.min(due, now + delay)
-          waiting[#waiting + 1] = string.format('%.0f', now + delay)
-          waiting[#waiting + 1] = id
-        else
-          ready[#ready + 1] = NOW
-          ready[#ready + 1] = id
-          places[#places + 1] = place
-        end
+        standing[#standing + 1] = now + (delays[which] or 0)
+        standing[#standing + 1] = id
+        standing[#standing + 1] = place
       end
     end
     tell('HSET', base .. ':keys', by_key)

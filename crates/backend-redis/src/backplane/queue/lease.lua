@@ -65,7 +65,7 @@ if #ids > 0 then
   local tasks, found = read(base .. ':tasks', ids), read(base .. ':payloads', ids)
   local token = math.max(tonumber(numbers[4] or 0) + 1, now)
   local ends = string.format('%.0f', until_when)
-  kept, leased, unready = {}, {}, ids
+  kept, leased, leaving[':ready'] = {}, {}, ids
   for at, id in ipairs(ids) do
     local attempts = struct.unpack('>I4', tasks[at])
     local task = struct.pack('>I4I8', attempts + 1, token) .. string.sub(tasks[at], 13)

@@ -48,13 +48,16 @@ if left > 0 and looked_through == 'tasks' then
 end
 if left > 0 and looked_through == 'settled' then
   local found = redis.call('ZSCAN', base .. ':settled', from, 'MATCH', lane .. ':*', 'COUNT', left)
-  unsettled = {}
+  local members = {}
   for at = 1, #found[2], 2 do
-    unsettled[#unsettled + 1] = found[2][at]
+    members[#members + 1] = found[2][at]
     forgotten[#forgotten + 1] = string.sub(found[2][at], #lane + 2)
   end
+  leaving[':settled'] = members
   from = found[1]
   looked_through = from == '0' and 'nothing' or 'settled'
 end
-unready, unwaiting, unleased, undead = gone, gone, gone, gone
+for _, set in ipairs({ ':ready', ':waiting', ':leased', ':dead' }) do
+  leaving[set] = gone
+end
 answer = { #gone, looked_through, from }

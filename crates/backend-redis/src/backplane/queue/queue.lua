@@ -33,10 +33,10 @@ local TRUST = 100000
 
 local is_changed = false
 
--- A command about many things of a key. Answers what it answered last.
+-- A command about many things of a key, if there are any. Answers what it answered last.
 local function tell(command, key, parts)
   local answer
-  for at = 1, #parts, MANY do
+  for at = 1, parts and #parts or 0, MANY do
     is_changed = true
     answer = redis.call(command, key, unpack(parts, at, math.min(at + MANY - 1, #parts)))
   end
@@ -68,14 +68,14 @@ local due = tonumber(numbers[2] or 0)
 local NOW = string.format('%.0f', now)
 
 -- What `save.lua` does, where there is such a list. No task enters and leaves one set at once.
---   kept, payloads       id, task; id, payload
---   ready, places        since when, id; place
---   waiting, leased      until when, id
---   buried               id, task, cause, when, reason
---   finished             id, task
---   unready, unwaiting, unleased, undead, unsettled
-local kept, payloads, ready, places, waiting, leased, buried, finished
-local unready, unwaiting, unleased, undead, unsettled
+--   kept, payloads  id, task; id, payload
+--   standing        since or until when, id, place
+--   leased          until when, id
+--   buried          id, task, cause, when, reason
+--   finished        id, task
+--   leaving         by the end of its name, who leaves a sorted set
+local kept, payloads, standing, leased, buried, finished
+local leaving = {}
 
 -- Whether the key of a finished task is remembered, which keys are not any more, and what the hash of the
 -- queue is to hold.
@@ -104,13 +104,15 @@ for step = now >= due and 1 or 2, 2 do
     table.sort(ended, function(one, other)
       return one[2] < other[2] or one[2] == other[2] and one[4] < other[4]
     end)
-    kept, ready, places, buried, unwaiting, unleased = {}, {}, {}, {}, {}, {}
+    local woken, ended_leases = {}, {}
+    kept, standing, buried = {}, {}, {}
+    leaving = { [':waiting'] = woken, [':leased'] = ended_leases }
     for _, one in ipairs(ended) do
       local id, at, was_leased, task = one[1], one[2], one[3], one.task
       if at > all_until then
         break
       end
-      local left = was_leased and unleased or unwaiting
+      local left = was_leased and ended_leases or woken
       left[#left + 1] = id
       if was_leased and struct.unpack('>I4', task) >= tonumber(ARGV[1]) then
         for _, part in ipairs({ id, task, 'x', wall - math.floor((now - at) / 1000), '' }) do
@@ -121,13 +123,13 @@ for step = now >= due and 1 or 2, 2 do
           kept[#kept + 1] = id
           kept[#kept + 1] = string.sub(task, 1, 4) .. struct.pack('>I8', 0) .. string.sub(task, 13)
         end
-        ready[#ready + 1] = string.format('%.0f', at)
-        ready[#ready + 1] = id
-        places[#places + 1] = struct.unpack('Bc0', task, 19)
+        standing[#standing + 1] = at
+        standing[#standing + 1] = id
+        standing[#standing + 1] = struct.unpack('Bc0', task, 19)
       end
     end
-    unsettled = redis.call('ZRANGEBYSCORE', base .. ':settled', '-inf', NOW, 'LIMIT', 0, SLICE)
-    for _, member in ipairs(unsettled) do
+    leaving[':settled'] = redis.call('ZRANGEBYSCORE', base .. ':settled', '-inf', NOW, 'LIMIT', 0, SLICE)
+    for _, member in ipairs(leaving[':settled']) do
       forgotten[#forgotten + 1] = string.match(member, '^%d+:(.*)$')
     end
     -- The server may have lost the end of the queue if it was started since, or was another's replica. A
@@ -140,8 +142,8 @@ for step = now >= due and 1 or 2, 2 do
       payloads = { id, ARGV[4] }
       kept[#kept + 1] = id
       kept[#kept + 1] = struct.pack('>I4I8I6Bc0', 0, 0, wall, #ARGV[5], ARGV[5])
-      ready[#ready + 1] = NOW
-      ready[#ready + 1] = id
-      places[#places + 1] = ARGV[5]
+      standing[#standing + 1] = now
+      standing[#standing + 1] = id
+      standing[#standing + 1] = ARGV[5]
     end
   else

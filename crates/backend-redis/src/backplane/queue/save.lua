@@ -47,48 +47,33 @@
   end
   tell('HDEL', base .. ':keys', forgotten)
 
-  if kept then
-    tell('HSET', base .. ':tasks', kept)
+  tell('HSET', base .. ':tasks', kept)
+  tell('HSET', base .. ':payloads', payloads)
+  for set, tasks in pairs(leaving) do
+    tell('ZREM', base .. set, tasks)
   end
-  if payloads then
-    tell('HSET', base .. ':payloads', payloads)
-  end
-  if unready then
-    tell('ZREM', base .. ':ready', unready)
-  end
-  if unwaiting then
-    tell('ZREM', base .. ':waiting', unwaiting)
-  end
-  if unleased then
-    tell('ZREM', base .. ':leased', unleased)
-  end
-  if undead then
-    tell('ZREM', base .. ':dead', undead)
-    tell('HDEL', base .. ':reasons', undead)
-  end
-  if unsettled then
-    tell('ZREM', base .. ':settled', unsettled)
-  end
-  if waiting then
-    tell('ZADD', base .. ':waiting', waiting)
-  end
-  if leased then
-    tell('ZADD', base .. ':leased', leased)
-  end
+  tell('HDEL', base .. ':reasons', leaving[':dead'])
+  tell('ZADD', base .. ':leased', leased)
 
-  if ready then
-    tell('ZADD', base .. ':ready', ready)
-    local lines, order = {}, {}
-    for at, place in ipairs(places) do
-      local line = lines[place]
-      if not line then
-        line = {}
-        lines[place] = line
-        order[#order + 1] = place
+  if standing then
+    local ready, waiting, lines, places = {}, {}, {}, {}
+    for number = 1, #standing, 3 do
+      local at, id, place = standing[number], standing[number + 1], standing[number + 2]
+      local set = at > now and waiting or ready
+      set[#set + 1] = at == now and NOW or string.format('%.0f', at)
+      set[#set + 1] = id
+      if at > now then
+        due = math.min(due, at)
+      elseif lines[place] then
+        lines[place][#lines[place] + 1] = id
+      else
+        lines[place] = { id }
+        places[#places + 1] = place
       end
-      line[#line + 1] = ready[2 * at]
     end
-    for _, place in ipairs(order) do
+    tell('ZADD', base .. ':waiting', waiting)
+    tell('ZADD', base .. ':ready', ready)
+    for _, place in ipairs(places) do
       if tell('RPUSH', base .. ':line:' .. place, lines[place]) == #lines[place] then
         redis.call('RPUSH', base .. ':ring:' .. string.sub(place, 1, 1), place)
       end
@@ -96,8 +81,8 @@
   end
 
   if step == 1 then
-    kept, payloads, ready, buried, unwaiting, unleased, unsettled = nil, nil, nil, nil, nil, nil, nil
-    forgotten = {}
+    kept, payloads, standing, buried = nil, nil, nil, nil
+    leaving, forgotten = {}, {}
     due = ARGV[5] ~= '' and now + TRUST or math.huge
     for _, set in ipairs({ ':waiting', ':leased', ':settled' }) do
       due = math.min(due, tonumber(redis.call('ZRANGE', base .. set, 0, 0, 'WITHSCORES')[2] or 'inf'))

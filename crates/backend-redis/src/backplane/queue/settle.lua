@@ -15,7 +15,9 @@ for which, task in ipairs(read(base .. ':tasks', ids)) do
   tasks[ids[which]] = task
 end
 
-answer, finished, unleased, at = {}, {}, {}, 6
+answer, finished, at = {}, {}, 6
+local ended = {}
+leaving[':leased'] = ended
 while ARGV[at] do
   local outcomes, count = {}, tonumber(ARGV[at])
   answer[#answer + 1] = outcomes
@@ -28,7 +30,7 @@ while ARGV[at] do
     else
       tasks[id] = false
       outcomes[which] = 1
-      unleased[#unleased + 1] = id
+      ended[#ended + 1] = id
       if how == 'ack' then
         finished[#finished + 1] = id
         finished[#finished + 1] = task
@@ -43,7 +45,7 @@ while ARGV[at] do
             buried[#buried + 1] = part
           end
         else
-          kept, ready, places, waiting = kept or {}, ready or {}, places or {}, waiting or {}
+          kept, standing = kept or {}, standing or {}
           if how == 'continue' then
             attempts = 0
             payloads = payloads or {}
@@ -54,15 +56,9 @@ while ARGV[at] do
           end
           kept[#kept + 1] = id
           kept[#kept + 1] = struct.pack('>I4I8', attempts, 0) .. string.sub(task, 13)
-          if delay > 0 then
-            due = math.min(due, now + delay)
-            waiting[#waiting + 1] = string.format('%.0f', now + delay)
-            waiting[#waiting + 1] = id
-          else
-            ready[#ready + 1] = NOW
-            ready[#ready + 1] = id
-            places[#places + 1] = struct.unpack('Bc0', task, 19)
-          end
+          standing[#standing + 1] = now + delay
+          standing[#standing + 1] = id
+          standing[#standing + 1] = struct.unpack('Bc0', task, 19)
         end
       end
     end
