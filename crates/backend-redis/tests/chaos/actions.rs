@@ -9,7 +9,7 @@ use feed_core::{Action, ActionKind, Actions, Counters, Entry, PostId, Result, Us
 
 use crate::{
     crowd::{Crowd, WORKERS},
-    cut_replicas, master_of, on_cluster, on_replicas, until,
+    master_of, on_cluster, on_replicas, replica_lacks, until,
 };
 
 const USERS: u64 = 3 * WORKERS;
@@ -173,9 +173,7 @@ async fn no_action_is_lost_that_every_replica_had() {
     let change = async |worker, rng: &mut Rng| change(&actions, worker, rng).await;
     crowd
         .while_working(change, async || {
-            cut_replicas(&cluster, 0).await;
-            crowd.tries().await;
-            cluster.kill(0).unwrap();
+            replica_lacks(&cluster, crowd.tries()).await;
             serves(&judge).await;
         })
         .await;
@@ -253,9 +251,7 @@ async fn actions_are_lost(cluster: &RedisCluster, happens: impl AsyncFnOnce(&Cro
 async fn counts_are_those_of_what_a_replica_had() {
     let cluster = RedisCluster::start(3, 1).unwrap();
     actions_are_lost(&cluster, async |crowd| {
-        cut_replicas(&cluster, 0).await;
-        crowd.progress().await;
-        cluster.kill(0).unwrap();
+        replica_lacks(&cluster, crowd.progress()).await;
     })
     .await;
 }

@@ -9,7 +9,7 @@ use feed_core::{EdgeRoute, FollowSettings, Graph, Hide, Result, Route, UserId};
 
 use crate::{
     crowd::{Account, Crowd, WORKERS},
-    cut_replicas, master_of, on_cluster, on_replicas, until,
+    master_of, on_cluster, on_replicas, replica_lacks, until,
 };
 
 const USERS: u64 = 3 * WORKERS;
@@ -149,9 +149,7 @@ async fn no_tie_is_lost_that_every_replica_had() {
     let change = async |worker, rng: &mut Rng| change(&graph, worker, rng).await;
     crowd
         .while_working(change, async || {
-            cut_replicas(&cluster, 0).await;
-            crowd.tries().await;
-            cluster.kill(0).unwrap();
+            replica_lacks(&cluster, crowd.tries()).await;
             serves(&judge).await;
         })
         .await;
@@ -249,9 +247,7 @@ async fn settle_followers(graph: &dyn Graph) {
 async fn ties_are_brought_together_that_a_replica_lacks() {
     let cluster = RedisCluster::start(3, 1).unwrap();
     ties_are_lost(&cluster, async |crowd| {
-        cut_replicas(&cluster, 0).await;
-        crowd.progress().await;
-        cluster.kill(0).unwrap();
+        replica_lacks(&cluster, crowd.progress()).await;
     })
     .await;
 }

@@ -66,6 +66,13 @@ async fn cut_replicas(cluster: &engines::RedisCluster, node: usize) {
     }
 }
 
+/// The replica of the first master takes over, and lacks all that happens `meanwhile`.
+async fn replica_lacks(cluster: &engines::RedisCluster, meanwhile: impl Future<Output = ()>) {
+    cut_replicas(cluster, 0).await;
+    meanwhile.await;
+    cluster.kill(0).unwrap();
+}
+
 /// Looks until it is so.
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let looks = async {

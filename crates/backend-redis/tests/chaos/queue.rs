@@ -17,7 +17,7 @@ use backplane::{
 use engines::{Proxy, RedisCluster};
 
 use crate::{
-    INTERVAL, on_cluster, on_server, slot_of,
+    INTERVAL, master_of, on_cluster, on_server,
     trouble::{TROUBLES, Trouble},
     until,
 };
@@ -241,7 +241,7 @@ async fn work_goes_on_after_a_server_has_lost_everything() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_goes_on_while_a_master_hangs_and_after_it() {
     let cluster = RedisCluster::start(3, 1).unwrap();
-    let node = slot_of("queue:work") * 3 / 16_384;
+    let node = master_of("queue:work");
     let queues = futures::future::join_all([(); 3].map(|()| on_cluster(&cluster))).await;
     let queues: Vec<_> = queues
         .into_iter()

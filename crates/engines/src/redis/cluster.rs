@@ -1,6 +1,6 @@
 use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
-use super::{Asking, Flavour, Launcher, loading};
+use super::{Asking, Flavour, Launcher};
 use crate::{
     Error, Proxy, Result,
     error::Cause,
@@ -150,35 +150,6 @@ impl RedisCluster {
     /// If there is no such node, or as for [`start`](Self::start).
     pub fn restart_empty(&self, node: usize) -> Result<()> {
         self.node(node)?.restart(&self.launcher)
-    }
-
-    /// Has a node write its keys to disk, as [`Redis::save`](crate::Redis::save) does. Nodes are numbered as
-    /// for [`kill`](Self::kill).
-    ///
-    /// # Errors
-    ///
-    /// If there is no such node, or as for a server.
-    pub fn save(&self, node: usize) -> Result<()> {
-        loading::save(self.node(node)?)
-    }
-
-    /// Starts a node again with what it has saved, as
-    /// [`Redis::restart_loading`](crate::Redis::restart_loading) does. It is the same node of the Cluster.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such node, or as for a server.
-    pub fn restart_loading(&self, node: usize) -> Result<()> {
-        loading::restart_loading(self.node(node)?, self.launcher)
-    }
-
-    /// Lets a node load the rest, as [`Redis::finish_loading`](crate::Redis::finish_loading) does.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such node, or as for a server.
-    pub fn finish_loading(&self, node: usize) -> Result<()> {
-        loading::finish_loading(self.node(node)?)
     }
 
     fn node(&self, node: usize) -> Result<&Server> {
