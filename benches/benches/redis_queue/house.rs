@@ -8,7 +8,7 @@ use backplane::{
     Clock, SystemClock,
     queue::{Enqueued, NewTask, QueueOptions, Settled, Settlement, TaskQueue},
 };
-use bench_peers::queues::{Apalis, Care, Streams, connect};
+use bench_peers::queues::{Apalis, Bullmq, Care, Streams, connect};
 use futures::future::try_join_all;
 use tokio::runtime::Runtime;
 
@@ -20,6 +20,9 @@ const BATCH: usize = 100;
 
 /// How many enqueue single tasks at once.
 const CALLERS: usize = 64;
+
+/// The one that is not everywhere.
+const BULLMQ: &str = "bullmq";
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -33,6 +36,8 @@ pub(crate) struct House {
     apalis: Apalis,
     apalis_lean: Apalis,
     streams: Streams,
+    /// None, if this machine has none.
+    bullmq: Option<Bullmq>,
     /// Stopped last.
     _server: engines::Redis,
 }
@@ -63,30 +68,56 @@ impl House {
             apalis: Apalis::new(connect(), BATCH, Care::Default),
             apalis_lean: Apalis::new(connect(), BATCH, Care::Lean),
             streams: Streams::new(connect(), BATCH),
+            bullmq: Bullmq::start(&url).expect("it has pipes"),
             _server: server,
             runtime,
         }
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        name != BULLMQ || self.bullmq.is_some()
+    }
+
     /// What `clock` says that `operation` took with all tasks of a round.
     pub(crate) fn round(&mut self, name: &str, operation: &str, clock: &str) -> Duration {
+        self.empty();
+        let parts = match operation {
+            "whole" => ["singles", "process"].as_slice(),
+            _ => &[operation],
+        };
+        if operation == "process" {
+            self.work(name, "batches");
+        }
+        let before = self.clock(clock);
+        for part in parts {
+            self.work(name, part);
+        }
+        self.clock(clock).saturating_sub(before)
+    }
+
+    fn work(&mut self, name: &str, operation: &str) {
         let mut queue = match name {
             "backplane" => Queue::Ours(self.ours.clone()),
             "apalis" => Queue::Apalis(self.apalis.clone()),
-            "streams" => Queue::Streams(self.streams.clone()),
-            _ => Queue::Apalis(self.apalis_lean.clone()),
+            "apalis_lean" => Queue::Apalis(self.apalis_lean.clone()),
+            BULLMQ => return self.tell_bullmq(operation),
+            _ => Queue::Streams(self.streams.clone()),
         };
-        self.empty();
-        if operation == "process" {
-            self.runtime.block_on(queue.enqueue(self.tasks));
-        }
-        let before = self.clock(clock);
         match operation {
             "batches" => self.runtime.block_on(queue.enqueue(self.tasks)),
             "singles" => self.enqueue_singly(&queue),
             _ => self.runtime.block_on(queue.process(self.tasks)),
         }
-        self.clock(clock).saturating_sub(before)
+    }
+
+    fn tell_bullmq(&mut self, operation: &str) {
+        let bullmq = self.bullmq.as_mut().expect("it was asked for");
+        let told = match operation {
+            "batches" => bullmq.push_batches(self.tasks, BATCH, &payload()),
+            "singles" => bullmq.push_singles(self.tasks, CALLERS, &payload()),
+            _ => bullmq.work(self.tasks, BATCH),
+        };
+        told.expect("BullMQ answers");
     }
 
     fn enqueue_singly(&self, queue: &Queue) {

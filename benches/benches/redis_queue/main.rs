@@ -2,13 +2,20 @@
 //!
 //! A task has 64 bytes and no key. `batches` enqueues a hundred in a call, `singles` one in a call, of
 //! which 64 are under way at any time, and `process` is one worker that takes a hundred tasks at a time,
-//! does nothing with them, and has told the server of each that it is done. Every row is of the same
-//! server in the same run, which is emptied before each round. A row `…/wall` is what passed until the
-//! last answer, on this side and on that; a row `…/server` is the CPU time of the server alone.
+//! does nothing with them, and has told the server of each that it is done; `whole` is `singles` and then
+//! `process`. Every row is of the same server in the same run, which is emptied before each round. A row
+//! `…/wall` is what passed until the last answer, on this side and on that; a row `…/server` is the CPU time
+//! of the server alone.
 //!
 //! `apalis` is `apalis-redis` as it comes, but with batches as large as ours; `apalis_lean` locks no tasks
 //! and tells nobody of them, of which its documentation proposes the first for short ones. `streams` is what
 //! a queue could be made of, and does less: a stream whose tasks are claimed by a group and then deleted.
+//! `bullmq` is BullMQ 6 with a worker of a hundred tasks at once. It is left out unless Node.js finds it:
+//!
+//! ```sh
+//! npm install --prefix /tmp/bullmq bullmq@6.7.0 ioredis@5
+//! NODE_PATH=/tmp/bullmq/node_modules cargo bench -p bench --bench redis_queue
+//! ```
 
 mod house;
 
@@ -19,9 +26,9 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, criterion_group};
 
 use crate::house::{House, TASKS};
 
-const OPERATIONS: [&str; 3] = ["batches", "singles", "process"];
+const OPERATIONS: [&str; 4] = ["batches", "singles", "process", "whole"];
 const CLOCKS: [(&str, &str); 2] = [("wall", "ns"), ("server", "the server's CPU ns")];
-const PEERS: [&str; 2] = ["apalis", "apalis_lean"];
+const PEERS: [&str; 3] = ["apalis", "apalis_lean", "bullmq"];
 
 /// What a queue could be made of, which does less than a queue.
 const PARTS: &str = "streams";
@@ -57,7 +64,8 @@ fn queues(criterion: &mut Criterion<CpuTime>) {
     for operation in OPERATIONS {
         let mut group = criterion.benchmark_group(group(operation));
         group.sampling_mode(SamplingMode::Flat).sample_size(10);
-        for name in ["backplane"].into_iter().chain(PEERS).chain([PARTS]) {
+        let names = ["backplane"].into_iter().chain(PEERS).chain([PARTS]);
+        for name in names.filter(|name| house.has(name)) {
             for (clock, _) in CLOCKS {
                 group.bench_function(BenchmarkId::new(name, clock), |bencher| {
                     bencher.iter_custom(|rounds| {

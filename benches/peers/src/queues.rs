@@ -1,5 +1,7 @@
 //! Task queues on a Redis server.
 
+mod bullmq;
+
 use std::{
     fmt, io,
     sync::{
@@ -19,6 +21,8 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
     io::tcp::TcpSettings,
 };
+
+pub use self::bullmq::Bullmq;
 
 /// `apalis-redis`, with tasks that are texts.
 ///

@@ -28,7 +28,8 @@ pub fn operations(site: Router, api: &Api) -> Router {
         .layer(middleware::from_fn_with_state(clock, telemetry::measured))
 }
 
-/// Whether the engine answers, and a file takes writes.
+/// Whether the engine answers, and a file takes writes, which it never does again in this process. A Redis that
+/// refuses writes, as when it is full, refuses them to every server, and all of them can still read.
 async fn health(engine: Engine) -> Result<&'static str, Problem> {
     match engine.check().await {
         Ok(()) => Ok("ok\n"),

@@ -44,7 +44,7 @@ use crate::{
 /// | [`degrees`](Graph::degrees) | 1 | a script a user |
 /// | [`hidden_from`](Graph::hidden_from) | 1 | a script |
 /// | [`route_author`](Graph::route_author), [`author_route`](Graph::author_route), [`list`](Graph::list) | 1 | a script, `HGET`, `HGET` |
-/// | [`set_list`](Graph::set_list) | up to 4 | two scripts, `ZADD` a member, a script for each who is a member no more |
+/// | [`set_list`](Graph::set_list) | up to 4 | two scripts, one a member, one for each who is a member no more |
 /// | [`erase`](Graph::erase) | 4 for each thousand ties, 2 a list of the user's, 3 for each thousand of others', and 5 | up to three scripts a tie, two a member |
 ///
 /// Reading what has a change pending takes three round trips more; so does a tie that is made while

@@ -6,6 +6,7 @@ mod actions;
 mod bus;
 mod crowd;
 mod directory;
+mod feed;
 mod graph;
 mod load;
 mod outbox;

@@ -16,6 +16,7 @@ use crate::{
 };
 
 script!(NUMBER, "user.lua", "number.lua");
+script!(ENLIST, "user.lua", "enlist.lua");
 script!(SET_LIST, "user.lua", "list.lua", "set_list.lua");
 script!(STRIKE, "user.lua", "list.lua", "strike.lua");
 script!(CUT_LIST, "user.lua", "list.lua", "cut_list.lua");
@@ -114,14 +115,12 @@ impl RedisGraph {
         number: u64,
     ) -> Result<()> {
         let note = |&member| {
-            let mut note = cmd("ZADD");
-            note.arg(self.key(member, "listed")).arg("GT").arg(number);
-            note.arg(bytes(&listing));
-            note
+            self.call(&ENLIST, member)
+                .bytes(bytes(&listing))
+                .bytes(number.to_be_bytes())
         };
-        let notes: Vec<_> = members.iter().map(note).collect();
-        // To make a note twice is to make it once.
-        for noted in self.redis.read_all(op, &notes, done).await {
+        let calls: Vec<_> = members.iter().map(note).collect();
+        for noted in self.redis.ask_all(op, &calls, done).await {
             noted?;
         }
         Ok(())

@@ -1,25 +1,9 @@
 //! What was acknowledged to a page is there after the program was killed.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test fails by a panic, in its helpers too"
-)]
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
-
-use engines::{Chromium, Demo, Page};
+use engines::{Chromium, Demo, Page, Redis};
 use serde_json::json;
 
-fn start(data: &Path) -> Demo {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_plaza"));
-    command
-        .args(["--listen", "127.0.0.1:0", "--data"])
-        .arg(data)
-        .stderr(Stdio::null());
-    Demo::start(&mut command).unwrap()
-}
+use crate::place::Place;
 
 /// The page of a server, on which `ask(method, path, body)` is a request by ann, who is signed in.
 fn page_of(server: &Demo, browser: &Chromium) -> Page {
@@ -50,11 +34,9 @@ const POST_ON: &str = "window.acknowledged = [];
     })().catch((error) => error.name);
     0";
 
-#[test]
-fn an_acknowledged_post_survives_a_kill() {
-    let data = tempfile::tempdir().unwrap();
+fn acknowledged_posts_survive_a_kill(place: &Place<'_>) {
     let browser = Chromium::start().unwrap();
-    let server = start(data.path());
+    let server = place.start();
     let page = page_of(&server, &browser);
     page.evaluate(POST_ON).unwrap();
     page.wait_for("window.acknowledged.length >= 20").unwrap();
@@ -63,7 +45,7 @@ fn an_acknowledged_post_survives_a_kill() {
     assert_eq!(page.evaluate("window.end").unwrap(), "TypeError");
     let acknowledged = page.evaluate("window.acknowledged").unwrap();
 
-    let server = start(data.path());
+    let server = place.start();
     let page = page_of(&server, &browser);
     let lost = format!(
         "(async () => {{
@@ -74,4 +56,16 @@ fn an_acknowledged_post_survives_a_kill() {
         }})()"
     );
     assert_eq!(page.evaluate(&lost).unwrap(), json!([]));
+}
+
+#[test]
+fn acknowledged_posts_in_a_file_survive_a_kill() {
+    let data = tempfile::tempdir().unwrap();
+    acknowledged_posts_survive_a_kill(&Place::Directory(data.path()));
+}
+
+#[test]
+fn acknowledged_posts_on_redis_survive_a_kill() {
+    let redis = Redis::start().unwrap();
+    acknowledged_posts_survive_a_kill(&Place::Redis(&[redis.url()]));
 }
