@@ -1,7 +1,13 @@
 //! Many callers of one queue.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
-use std::{pin::pin, time::Duration};
+use std::{
+    mem,
+    panic::{self, AssertUnwindSafe},
+    pin::pin,
+    thread,
+    time::Duration,
+};
 
 use backend_redis::{Redis, RedisQueue};
 use backplane::{
@@ -65,13 +71,13 @@ fn id(enqueued: &Enqueued) -> TaskId {
     }
 }
 
-/// What is called while a script is under way goes in the next one, and each caller has its own answer.
+/// What is called at once goes in one script, and each caller has its own answer.
 #[tokio::test]
 async fn callers_go_together() {
     let mut house = House::new().await;
     let before = house.scripts().await;
     let mut added = house.add(64).await;
-    assert_eq!(house.scripts().await, before + 2);
+    assert_eq!(house.scripts().await, before + 1);
     let leases = house.queue.lease(100, MINUTE).await.unwrap();
     let mut leased: Vec<_> = leases.iter().map(|lease| lease.key.task).collect();
     added.sort_unstable();
@@ -88,7 +94,7 @@ async fn callers_go_together() {
     let settled: Vec<_> = settled.into_iter().map(|it| it.unwrap()[0]).collect();
     assert_eq!(settled[..64], [Settled::Done; 64]);
     assert_eq!(settled[64], Settled::Lost);
-    assert_eq!(house.scripts().await, before + 2);
+    assert_eq!(house.scripts().await, before + 1);
 }
 
 /// Whoever goes away takes nobody along, whether it has sent or waits.
@@ -109,6 +115,47 @@ async fn a_caller_that_goes_away_leaves_the_others_alone() {
         assert_eq!(others.await.len(), 8);
     }
     assert_eq!(house.add(1).await.len(), 1, "somebody can call again");
+}
+
+/// Whoever has begun a call and does something else first keeps nobody waiting.
+#[tokio::test]
+async fn a_caller_that_nobody_polls_leaves_the_others_alone() {
+    let house = House::new().await;
+    let task = [NewTask::new("a task")];
+    let mut held = pin!(house.queue.enqueue(&task));
+    assert!(poll!(&mut held).is_pending());
+    let others = tokio::time::timeout(MINUTE, house.add(8)).await.unwrap();
+    assert_eq!(others.len(), 8);
+    held.await.unwrap();
+    assert_eq!(house.queue.stats().await.unwrap().ready, 9);
+}
+
+/// A call may be made on any runtime, which need not go on afterwards.
+#[test]
+fn callers_of_several_runtimes_leave_each_other_alone() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let server = runtime();
+    let house = server.block_on(House::new());
+    let task = [NewTask::new("a task")];
+    let panics = panic::catch_unwind(AssertUnwindSafe(|| {
+        futures::executor::block_on(house.queue.enqueue(&task))
+    }));
+    assert!(panics.is_err(), "there is no runtime");
+    // What goes on is the server's, which has the connection.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(|| server.block_on(stopped));
+        for _ in 0..3 {
+            let left = runtime();
+            let call = async { tokio::time::timeout(MINUTE, house.queue.enqueue(&task)).await };
+            left.block_on(call).unwrap().unwrap();
+            mem::forget(left);
+        }
+        stop.send(()).unwrap();
+    });
 }
 
 /// When a script fails, all of those fail who went in it, and none of those who come later.

@@ -67,6 +67,20 @@ async fn cut_replicas(cluster: &engines::RedisCluster, node: usize) {
     }
 }
 
+/// Has a replica take over from its master, which goes on as its replica.
+async fn fail_over(cluster: &engines::RedisCluster, node: usize) {
+    let client = Client::open(&*cluster.urls()[node]).unwrap();
+    let mut replica = client.get_multiplexed_async_connection().await.unwrap();
+    let mut takes_over = redis::cmd("CLUSTER");
+    takes_over.arg("FAILOVER");
+    takes_over.exec_async(&mut replica).await.unwrap();
+    until("the replica is a master", async || {
+        let role: redis::Value = redis::cmd("ROLE").query_async(&mut replica).await.unwrap();
+        format!("{role:?}").contains("master")
+    })
+    .await;
+}
+
 /// The replica of the first master takes over, and lacks all that happens `meanwhile`.
 async fn replica_lacks(cluster: &engines::RedisCluster, meanwhile: impl Future<Output = ()>) {
     cut_replicas(cluster, 0).await;
