@@ -6,7 +6,6 @@ mod ids;
 mod node_leases;
 mod queue;
 mod rate;
-pub(crate) mod times;
 
 pub use bus::{RedisBus, RedisBusOptions};
 pub use directory::RedisDirectory;

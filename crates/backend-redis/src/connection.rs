@@ -6,7 +6,6 @@ use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
 use backplane::{Error, ErrorKind, Result};
 use futures::future::join_all;
-#[cfg(feature = "feed")]
 use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{
     Cmd, Pipeline, RedisError, Value,
@@ -136,7 +135,6 @@ impl Redis {
     }
 
     /// Sends a command that changes something, as [`with_replicas`](Self::with_replicas) says for scripts.
-    #[cfg(feature = "feed")]
     pub(crate) async fn change(&self, op: &'static str, command: Cmd) -> Result<Value> {
         let answer = match &self.waiting {
             Some(waiting) => waiting.send_one(command).await,
@@ -238,7 +236,6 @@ impl Redis {
 
     /// Sends commands that only read at once, and reads the answer of each, in the order given. Those
     /// whose connection is gone are sent again, as [`run`](Self::run) does.
-    #[cfg(feature = "feed")]
     pub(crate) async fn read_all<T>(
         &self,
         op: &'static str,
@@ -256,7 +253,6 @@ impl Redis {
     }
 
     /// Sends one such command, and reads its answer.
-    #[cfg(feature = "feed")]
     pub(crate) async fn read_one<T>(
         &self,
         op: &'static str,
@@ -279,7 +275,6 @@ impl Redis {
     }
 
     /// Sends a command to one of the nodes of a Cluster, or to the server.
-    #[cfg(feature = "feed")]
     pub(crate) async fn command_at(
         &self,
         op: &'static str,

@@ -2,7 +2,6 @@
 
 mod actions;
 mod activity;
-mod answer;
 mod graph;
 mod outbox;
 mod parts;

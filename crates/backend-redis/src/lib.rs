@@ -33,16 +33,26 @@
 //! Not a client: timeouts, TLS, credentials and reconnecting are those of the connection. Not free of
 //! tokio, which the client needs. Not tried on a Redis before 6.2.
 
+#![cfg_attr(
+    not(feature = "feed"),
+    expect(
+        dead_code,
+        reason = "some mechanics are there for the stores of cores alone"
+    )
+)]
+
+mod answer;
 mod backplane;
+mod batches;
 mod connect;
 mod connection;
 mod failure;
 #[cfg(feature = "feed")]
 mod feed;
-#[cfg(feature = "feed")]
 mod scan;
 mod script;
 mod slots;
+mod times;
 
 pub use redis;
 

@@ -15,10 +15,6 @@ pub(crate) struct Range {
     /// Where the master is, as clients are to know it.
     pub(crate) address: Address,
     /// The master's name, which it keeps wherever it is.
-    #[cfg_attr(
-        not(feature = "feed"),
-        expect(dead_code, reason = "whoever looks at all keys asks for it")
-    )]
     pub(crate) node: String,
 }
 
@@ -58,7 +54,6 @@ impl SlotMap {
     }
 
     /// One range of each master, by the names of the masters.
-    #[cfg(feature = "feed")]
     pub(crate) fn masters(mut self) -> Vec<Range> {
         self.0
             .sort_unstable_by(|one, other| one.node.cmp(&other.node));

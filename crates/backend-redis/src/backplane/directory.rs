@@ -13,10 +13,10 @@ use backplane::{
 };
 
 use self::answer::{Entered, Seen};
-use super::times;
 use crate::{
     Redis,
     script::{Call, Script, script},
+    times,
 };
 
 /// A [`Directory`] on Redis, which all nodes share.

@@ -7,10 +7,10 @@ use backplane::{
 };
 use redis::{FromRedisValue, Value};
 
-use super::times;
 use crate::{
     Redis,
     script::{Call, Script, script},
+    times,
 };
 
 /// [`NodeLeases`] on Redis, for the generators of all nodes.

@@ -14,10 +14,12 @@ use backplane::{
 use redis::Value;
 
 use self::{answer::Answer, gather::Gather};
-use super::times;
 use crate::{
-    Redis, failure,
+    Redis,
+    batches::BATCH,
+    failure,
     script::{Arguments, Call, Script, script},
+    times,
 };
 
 /// A [`TaskQueue`] on Redis, which all nodes share.
@@ -91,9 +93,6 @@ queue_script!(
 );
 queue_script!(PURGE, "queue/full.lua", "queue/due.lua", "queue/purge.lua");
 queue_script!(STATS, "queue/full.lua", "queue/due.lua", "queue/stats.lua");
-
-/// Most things that one script is asked to do.
-const BATCH: usize = 1_000;
 
 impl RedisQueue {
     /// The queue called `name`, whose keys begin with the prefix of `redis` and `{queue:name}`. All

@@ -53,7 +53,6 @@ impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client
     }
 
     /// Sends a command to `node`.
-    #[cfg(feature = "feed")]
     pub(super) async fn send_to(
         &self,
         node: SingleNodeRoutingInfo,

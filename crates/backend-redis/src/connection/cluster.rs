@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures::{FutureExt as _, TryFutureExt as _, future::join_all};
-#[cfg(feature = "feed")]
 use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{
     Arg, AsyncConnectionConfig, Cmd, IntoConnectionInfo, Pipeline, RedisError, RedisFuture, Value,
@@ -45,7 +44,6 @@ impl Cluster {
     }
 
     /// Sends a command to one of the nodes.
-    #[cfg(feature = "feed")]
     pub(super) async fn send_to(
         &self,
         node: SingleNodeRoutingInfo,

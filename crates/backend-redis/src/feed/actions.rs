@@ -14,7 +14,7 @@ use self::{
     answer::Acted,
     posts::{Group, Put},
 };
-use crate::Redis;
+use crate::{Redis, batches::BATCH};
 
 /// [`Actions`] and their [`Counters`] on Redis, which all nodes share.
 ///
@@ -47,8 +47,6 @@ pub struct RedisActions {
     redis: Redis,
 }
 
-/// Most actions that are looked for at once.
-const BATCH: usize = 1_000;
 /// Most posts, whatever was done to them.
 const POSTS: usize = 100;
 
@@ -66,19 +64,14 @@ impl RedisActions {
     fn post_key(&self, post: PostId) -> String {
         format!("{}{{acted:{post}}}", self.redis.prefix())
     }
-}
 
-#[async_trait]
-impl Actions for RedisActions {
-    async fn record(&self, actions: &[Action]) -> Result<Vec<Recorded>> {
-        let deeds = actions.iter().map(Deed::try_from);
-        let deeds = deeds.collect::<Result<Vec<_>>>()?;
+    async fn record_some(&self, actions: &[Action], deeds: &[Deed]) -> Result<Vec<Recorded>> {
         let mut recorded = vec![Recorded::New; deeds.len()];
-        let mut left: Vec<_> = by_post(&deeds).into_iter().map(Group::from).collect();
+        let mut left: Vec<_> = by_post(deeds).into_iter().map(Group::from).collect();
         while !left.is_empty() {
             let author = |group: &Group| actions[group.places[0]].author;
-            self.note_all(&deeds, &mut left, author).await?;
-            let puts = self.put(&deeds, &left, author).await;
+            self.note_all(deeds, &mut left, author).await?;
+            let puts = self.put(deeds, &left, author).await;
             let mut again = Vec::new();
             for (mut group, put) in zip(left, puts) {
                 match put? {
@@ -98,6 +91,19 @@ impl Actions for RedisActions {
                 }
             }
             left = again;
+        }
+        Ok(recorded)
+    }
+}
+
+#[async_trait]
+impl Actions for RedisActions {
+    async fn record(&self, actions: &[Action]) -> Result<Vec<Recorded>> {
+        let deeds = actions.iter().map(Deed::try_from);
+        let deeds = deeds.collect::<Result<Vec<_>>>()?;
+        let mut recorded = Vec::with_capacity(deeds.len());
+        for (actions, deeds) in zip(actions.chunks(BATCH), deeds.chunks(BATCH)) {
+            recorded.extend(self.record_some(actions, deeds).await?);
         }
         Ok(recorded)
     }

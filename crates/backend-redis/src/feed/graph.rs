@@ -22,6 +22,7 @@ use self::{
 };
 use crate::{
     Redis,
+    batches::BATCH,
     script::{Call, Script, script},
 };
 
@@ -76,9 +77,6 @@ script!(REROUTE, "graph/user.lua", "graph/reroute.lua");
 script!(HIDE, "graph/user.lua", "graph/hide.lua");
 script!(DEGREE, "graph/user.lua", "graph/degree.lua");
 script!(HIDDEN, "graph/user.lua", "graph/hidden.lua");
-
-/// Most things that one script is asked to do.
-const BATCH: usize = 1_000;
 
 impl RedisGraph {
     /// The graph whose keys begin with the prefix of `redis` and `{graph:`.
@@ -236,16 +234,19 @@ impl Graph for RedisGraph {
     }
 
     async fn hidden_from(&self, author: UserId, viewers: &[UserId]) -> Result<Vec<bool>> {
-        let asked: Vec<_> = viewers
-            .iter()
-            .flat_map(|&viewer| row::bytes(viewer))
-            .collect();
-        let call = self.reading(&HIDDEN, author).bytes(asked);
-        let (pending, mut hidden) = self.redis.ask("hidden from", &call, answer::hidden).await?;
-        if pending {
-            self.pay_all("hidden from", author).await?;
+        const OP: &str = "hidden from";
+        let mut hidden = Vec::with_capacity(viewers.len());
+        for viewers in viewers.chunks(BATCH) {
+            let asked = viewers.iter().flat_map(|&viewer| row::bytes(viewer));
+            let asked: Vec<_> = asked.collect();
+            let call = self.reading(&HIDDEN, author).bytes(asked);
+            let (pending, mut some) = self.redis.ask(OP, &call, answer::hidden).await?;
+            if pending {
+                self.pay_all(OP, author).await?;
+            }
+            some.resize(viewers.len(), false);
+            hidden.extend(some);
         }
-        hidden.resize(viewers.len(), false);
         Ok(hidden)
     }
 

@@ -4,8 +4,6 @@ mod line;
 mod locations;
 mod merge;
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use bytes::Bytes;
 use feed_core::{
@@ -22,6 +20,7 @@ use self::{
 };
 use crate::{
     Redis,
+    batches::BATCH,
     feed::pass_over,
     script::{Call, Script, script},
 };
@@ -127,9 +126,6 @@ script!(REVISE, "outbox/outbox.lua", "outbox/revise.lua");
 script!(RETRACT, "outbox/outbox.lua", "outbox/retract.lua");
 script!(ERASE, "outbox/outbox.lua", "outbox/erase.lua");
 script!(POSTS, "outbox/outbox.lua", "outbox/posts.lua");
-
-/// Most posts that one script is about, and that one call erases.
-const BATCH: usize = 1_000;
 
 impl RedisOutbox {
     /// The outbox whose keys begin with the prefix of `redis` and `{outbox:AUTHOR}` or `{post:POST}`.
@@ -330,26 +326,18 @@ impl Outbox for RedisOutbox {
     async fn posts(&self, posts: &[PostId]) -> Result<Vec<Option<Post>>> {
         const OP: &str = "posts";
         let (places, owned) = self.located(OP, posts).await?;
-        let mut by_author: BTreeMap<UserId, Vec<usize>> = BTreeMap::new();
-        for (place, (author, _)) in places.into_iter().zip(owned) {
-            by_author.entry(author).or_default().push(place);
-        }
-        let batches = by_author.iter();
-        let batches: Vec<_> = batches
-            .flat_map(|(&author, places)| places.chunks(BATCH).map(move |some| (author, some)))
-            .collect();
-        let call = |&(author, places): &(UserId, &[usize])| {
-            let call = Call::reading(&POSTS).family(self.key(author));
-            let posts = places.iter().map(|&place| bytes_of(posts[place]));
+        let call = |author: &UserId, some: &[usize]| {
+            let call = Call::reading(&POSTS).family(self.key(*author));
+            let posts = some.iter().map(|&which| bytes_of(posts[places[which]]));
             posts.fold(call, Call::bytes)
         };
-        let calls: Vec<_> = batches.iter().map(call).collect();
-        let answers = self.redis.ask_all(OP, &calls, answer::whole).await;
+        let authors = owned.iter().map(|(author, _)| *author);
+        let answers = self.redis.ask_batches(OP, authors, call, answer::whole);
         let mut whole = vec![None; posts.len()];
-        for ((author, places), answer) in batches.into_iter().zip(answers) {
+        for ((author, some), answer) in answers.await {
             let found = pass_over(answer, || self.key(author), Vec::new())?;
-            for (&place, found) in places.iter().zip(found) {
-                whole[place] = found.map(|(line, body)| line.whole(author, body));
+            for (which, found) in some.into_iter().zip(found) {
+                whole[places[which]] = found.map(|(line, body)| line.whole(author, body));
             }
         }
         Ok(whole)

@@ -6,10 +6,9 @@ use feed_core::{CacheItem, Result, SharedCache};
 use redis::{Cmd, Value, cmd};
 
 use crate::{
-    Redis,
-    backplane::times::FOREVER,
-    failure,
+    Redis, failure,
     script::{Call, script},
+    times::FOREVER,
 };
 
 /// A [`SharedCache`] on Redis, for the nodes of an application.

@@ -24,8 +24,9 @@ use self::{
     header::Header,
 };
 use crate::{
-    Redis, failure,
-    feed::answer::flag,
+    Redis,
+    answer::flag,
+    failure,
     scan::Scan,
     script::{Call, script},
 };

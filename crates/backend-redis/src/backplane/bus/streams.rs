@@ -1,15 +1,15 @@
 //! The streams of topics, as their scripts keep them.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{RedisBusOptions, answer};
 use crate::{
     Redis,
-    backplane::times::millis,
     script::{Call, script},
+    times::millis,
 };
 use backplane::{
-    Error, Result, Topic,
+    Result, Topic,
     bus::{HistoryPage, HistoryRead, Outgoing, Published},
 };
 
@@ -30,28 +30,14 @@ impl Streams {
 
     /// Publishes messages: one script for each topic, all at once.
     pub(super) async fn publish(&self, messages: &[Outgoing]) -> Vec<Result<Published>> {
-        let mut places: HashMap<&Topic, Vec<usize>> = HashMap::new();
-        for (place, message) in messages.iter().enumerate() {
-            places.entry(&message.topic).or_default().push(place);
-        }
-        let (places, calls): (Vec<_>, Vec<_>) = places
-            .into_iter()
-            .map(|(topic, places)| {
-                let of_topic = places.iter().map(|&place| &messages[place]);
-                let call = self.publication(topic, of_topic);
-                (places, call)
-            })
-            .unzip();
-        let answers = self.redis.ask_all("publish", &calls, answer::published);
-        let mut published = Vec::with_capacity(messages.len());
-        for (places, answer) in places.into_iter().zip(answers.await) {
-            published.extend(each(places, answer));
-        }
-        published.sort_by_key(|(place, _)| *place);
-        published
-            .into_iter()
-            .map(|(_, published)| published)
-            .collect()
+        let topics = messages.iter().map(|message| &message.topic);
+        let call = |topic: &&Topic, places: &[usize]| {
+            self.publication(topic, places.iter().map(|&place| &messages[place]))
+        };
+        let published = self
+            .redis
+            .ask_each("publish", topics, call, answer::published);
+        published.await
     }
 
     /// The script that publishes messages of one topic.
@@ -109,23 +95,5 @@ impl Streams {
         let limits = &self.options.limits;
         let remembered = limits.history_ttl.max(limits.idempotency_window);
         self.options.topic_ttl.max(remembered)
-    }
-}
-
-/// What the script of one topic says of the messages in `places`.
-fn each(places: Vec<usize>, answer: Result<Vec<Published>>) -> Vec<(usize, Result<Published>)> {
-    match answer {
-        Ok(published) => places
-            .into_iter()
-            .zip(published.into_iter().map(Ok))
-            .collect(),
-        Err(error) => {
-            let error = Arc::new(error);
-            let failed = |place| {
-                let error = Error::new(error.kind(), "publish", Arc::clone(&error));
-                (place, Err(error))
-            };
-            places.into_iter().map(failed).collect()
-        }
     }
 }

@@ -14,8 +14,9 @@ use tokio::{
     task::yield_now,
 };
 
-use super::{BATCH, RedisQueue};
+use super::RedisQueue;
 use crate::{
+    batches::BATCH,
     failure,
     script::{Arguments, Call},
 };

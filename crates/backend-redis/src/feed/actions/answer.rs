@@ -7,7 +7,7 @@ use super::{
     Deed, Kind,
     posts::{Left, Put},
 };
-use crate::feed::answer::{Maybe, bytes, maybe_number, number, rows};
+use crate::answer::{Maybe, bytes, maybe_number, number, rows};
 
 /// An action that was taken back.
 pub(super) struct Forgotten {

@@ -7,7 +7,7 @@ use redis::{Cmd, cmd};
 
 use super::{Deed, Kind, RedisActions, answer, posts::Group};
 use crate::{
-    feed::answer::done,
+    answer::done,
     script::{Call, script},
 };
 

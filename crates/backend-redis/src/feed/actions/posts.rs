@@ -6,10 +6,13 @@ use feed_core::{Action, Counts, PostId, Result, UserId};
 use redis::{Cmd, cmd};
 
 use super::{
-    BATCH, Deed, Kind, RedisActions, answer, by_post,
+    Deed, Kind, RedisActions, answer, by_post,
     notes::{Note, Stale},
 };
-use crate::script::{Call, script};
+use crate::{
+    batches::BATCH,
+    script::{Call, script},
+};
 
 script!(PUT, "post.lua", "put.lua");
 script!(TAKE, "post.lua", "take.lua");
@@ -90,6 +93,14 @@ impl RedisActions {
         op: &'static str,
         deeds: &[Deed],
     ) -> Result<Vec<Option<Action>>> {
+        let mut taken = Vec::with_capacity(deeds.len());
+        for deeds in deeds.chunks(BATCH) {
+            taken.extend(self.take_some(op, deeds).await?);
+        }
+        Ok(taken)
+    }
+
+    async fn take_some(&self, op: &'static str, deeds: &[Deed]) -> Result<Vec<Option<Action>>> {
         let groups = by_post(deeds);
         let call = |(&post, places): (&PostId, &Vec<usize>)| {
             let call = Call::of(&TAKE).family(self.post_key(post));

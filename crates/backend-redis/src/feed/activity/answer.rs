@@ -5,7 +5,7 @@ use backplane::Timestamp;
 use feed_core::{PostId, Rhythm};
 use redis::Value;
 
-use crate::feed::answer::{Maybe, bytes, number};
+use crate::answer::{Maybe, bytes, number};
 
 /// What became of a rhythm that was to be replaced.
 pub(super) enum Swapped {

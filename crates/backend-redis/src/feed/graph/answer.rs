@@ -7,7 +7,7 @@ use super::{
     row::{self, Edge},
     ties::{Change, Kind, Pending, Tie},
 };
-use crate::feed::answer::{Maybe, bytes, flag, maybe_number, number, parts, rows};
+use crate::answer::{Maybe, bytes, flag, maybe_number, number, parts, rows};
 
 /// What became of an edge that was to have another route.
 pub(super) enum Rerouted {

@@ -11,7 +11,7 @@ use futures::join;
 use redis::{Cmd, cmd};
 
 use super::{RedisGraph, answer};
-use crate::feed::answer::flag;
+use crate::answer::flag;
 
 const OP: &str = "circles";
 

@@ -2,8 +2,8 @@
 
 use feed_core::{Result, Route, UserId};
 
-use super::{BATCH, RedisGraph, answer};
-use crate::script::script;
+use super::{RedisGraph, answer};
+use crate::{batches::BATCH, script::script};
 
 const OP: &str = "erase";
 

@@ -9,7 +9,7 @@ use super::{
     RedisGraph, answer, row,
     ties::{Kind, Tie},
 };
-use crate::{feed::answer::Maybe, script::script};
+use crate::{answer::Maybe, script::script};
 
 script!(HEAL, "user.lua", "heal.lua");
 

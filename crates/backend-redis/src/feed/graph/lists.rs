@@ -11,7 +11,7 @@ use redis::cmd;
 
 use super::{RedisGraph, answer, row};
 use crate::{
-    feed::answer::{Maybe, done},
+    answer::{Maybe, done},
     script::script,
 };
 

@@ -2,7 +2,7 @@
 
 use feed_core::{FollowSettings, PostId, Route, RouteStamp, UserId};
 
-use crate::feed::answer::number;
+use crate::answer::number;
 
 /// A user as a member and a field: in the order of ids.
 pub(super) const fn bytes(user: UserId) -> [u8; 8] {

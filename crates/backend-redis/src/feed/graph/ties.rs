@@ -1,11 +1,14 @@
 //! A tie and its copy, which are on different servers.
 
-use std::{collections::BTreeMap, iter::zip};
+use std::iter::zip;
 
 use feed_core::{Error, ErrorKind, Hide, Result, UserId};
 
-use super::{BATCH, RedisGraph, answer, row};
-use crate::script::{Call, script};
+use super::{RedisGraph, answer, row};
+use crate::{
+    batches::BATCH,
+    script::{Call, script},
+};
 
 script!(UNTIE, "user.lua", "untie.lua");
 script!(COPY, "user.lua", "copy.lua");
@@ -162,8 +165,7 @@ impl RedisGraph {
 
     /// Answers of each change nothing, or above what its number must be.
     async fn copy(&self, op: &'static str, owed: &[Owed]) -> Result<Vec<Vec<u8>>> {
-        let batches = batches(owed, |tie| tie.other);
-        let call = |(other, places): &(UserId, Vec<usize>)| {
+        let call = |other: &UserId, places: &[usize]| {
             let call = self.call(&COPY, *other);
             places.iter().fold(call, |call, &place| {
                 let Owed { tie, change } = &owed[place];
@@ -173,15 +175,9 @@ impl RedisGraph {
                     .bytes(&change.tie[..])
             })
         };
-        let calls: Vec<_> = batches.iter().map(call).collect();
-        let answers = self.redis.ask_all(op, &calls, answer::refused).await;
-        let mut refused = vec![Vec::new(); owed.len()];
-        for ((_, places), answer) in zip(batches, answers) {
-            for (place, answer) in zip(places, answer?) {
-                refused[place] = answer;
-            }
-        }
-        Ok(refused)
+        let others = owed.iter().map(|owed| owed.tie.other);
+        let refused = self.redis.ask_each(op, others, call, answer::refused).await;
+        Ok(refused.into_iter().collect::<backplane::Result<_>>()?)
     }
 
     /// Answers what is owed still.
@@ -191,8 +187,7 @@ impl RedisGraph {
         owed: &[Owed],
         refused: &[Vec<u8>],
     ) -> Result<Vec<Owed>> {
-        let batches = batches(owed, |tie| tie.maker);
-        let call = |(maker, places): &(UserId, Vec<usize>)| {
+        let call = |maker: &UserId, places: &[usize]| {
             let call = self.call(&SETTLE, *maker);
             places.iter().fold(call, |call, &place| {
                 let Owed { tie, change } = &owed[place];
@@ -201,10 +196,10 @@ impl RedisGraph {
                     .bytes(&refused[place][..])
             })
         };
-        let calls: Vec<_> = batches.iter().map(call).collect();
-        let answers = self.redis.ask_all(op, &calls, answer::pending).await;
+        let makers = owed.iter().map(|owed| owed.tie.maker);
+        let settled = self.redis.ask_batches(op, makers, call, answer::pending);
         let mut owed = Vec::new();
-        for ((maker, _), answer) in zip(batches, answers) {
+        for ((maker, _), answer) in settled.await {
             let still = answer?.into_iter();
             owed.extend(
                 still.map(|(kind, other, change)| Tie::new(kind, maker, other).owed(change)),
@@ -212,17 +207,4 @@ impl RedisGraph {
         }
         Ok(owed)
     }
-}
-
-/// Where in `owed` stands what is of one user, for each script that is to be run.
-fn batches(owed: &[Owed], user: impl Fn(&Tie) -> UserId) -> Vec<(UserId, Vec<usize>)> {
-    let mut places = BTreeMap::<_, Vec<_>>::new();
-    for (place, owed) in owed.iter().enumerate() {
-        places.entry(user(&owed.tie)).or_default().push(place);
-    }
-    let chunks = |(user, places): (UserId, Vec<usize>)| {
-        let chunks: Vec<_> = places.chunks(BATCH).map(<[_]>::to_vec).collect();
-        chunks.into_iter().map(move |chunk| (user, chunk))
-    };
-    places.into_iter().flat_map(chunks).collect()
 }

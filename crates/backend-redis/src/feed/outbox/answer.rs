@@ -5,7 +5,7 @@ use feed_core::PostId;
 use redis::Value;
 
 use super::line::Line;
-use crate::feed::answer::{bytes, number, parts};
+use crate::answer::{bytes, number, parts};
 
 /// What became of an item in its author's keys.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -10,14 +10,14 @@ use super::{
     line::Line,
     locations::Claims,
 };
-use crate::script::{Call, script};
+use crate::{
+    batches::BATCH,
+    script::{Call, script},
+};
 
 script!(APPEND, "outbox.lua", "append.lua");
 
 const OP: &str = "append";
-
-/// Most items that are sent at once.
-const BATCH: usize = 1_000;
 
 /// The items in runs in which no post has two authors: whoever comes first is to have it.
 pub(super) fn runs(items: &[Publication]) -> Vec<&[Publication]> {
@@ -82,45 +82,25 @@ impl<'a> Run<'a> {
 
     /// Runs a script for each author, and answers what became of each item, and a failure if there was one.
     async fn publish(&self) -> (Vec<Result<Published, ErrorKind>>, Option<Error>) {
-        let mut places: BTreeMap<UserId, Vec<usize>> = BTreeMap::new();
-        for (place, item) in self.items.iter().enumerate() {
-            places.entry(item.entry.author).or_default().push(place);
-        }
-        let calls = places.iter().map(|(&author, places)| {
+        let call = |author: &UserId, places: &[usize]| {
             let keys = self.outbox.options.keys_per_author as u64;
-            let call = self.outbox.call(&APPEND, author).number(keys);
+            let call = self.outbox.call(&APPEND, *author).number(keys);
             let items = places.iter().map(|&place| &self.items[place]);
             items.fold(call, |call, item| self.with_item(call, item))
-        });
-        let calls: Vec<_> = calls.collect();
-        let answers = self
-            .outbox
-            .redis
-            .ask_all(OP, &calls, answer::published)
-            .await;
-        let mut published = vec![Err(ErrorKind::Unavailable); self.items.len()];
+        };
+        let authors = self.items.iter().map(|item| item.entry.author);
+        let redis = &self.outbox.redis;
+        let answers = redis.ask_each(OP, authors, call, answer::published).await;
         let mut failure = None;
-        for (places, answer) in places.values().zip(answers) {
-            let answer = answer.map_err(Error::from).and_then(|each| {
-                let is_whole = each.len() == places.len();
-                is_whole
-                    .then_some(each)
-                    .ok_or_else(|| Error::bare(ErrorKind::Corrupt, OP))
-            });
-            match answer {
-                Ok(each) => {
-                    for (&place, one) in places.iter().zip(each) {
-                        published[place] = Ok(one);
-                    }
-                }
-                Err(error) => {
-                    for &place in places {
-                        published[place] = Err(error.kind());
-                    }
-                    failure.get_or_insert(error);
-                }
-            }
-        }
+        let published = answers.into_iter().map(|answer| {
+            answer.map_err(|error| {
+                let error = Error::from(error);
+                let kind = error.kind();
+                failure.get_or_insert(error);
+                kind
+            })
+        });
+        let published = published.collect();
         (published, failure)
     }
 

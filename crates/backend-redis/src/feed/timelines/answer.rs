@@ -4,7 +4,7 @@ use feed_core::BuildStart;
 use redis::{FromRedisValue, Value};
 
 use super::{change::Change, header::Header, line::Line};
-use crate::feed::answer::rows;
+use crate::answer::rows;
 
 /// The list of a timeline, as it was read.
 pub(super) enum Found {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::backplane::times::millis;
+use crate::times::millis;
 
 /// The bounds of a [`RedisTimelines`](super::RedisTimelines). All nodes have the same.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,18 +1,18 @@
-//! What the answers of all these stores are made of.
+//! What answers are made of.
 
 use redis::Value;
 
 /// What an answer says is there or not.
-pub(super) struct Maybe<T>(pub(super) Option<T>);
+pub(crate) struct Maybe<T>(pub(crate) Option<T>);
 
-pub(super) fn parts(answer: &Value) -> Option<&[Value]> {
+pub(crate) fn parts(answer: &Value) -> Option<&[Value]> {
     match answer {
         Value::Array(parts) => Some(parts),
         _ => None,
     }
 }
 
-pub(super) fn bytes(answer: &Value) -> Option<&[u8]> {
+pub(crate) fn bytes(answer: &Value) -> Option<&[u8]> {
     match answer {
         Value::BulkString(bytes) => Some(bytes),
         _ => None,
@@ -20,24 +20,24 @@ pub(super) fn bytes(answer: &Value) -> Option<&[u8]> {
 }
 
 /// All parts of an answer of which each is bytes.
-pub(super) fn rows(answer: &Value) -> Option<Vec<&[u8]>> {
+pub(crate) fn rows(answer: &Value) -> Option<Vec<&[u8]>> {
     parts(answer)?.iter().map(bytes).collect()
 }
 
 /// Eight bytes, big endian: a user, a post, a list or a number.
-pub(super) fn number(row: &[u8]) -> Option<u64> {
+pub(crate) fn number(row: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(row.try_into().ok()?))
 }
 
 /// The same, or no bytes for none.
-pub(super) fn maybe_number(row: &[u8]) -> Option<Maybe<u64>> {
+pub(crate) fn maybe_number(row: &[u8]) -> Option<Maybe<u64>> {
     if row.is_empty() {
         return Some(Maybe(None));
     }
     number(row).map(|number| Maybe(Some(number)))
 }
 
-pub(super) const fn flag(answer: &Value) -> Option<bool> {
+pub(crate) const fn flag(answer: &Value) -> Option<bool> {
     match answer {
         Value::Int(0) => Some(false),
         Value::Int(1) => Some(true),
@@ -46,7 +46,7 @@ pub(super) const fn flag(answer: &Value) -> Option<bool> {
 }
 
 /// An answer that says no more than that there is one.
-pub(super) const fn done(answer: &Value) -> Option<()> {
+pub(crate) const fn done(answer: &Value) -> Option<()> {
     match answer {
         Value::Int(_) => Some(()),
         _ => None,
