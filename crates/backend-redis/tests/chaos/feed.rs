@@ -135,7 +135,7 @@ async fn no_post_is_missing_at_home_that_every_replica_had() {
                 Ok(told.of(viewer).is_subset(&found)) as Result<bool>
             });
             let complete = join_all(complete).await;
-            complete.into_iter().all(|each| each.unwrap_or_default())
+            complete.into_iter().all(Result::unwrap_or_default)
         })
         .await;
         told.is_over.store(true, Ordering::Relaxed);
