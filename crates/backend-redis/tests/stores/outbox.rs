@@ -1,5 +1,4 @@
 //! The outbox answers as the one in memory does, on one server and on a Cluster.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::{
     ops::Range,

@@ -6,7 +6,7 @@ use feed_core::{
 };
 use futures::future::join_all;
 
-use crate::{POLLS, Place, Process, cut_short, late::Tape, on_each_place};
+use super::{POLLS, Place, Process, cut_short, late::Tape, on_each_place};
 
 pub(crate) const ANN: UserId = UserId::new(1);
 pub(crate) const BOB: UserId = UserId::new(u64::MAX);

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use engines::Traffic;
 
-const PAGE: &str = include_str!("../../../../docs/redis.md");
+const PAGE: &str = include_str!("../../../../../docs/redis.md");
 
 const HEADING: &str = "## What calls cost\n";
 

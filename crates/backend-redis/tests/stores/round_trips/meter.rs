@@ -4,7 +4,7 @@ use backend_redis::Redis;
 use engines::{Proxy, Traffic, Way};
 use redis::{Client, IntoConnectionInfo, io::tcp::TcpSettings};
 
-use crate::page::{Cost, Place};
+use super::page::{Cost, Place};
 
 /// Long enough for a client to send all that it does before it waits.
 const DELAY: Duration = Duration::from_millis(30);

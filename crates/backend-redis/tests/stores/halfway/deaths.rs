@@ -5,7 +5,7 @@ use std::time::Duration;
 use engines::RedisCluster;
 use redis::AsyncCommands as _;
 
-use crate::{Process, actions, client, graph};
+use super::{Process, actions, client, graph};
 
 /// By then a replica has taken over.
 const IN_THE_END: Duration = Duration::from_secs(60);

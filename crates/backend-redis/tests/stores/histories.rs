@@ -1,6 +1,5 @@
 //! Each store on a server and on a Cluster answers as the one in memory does, whatever happens to both,
 //! however often the application comes back with another connection.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::sync::{
     Arc, LazyLock,

@@ -1,6 +1,5 @@
 //! A feed whose stores are on Redis shows what a feed in memory shows, on any history, also when it is
 //! opened anew on the way. Ids, queue and quotas are in memory, since they are to go by the test's clock.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::sync::{
     Arc, LazyLock,

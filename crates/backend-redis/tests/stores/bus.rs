@@ -1,5 +1,4 @@
 //! What the bus on Redis does with time and room.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! Timelines on a server and on a Cluster, against those in memory and over what a server may do.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::{
     sync::{

@@ -1,6 +1,5 @@
 //! A slot that is on its way to another master, which may have some of its keys: what is about several keys
 //! is refused until the slot has arrived, and leaves nothing half done.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::{fmt::Debug, time::Duration};
 

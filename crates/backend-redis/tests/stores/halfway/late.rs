@@ -4,7 +4,7 @@
 use futures::{StreamExt as _, future::join_all, stream::BoxStream};
 use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 
-use crate::{PATIENCE, Place, Process, client};
+use super::{PATIENCE, Place, Process, client};
 
 /// All commands that servers were sent, to be sent again.
 pub(crate) struct Tape {

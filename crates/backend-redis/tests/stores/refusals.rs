@@ -1,5 +1,4 @@
 //! What the answers of a server mean to a caller, and that nothing is lost or used twice over them.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 mod feed;
 mod flavours;

@@ -14,7 +14,7 @@ use backplane::{
     rate::{Quota, RateLimiter},
 };
 
-use crate::meter::Meter;
+use super::meter::Meter;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -2,7 +2,7 @@ use backend_redis::RedisActions;
 use feed_core::{Action, ActionKind, Actions, Counters, Entry, PostId, UserId};
 use futures::future::join_all;
 
-use crate::{POLLS, Place, Process, cut_short, late::Tape, on_each_place};
+use super::{POLLS, Place, Process, cut_short, late::Tape, on_each_place};
 
 const USERS: [UserId; 3] = [UserId::new(1), UserId::new(2), UserId::new(u64::MAX)];
 const POSTS: [PostId; 3] = [PostId::new(1), PostId::new(2), PostId::new(u64::MAX)];

@@ -1,5 +1,4 @@
 //! Many callers of one queue.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::{pin::pin, time::Duration};
 

@@ -1,5 +1,4 @@
 //! Slots of a Cluster that move while they are used.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 use std::{
     collections::HashSet,

@@ -1,6 +1,5 @@
 //! Calls that end in the middle, on stores whose changes are on several servers: what is at one place and
 //! not at the other yet is brought to its end by whoever looks.
-#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 mod actions;
 mod deaths;
@@ -54,14 +53,14 @@ macro_rules! on_each_place {
         mod server {
             $(#[$attribute]
             async fn $test() {
-                super::$test(crate::Place::Server).await;
+                super::$test(crate::halfway::Place::Server).await;
             })+
         }
 
         mod cluster {
             $(#[$attribute]
             async fn $test() {
-                super::$test(crate::Place::Cluster).await;
+                super::$test(crate::halfway::Place::Cluster).await;
             })+
         }
     };

@@ -14,7 +14,7 @@ use feed_core::{
     SharedCache, TimelineStore, UserId,
 };
 
-use crate::meter::Meter;
+use super::meter::Meter;
 
 const ANN: UserId = UserId::new(1);
 const BOB: UserId = UserId::new(2);
