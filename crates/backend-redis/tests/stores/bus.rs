@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backend_redis::{Redis, RedisBus, RedisBusOptions};
+use backend_redis::{RedisBus, RedisBusOptions};
 use backplane::{
     Epoch, Topic,
     bus::{Bus, BusEvent, BusLimits, HistoryRead, IdempotencyKey, Outgoing, Published},
@@ -10,11 +10,14 @@ use backplane::{
 use bytes::Bytes;
 use engines::{Flavour, RedisCluster};
 use futures::StreamExt as _;
-use redis::{Client, cluster::ClusterClient};
 use tokio::time::timeout;
 
-/// What is to happen in the end has happened by then.
-const IN_THE_END: Duration = Duration::from_secs(60);
+use crate::house::{IN_THE_END, Operator, Server, client, connect, master_of, slot_of, until};
+
+fn node_on(server: &Server, options: RedisBusOptions) -> RedisBus {
+    let client = client(&server.engine.url());
+    RedisBus::new(server.redis.clone(), client, options)
+}
 
 async fn epoch(node: &RedisBus, topic: &Topic) -> Epoch {
     let read = HistoryRead::top(topic.clone());
@@ -25,47 +28,41 @@ async fn epoch(node: &RedisBus, topic: &Topic) -> Epoch {
 /// A topic keeps its epoch as long as somebody is subscribed to it, and is forgotten else.
 #[tokio::test]
 async fn a_topic_is_kept_that_is_subscribed() {
-    let server = engines::Redis::start().unwrap();
-    let client = Client::open(server.url()).unwrap();
-    let redis = Redis::from(client.get_connection_manager().await.unwrap());
+    let server = Server::start().await;
     let mut limits = BusLimits::new();
     limits.history_ttl = Duration::from_millis(600);
     limits.idempotency_window = Duration::from_millis(600);
     let options = RedisBusOptions::default()
         .with_limits(limits)
         .with_topic_ttl(Duration::from_millis(600));
-    let node = RedisBus::new(redis, client.clone(), options);
+    let node = node_on(&server, options);
     let [kept, left]: [Topic; 2] = ["kept", "left"].map(|name| name.parse().unwrap());
     node.subscribe(std::slice::from_ref(&kept)).await.unwrap();
     let before = [epoch(&node, &kept).await, epoch(&node, &left).await];
     // It was used last, so whatever nobody keeps is gone with it.
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut exists = redis::cmd("EXISTS");
-    exists.arg("{bus:left}");
-    while exists.query_async::<bool>(&mut connection).await.unwrap() {
-        tokio::task::yield_now().await;
-    }
+    until("the topic is forgotten", async || {
+        !server.ask::<bool>("EXISTS {bus:left}").await
+    })
+    .await;
     assert_eq!(epoch(&node, &kept).await, before[0]);
     assert_ne!(epoch(&node, &left).await, before[1]);
 }
 
-fn slot_of(topic: &Topic) -> u16 {
-    crc16::State::<crc16::XMODEM>::calculate(format!("bus:{topic}").as_bytes()) % 16_384
+fn tag(topic: &Topic) -> String {
+    format!("bus:{topic}")
 }
 
 /// Topics that the first of three masters serves.
 fn topics_of_the_first() -> impl Iterator<Item = Topic> {
-    let topics = (0..).map(|number| format!("topic {number}").parse().unwrap());
-    topics.filter(|topic| slot_of(topic) < 16_384 / 3)
+    let topics = (0..).map(|number| format!("topic:{number}").parse().unwrap());
+    topics.filter(|topic| master_of(&tag(topic)) == 0)
 }
 
 /// Whether somebody is subscribed to a topic on the server with this address, by this command.
 async fn is_heard(url: &str, command: &str, topic: &Topic) -> bool {
-    let client = Client::open(url).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut count = redis::cmd("PUBSUB");
-    count.arg(command).arg(format!("{{bus:{topic}}}"));
-    let (_, count): (String, u64) = count.query_async(&mut connection).await.unwrap();
+    let operator = Operator::of(url).await;
+    let count = format!("PUBSUB {command} {{{}}}", tag(topic));
+    let (_, count): (String, u64) = operator.ask(&count).await;
     count > 0
 }
 
@@ -91,26 +88,20 @@ async fn a_subscription_is_where_its_slot_is_and_nowhere_else() {
         (Flavour::Redis62, "NUMSUB"),
     ] {
         let cluster = RedisCluster::start_as(flavour, 3, 0).unwrap();
-        let client = ClusterClient::new(cluster.urls()).unwrap();
-        let redis = Redis::cluster(&client).await.unwrap();
+        let urls = cluster.urls();
         let options = RedisBusOptions::default().with_probe_every(Duration::from_millis(100));
-        let node = RedisBus::new(redis, Client::open(&*cluster.urls()[0]).unwrap(), options);
+        let node = RedisBus::new(connect(&urls).await, client(&urls[0]), options);
         let mut topics: Vec<_> = topics_of_the_first().take(2).collect();
         topics.sort_unstable();
         for subscribed in node.subscribe(&topics).await.unwrap() {
             subscribed.unwrap();
         }
         let (moves, stays) = (&topics[0], &topics[1]);
-        cluster.move_slot(slot_of(moves), 0, 1).unwrap();
-        let urls = cluster.urls();
-        let follows = async {
-            while is_heard(&urls[0], command, moves).await
-                || !is_heard(&urls[1], command, moves).await
-            {
-                tokio::task::yield_now().await;
-            }
-        };
-        timeout(IN_THE_END, follows).await.unwrap();
+        cluster.move_slot(slot_of(&tag(moves)), 0, 1).unwrap();
+        until("the subscription has followed its slot", async || {
+            !is_heard(&urls[0], command, moves).await && is_heard(&urls[1], command, moves).await
+        })
+        .await;
         assert!(is_heard(&urls[0], command, stays).await, "{flavour:?}");
 
         for payload in ["one", "two"] {
@@ -129,37 +120,31 @@ async fn a_subscription_is_where_its_slot_is_and_nowhere_else() {
 /// A key is remembered for its time, also where a topic is forgotten sooner.
 #[tokio::test]
 async fn a_key_outlives_the_history() {
-    let server = engines::Redis::start().unwrap();
-    let client = Client::open(server.url()).unwrap();
-    let redis = Redis::from(client.get_connection_manager().await.unwrap());
+    let server = Server::start().await;
     let mut limits = BusLimits::new();
     limits.history_ttl = Duration::from_millis(50);
     let options = RedisBusOptions::default()
         .with_limits(limits)
         .with_topic_ttl(Duration::from_millis(50));
-    let node = RedisBus::new(redis, client.clone(), options);
+    let node = node_on(&server, options);
     let message = Outgoing::new("room".parse().unwrap(), "once").with_key(IdempotencyKey::new(7));
     let publish = async || {
         let published = node.publish(std::slice::from_ref(&message)).await;
         published.unwrap().remove(0).unwrap()
     };
     let first = publish().await;
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut exists = redis::cmd("EXISTS");
-    exists.arg("{bus:room}:history");
-    while exists.query_async::<bool>(&mut connection).await.unwrap() {
-        tokio::task::yield_now().await;
-    }
+    until("the history is gone", async || {
+        !server.ask::<bool>("EXISTS {bus:room}:history").await
+    })
+    .await;
     assert_eq!(publish().await, Published::Duplicate(first.position()));
 }
 
 /// A page has as many bytes as it may, however many messages they are.
 #[tokio::test]
 async fn a_page_is_as_long_as_it_may_be() {
-    let server = engines::Redis::start().unwrap();
-    let client = Client::open(server.url()).unwrap();
-    let redis = Redis::from(client.get_connection_manager().await.unwrap());
-    let node = RedisBus::new(redis, client, RedisBusOptions::default());
+    let server = Server::start().await;
+    let node = node_on(&server, RedisBusOptions::default());
     let topic: Topic = "room".parse().unwrap();
     let messages: Vec<_> = (0..50)
         .map(|number| Outgoing::new(topic.clone(), vec![number; 10]))

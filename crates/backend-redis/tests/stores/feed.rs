@@ -1,10 +1,7 @@
 //! A feed whose stores are on Redis shows what a feed in memory shows, on any history, also when it is
 //! opened anew on the way. Ids, queue and quotas are in memory, since they are to go by the test's clock.
 
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::Arc;
 
 use backend_redis::{Redis, RedisFeedOptions, RedisTimelinesOptions, feed_parts};
 use backplane::{Clock, ManualClock, SystemClock};
@@ -15,17 +12,12 @@ use feed_core::{
 use proptest::{prelude::ProptestConfig, proptest};
 use tokio::runtime::Runtime;
 
-static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
-
-static CLUSTER: LazyLock<engines::RedisCluster> =
-    LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
+use crate::house::{CLUSTER, SERVER, connect, fresh_prefix};
 
 /// A part of the key space that nobody has used.
-async fn connect(urls: &[String]) -> Redis {
-    static CASES: AtomicU32 = AtomicU32::new(0);
-    let case = CASES.fetch_add(1, Ordering::Relaxed);
-    let (redis, _) = Redis::connect(urls).await.unwrap();
-    redis.with_prefix(&format!("case{case}:")).unwrap()
+async fn own(urls: &[String]) -> Redis {
+    let redis = connect(urls).await;
+    redis.with_prefix(&fresh_prefix()).unwrap()
 }
 
 fn options() -> RedisFeedOptions {
@@ -34,7 +26,7 @@ fn options() -> RedisFeedOptions {
 }
 
 async fn play_on(urls: &[String], history: &[Option<Op>], size: usize) {
-    let redis = connect(urls).await;
+    let redis = own(urls).await;
     let mut kept: Option<FeedParts> = None;
     play(history, size, async |clock: &ManualClock| {
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -75,7 +67,7 @@ proptest! {
 /// With everything on Redis: two processes are one feed.
 #[tokio::test]
 async fn what_one_process_publishes_another_delivers_and_shows() {
-    let redis = connect(&[SERVER.url()]).await;
+    let redis = own(&[SERVER.url()]).await;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let open = async || {
         let parts = feed_parts(&redis, Arc::clone(&clock), options()).await;

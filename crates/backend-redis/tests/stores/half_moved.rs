@@ -8,76 +8,31 @@ use backplane::queue::{NewTask, QueueOptions, Settled, Settlement, TaskQueue};
 use feed_core::{
     Action, ActionKind, Actions, Entry, ErrorKind, Graph, Outbox, PostId, Publication, UserId,
 };
-use redis::{
-    Client, FromRedisValue, aio::MultiplexedConnection, cluster::ClusterClientBuilder,
-    cluster_routing::Slot, cmd,
-};
+
+use crate::house::{MovingSlot, cluster_client};
 
 const ANN: UserId = UserId::new(1);
 const BOB: UserId = UserId::new(2);
 const POST: PostId = PostId::new(7);
 
 /// A Cluster on which a slot can be brought on its way.
-struct House {
-    cluster: engines::RedisCluster,
+struct Cluster {
+    engine: engines::RedisCluster,
     redis: Redis,
 }
 
-impl House {
-    async fn new() -> Self {
-        let cluster = engines::RedisCluster::start(3, 0).unwrap();
+impl Cluster {
+    async fn start() -> Self {
+        let engine = engines::RedisCluster::start(3, 0).unwrap();
         // What is refused for as long as the test wants is not to be tried again.
-        let client = ClusterClientBuilder::new(cluster.urls()).retries(0);
+        let client = cluster_client(&engine).retries(0);
         let redis = Redis::cluster(&client.build().unwrap()).await.unwrap();
-        Self { cluster, redis }
+        Self { engine, redis }
     }
 
-    /// The slot of `key` is on its way, and none of its keys has been moved.
-    async fn begin_to_move(&self, key: &str) -> Move {
-        let slot = Slot::for_key(key);
-        let slot = (0..16_384).find(|&number| Slot::new(number) == Some(slot));
-        let slot = slot.unwrap();
-        let from = usize::from(slot) * 3 / 16_384;
-        let [mut source, mut target] = [self.node(from).await, self.node((from + 1) % 3).await];
-        let ids = [
-            ask::<String>(&mut source, "CLUSTER MYID").await,
-            ask::<String>(&mut target, "CLUSTER MYID").await,
-        ];
-        let importing = format!("CLUSTER SETSLOT {slot} IMPORTING {}", ids[0]);
-        ask::<()>(&mut target, &importing).await;
-        let migrating = format!("CLUSTER SETSLOT {slot} MIGRATING {}", ids[1]);
-        ask::<()>(&mut source, &migrating).await;
-        Move {
-            slot,
-            nodes: [source, target],
-        }
+    async fn begin_to_move(&self, tag: &str) -> MovingSlot {
+        MovingSlot::begin(&self.engine, tag).await
     }
-
-    async fn node(&self, number: usize) -> MultiplexedConnection {
-        let client = Client::open(&*self.cluster.urls()[number]).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
-    }
-}
-
-struct Move {
-    slot: u16,
-    nodes: [MultiplexedConnection; 2],
-}
-
-impl Move {
-    /// The slot stays where it was.
-    async fn give_up(mut self) {
-        for node in &mut self.nodes {
-            ask::<()>(node, &format!("CLUSTER SETSLOT {} STABLE", self.slot)).await;
-        }
-    }
-}
-
-async fn ask<T: FromRedisValue>(node: &mut MultiplexedConnection, command: &str) -> T {
-    let mut words = command.split(' ');
-    let mut command = cmd(words.next().unwrap());
-    command.arg(words.collect::<Vec<_>>());
-    command.query_async(node).await.unwrap()
 }
 
 fn is_refused<T: Debug>(answer: Result<T, impl Into<feed_core::Error>>) {
@@ -87,14 +42,14 @@ fn is_refused<T: Debug>(answer: Result<T, impl Into<feed_core::Error>>) {
 
 #[tokio::test]
 async fn a_queue() {
-    let house = House::new().await;
-    let queue = RedisQueue::new(house.redis.clone(), "work", QueueOptions::default());
+    let cluster = Cluster::start().await;
+    let queue = RedisQueue::new(cluster.redis.clone(), "work", QueueOptions::default());
     let tasks = ["a", "b"].map(|payload| NewTask::new(payload).with_key(payload));
     queue.enqueue(&tasks[..1]).await.unwrap();
     let leased = queue.lease(1, Duration::from_secs(60)).await.unwrap();
     let acks = [(leased[0].key, Settlement::Ack)];
 
-    let on_its_way = house.begin_to_move("{queue:work}").await;
+    let on_its_way = cluster.begin_to_move("queue:work").await;
     is_refused(queue.enqueue(&tasks[1..]).await);
     is_refused(queue.settle(&acks).await);
     is_refused(queue.lease(1, Duration::from_secs(60)).await);
@@ -107,11 +62,11 @@ async fn a_queue() {
 
 #[tokio::test]
 async fn a_graph() {
-    let house = House::new().await;
-    let graph = RedisGraph::new(house.redis.clone());
+    let cluster = Cluster::start().await;
+    let graph = RedisGraph::new(cluster.redis.clone());
     graph.follow(ANN, BOB, None).await.unwrap();
 
-    let on_its_way = house.begin_to_move("{graph:1}").await;
+    let on_its_way = cluster.begin_to_move("graph:1").await;
     is_refused(graph.unfollow(ANN, BOB).await);
     on_its_way.give_up().await;
 
@@ -123,12 +78,12 @@ async fn a_graph() {
 
 #[tokio::test]
 async fn an_outbox() {
-    let house = House::new().await;
-    let outbox = RedisOutbox::new(house.redis.clone(), RedisOutboxOptions::default());
+    let cluster = Cluster::start().await;
+    let outbox = RedisOutbox::new(cluster.redis.clone(), RedisOutboxOptions::default());
     let item = Publication::new(Entry::original(POST, ANN), "a body".into());
     outbox.append(std::slice::from_ref(&item)).await.unwrap();
 
-    let on_its_way = house.begin_to_move("{outbox:1}").await;
+    let on_its_way = cluster.begin_to_move("outbox:1").await;
     is_refused(outbox.posts(&[POST]).await);
     is_refused(outbox.revise(ANN, POST, "another".into()).await);
     is_refused(outbox.retract(ANN, POST).await);
@@ -140,12 +95,12 @@ async fn an_outbox() {
 
 #[tokio::test]
 async fn actions() {
-    let house = House::new().await;
-    let actions = RedisActions::new(house.redis.clone());
+    let cluster = Cluster::start().await;
+    let actions = RedisActions::new(cluster.redis.clone());
     let like = Action::like(BOB, Entry::original(POST, ANN));
     actions.record(&[like]).await.unwrap();
 
-    let on_its_way = house.begin_to_move("{acted:7}").await;
+    let on_its_way = cluster.begin_to_move("acted:7").await;
     is_refused(actions.withdraw(&[like]).await);
     on_its_way.give_up().await;
 

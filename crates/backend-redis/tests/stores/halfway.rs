@@ -9,25 +9,14 @@ mod late;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
-    sync::LazyLock,
     task::Poll,
-    time::Duration,
 };
 
 use backend_redis::Redis;
 use futures::future::join_all;
-use redis::{
-    Client, FromRedisValue, IntoConnectionInfo, aio::ConnectionManagerConfig,
-    cluster::ClusterClient, io::tcp::TcpSettings,
-};
+use redis::FromRedisValue;
 
-static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
-
-static CLUSTER: LazyLock<engines::RedisCluster> =
-    LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
-
-/// A busy machine must not make a call fail.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::house::{CLUSTER, SERVER, connect};
 
 /// Where a test takes place.
 #[derive(Clone, Copy, Debug)]
@@ -77,25 +66,13 @@ struct Process {
 impl Process {
     async fn start(place: Place) -> Self {
         match place {
-            Place::Server => Self::on(&SERVER).await,
-            Place::Cluster => Self::on_cluster(&CLUSTER).await,
+            Place::Server => Self::at(&[SERVER.url()]).await,
+            Place::Cluster => Self::at(&CLUSTER.urls()).await,
         }
     }
 
-    async fn on(server: &engines::Redis) -> Self {
-        let client = client(&server.url());
-        let patient = ConnectionManagerConfig::new().set_response_timeout(Some(PATIENCE));
-        let manager = client.get_connection_manager_with_config(patient).await;
-        let redis = manager.unwrap().into();
-        Self { redis }
-    }
-
-    async fn on_cluster(cluster: &engines::RedisCluster) -> Self {
-        let client = ClusterClient::builder(cluster.urls())
-            .connection_timeout(PATIENCE)
-            .response_timeout(PATIENCE)
-            .tcp_settings(at_once());
-        let redis = Redis::cluster(&client.build().unwrap()).await.unwrap();
+    async fn at(urls: &[String]) -> Self {
+        let redis = connect(urls).await;
         Self { redis }
     }
 
@@ -120,16 +97,6 @@ impl Process {
         let keys = ["{0}", "{1}", "{2}", "{3}"];
         join_all(keys.map(async |key| self.order::<bool>("EXISTS", key, &[]).await)).await;
     }
-}
-
-fn client(url: &str) -> Client {
-    let info = url.into_connection_info().unwrap();
-    Client::open(info.set_tcp_settings(at_once())).unwrap()
-}
-
-/// Else what is sent while an answer is awaited may wait for that answer.
-fn at_once() -> TcpSettings {
-    TcpSettings::default().set_nodelay(true)
 }
 
 /// Drops a call once it was polled so often. What it has sent by then arrives.

@@ -1,10 +1,7 @@
 //! Each store on a server and on a Cluster answers as the one in memory does, whatever happens to both,
 //! however often the application comes back with another connection.
 
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicU32, Ordering},
-};
+use std::sync::{Arc, LazyLock};
 
 use backend_redis::{Redis, RedisActions, RedisActivity, RedisGraph, RedisQueue};
 use backplane::{ManualClock, conformance::histories::queue};
@@ -15,10 +12,7 @@ use feed_core::conformance::{
 use proptest::proptest;
 use tokio::runtime::Runtime;
 
-static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
-
-static CLUSTER: LazyLock<engines::RedisCluster> =
-    LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
+use crate::house::{CLUSTER, SERVER, connect, fresh_prefix};
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
@@ -30,11 +24,9 @@ struct Part {
 
 impl Part {
     fn new(on_cluster: bool) -> Self {
-        static CASES: AtomicU32 = AtomicU32::new(0);
-        let case = CASES.fetch_add(1, Ordering::Relaxed);
         Self {
             on_cluster,
-            prefix: format!("case{case}:"),
+            prefix: fresh_prefix(),
         }
     }
 
@@ -44,7 +36,7 @@ impl Part {
         } else {
             vec![SERVER.url()]
         };
-        let (redis, _) = Redis::connect(&urls).await.unwrap();
+        let redis = connect(&urls).await;
         redis.with_prefix(&self.prefix).unwrap()
     }
 }

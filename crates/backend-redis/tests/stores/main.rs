@@ -13,3 +13,29 @@ mod round_trips;
 mod sizes;
 mod slots;
 mod timelines;
+
+/// What tests share.
+#[path = "../house"]
+mod house {
+    mod client;
+    mod connection;
+    mod moving;
+    mod operator;
+    mod prefix;
+    mod server;
+    mod shared;
+    mod slot;
+    mod until;
+
+    pub(crate) use self::{
+        client::{client, cluster_client},
+        connection::connect,
+        moving::MovingSlot,
+        operator::Operator,
+        prefix::fresh_prefix,
+        server::Server,
+        shared::{CLUSTER, SERVER},
+        slot::{master_of, slot_of},
+        until::{IN_THE_END, until},
+    };
+}

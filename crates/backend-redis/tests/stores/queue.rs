@@ -2,39 +2,37 @@
 
 use std::{pin::pin, time::Duration};
 
-use backend_redis::{Redis, RedisQueue};
+use backend_redis::RedisQueue;
 use backplane::{
     ErrorKind,
     queue::{Admission, Enqueued, NewTask, QueueOptions, Settled, Settlement, TaskId, TaskQueue},
 };
 use futures::{future::join_all, poll};
-use redis::{InfoDict, aio::ConnectionManager};
+use redis::InfoDict;
+
+use crate::house::{Server, connect};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-struct House {
-    server: engines::Redis,
-    connection: ConnectionManager,
+/// A queue, and a server of its own that knows the scripts.
+struct Work {
+    server: Server,
     queue: RedisQueue,
 }
 
-impl House {
-    async fn new() -> Self {
-        let server = engines::Redis::start().unwrap();
-        let client = redis::Client::open(server.url()).unwrap();
-        let connection = client.get_connection_manager().await.unwrap();
-        let redis = Redis::from(connection.clone());
-        let house = Self {
+impl Work {
+    async fn begin() -> Self {
+        let server = Server::start().await;
+        let redis = server.redis.clone();
+        let work = Self {
             server,
-            connection,
             queue: RedisQueue::new(redis, "work", QueueOptions::default()),
         };
-        // Now the server knows the scripts.
-        house.add(1).await;
-        let leases = house.queue.lease(1, MINUTE).await.unwrap();
+        work.add(1).await;
+        let leases = work.queue.lease(1, MINUTE).await.unwrap();
         let acks = [(leases[0].key, Settlement::Ack)];
-        house.queue.settle(&acks).await.unwrap();
-        house
+        work.queue.settle(&acks).await.unwrap();
+        work
     }
 
     /// Adds one task by each of so many calls at once.
@@ -44,10 +42,8 @@ impl House {
         enqueued.into_iter().map(|it| id(&it.unwrap())).collect()
     }
 
-    async fn scripts(&mut self) -> u64 {
-        let mut stats = redis::cmd("INFO");
-        stats.arg("commandstats");
-        let stats: InfoDict = stats.query_async(&mut self.connection).await.unwrap();
+    async fn scripts(&self) -> u64 {
+        let stats: InfoDict = self.server.ask("INFO commandstats").await;
         let evalsha: String = stats.get("cmdstat_evalsha").unwrap();
         let calls = evalsha.split(',').find_map(|it| it.strip_prefix("calls="));
         calls.unwrap().parse().unwrap()
@@ -67,65 +63,65 @@ fn id(enqueued: &Enqueued) -> TaskId {
 /// What is called while a script is under way goes in the next one, and each caller has its own answer.
 #[tokio::test]
 async fn callers_go_together() {
-    let mut house = House::new().await;
-    let before = house.scripts().await;
-    let mut added = house.add(64).await;
-    assert_eq!(house.scripts().await, before + 2);
-    let leases = house.queue.lease(100, MINUTE).await.unwrap();
+    let work = Work::begin().await;
+    let before = work.scripts().await;
+    let mut added = work.add(64).await;
+    assert_eq!(work.scripts().await, before + 2);
+    let leases = work.queue.lease(100, MINUTE).await.unwrap();
     let mut leased: Vec<_> = leases.iter().map(|lease| lease.key.task).collect();
     added.sort_unstable();
     leased.sort_unstable();
     assert_eq!(leased, added);
 
-    let before = house.scripts().await;
+    let before = work.scripts().await;
     let mut acks: Vec<_> = leases
         .iter()
         .map(|lease| [(lease.key, Settlement::Ack)])
         .collect();
     acks.push(acks[40].clone());
-    let settled = join_all(acks.iter().map(|ack| house.queue.settle(ack))).await;
+    let settled = join_all(acks.iter().map(|ack| work.queue.settle(ack))).await;
     let settled: Vec<_> = settled.into_iter().map(|it| it.unwrap()[0]).collect();
     assert_eq!(settled[..64], [Settled::Done; 64]);
     assert_eq!(settled[64], Settled::Lost);
-    assert_eq!(house.scripts().await, before + 2);
+    assert_eq!(work.scripts().await, before + 2);
 }
 
 /// Whoever goes away takes nobody along, whether it has sent or waits.
 #[tokio::test]
 async fn a_caller_that_goes_away_leaves_the_others_alone() {
-    let house = House::new().await;
+    let work = Work::begin().await;
     let task = [NewTask::new("a task")];
     for _ in 0..20 {
         let others = {
-            let mut first = pin!(house.queue.enqueue(&task));
+            let mut first = pin!(work.queue.enqueue(&task));
             assert!(poll!(&mut first).is_pending());
-            let mut waits = pin!(house.queue.enqueue(&task));
+            let mut waits = pin!(work.queue.enqueue(&task));
             assert!(poll!(&mut waits).is_pending());
-            let mut others = Box::pin(house.add(8));
+            let mut others = Box::pin(work.add(8));
             assert!(poll!(&mut others).is_pending());
             others
         };
         assert_eq!(others.await.len(), 8);
     }
-    assert_eq!(house.add(1).await.len(), 1, "somebody can call again");
+    assert_eq!(work.add(1).await.len(), 1, "somebody can call again");
 }
 
 /// When a script fails, all of those fail who went in it, and none of those who come later.
 #[tokio::test]
 async fn callers_fail_together() {
-    let house = House::new().await;
-    house.server.pause().unwrap();
+    let work = Work::begin().await;
+    work.server.engine.pause().unwrap();
     let tasks = [
         [NewTask::new("a")],
         [NewTask::new("b")],
         [NewTask::new("c")],
     ];
-    let failed = join_all(tasks.iter().map(|task| house.queue.enqueue(task))).await;
+    let failed = join_all(tasks.iter().map(|task| work.queue.enqueue(task))).await;
     for failed in failed {
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unavailable);
     }
-    house.server.resume().unwrap();
-    while house.queue.enqueue(&tasks[0]).await.is_err() {}
+    work.server.engine.resume().unwrap();
+    while work.queue.enqueue(&tasks[0]).await.is_err() {}
 }
 
 /// However many tasks become due at the same moment, all are due.
@@ -134,7 +130,7 @@ async fn a_moment_may_have_more_than_a_script_ends() {
     const TASKS: usize = 2_500;
     const SHORTLY: Duration = Duration::from_millis(50);
     let server = engines::Redis::start().unwrap();
-    let (redis, _) = Redis::connect(&[server.url()]).await.unwrap();
+    let redis = connect(&[server.url()]).await;
     let options = QueueOptions::default().with_batch(TASKS);
     let queue = RedisQueue::new(redis, "work", options);
     let lease = async |ttl| {

@@ -17,48 +17,18 @@ use backplane::{
     id::{Acquired, IdGenerator, KeeperOptions, Layout, NodeLeases},
     queue::{NewTask, Priority, QueueOptions, TaskQueue},
 };
-use engines::Flavour;
 use feed_core::{
     Action, Actions, Activity, Counters, Entry, Graph, Habit, Hide, ListId, PostId, Route,
     RouteStamp, UserId,
 };
 use futures::join;
-use redis::{Client, aio::MultiplexedConnection};
+
+use crate::house::{Server, client, connect};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A server, and somebody who sees to it.
-struct House {
-    server: engines::Redis,
-    operator: MultiplexedConnection,
-    redis: Redis,
-}
-
-impl House {
-    async fn new() -> Self {
-        Self::of(Flavour::Redis).await
-    }
-
-    async fn of(flavour: Flavour) -> Self {
-        let server = engines::Redis::start_as(flavour).unwrap();
-        let client = Client::open(server.url()).unwrap();
-        Self {
-            operator: client.get_multiplexed_async_connection().await.unwrap(),
-            redis: client.get_connection_manager().await.unwrap().into(),
-            server,
-        }
-    }
-
-    async fn order(&mut self, command: &str) {
-        let mut words = command.split(' ');
-        let mut command = redis::cmd(words.next().unwrap());
-        command.arg(words.collect::<Vec<_>>());
-        command.exec_async(&mut self.operator).await.unwrap();
-    }
-
-    fn queue(&self) -> RedisQueue {
-        RedisQueue::new(self.redis.clone(), "work", QueueOptions::default())
-    }
+fn queue(redis: &Redis) -> RedisQueue {
+    RedisQueue::new(redis.clone(), "work", QueueOptions::default())
 }
 
 /// How adding a task fails, which it must.
@@ -75,11 +45,11 @@ async fn ready_after_one_more(queue: &RedisQueue) -> usize {
 
 #[tokio::test]
 async fn a_server_out_of_memory_is_full_and_nothing_was_added() {
-    let mut house = House::new().await;
-    let queue = house.queue();
-    house.order("CONFIG SET maxmemory 1").await;
+    let server = Server::start().await;
+    let queue = queue(&server.redis);
+    server.order("CONFIG SET maxmemory 1").await;
     assert_eq!(refusal(&queue).await, ErrorKind::Full);
-    house.order("CONFIG SET maxmemory 0").await;
+    server.order("CONFIG SET maxmemory 0").await;
     assert_eq!(ready_after_one_more(&queue).await, 1);
 }
 
@@ -87,9 +57,9 @@ async fn a_server_out_of_memory_is_full_and_nothing_was_added() {
 /// can be read.
 #[tokio::test]
 async fn a_bus_out_of_memory_is_full_and_nothing_was_added() {
-    let mut house = House::new().await;
-    let client = Client::open(house.server.url()).unwrap();
-    let bus = RedisBus::new(house.redis.clone(), client, RedisBusOptions::default());
+    let server = Server::start().await;
+    let client = client(&server.engine.url());
+    let bus = RedisBus::new(server.redis.clone(), client, RedisBusOptions::default());
     let [known, other]: [Topic; 2] = ["known", "other"].map(|name| name.parse().unwrap());
     let publish = async |topic: &Topic, key| {
         let message = Outgoing::new(topic.clone(), "x").with_key(IdempotencyKey::new(key));
@@ -103,7 +73,7 @@ async fn a_bus_out_of_memory_is_full_and_nothing_was_added() {
             .map_err(|error| error.kind())
     };
     let first = publish(&known, 1).await.unwrap().position();
-    house.order("CONFIG SET maxmemory 1").await;
+    server.order("CONFIG SET maxmemory 1").await;
     assert_eq!(publish(&known, 2).await, Err(ErrorKind::Full));
     assert_eq!(publish(&other, 3).await, Err(ErrorKind::Full));
     assert_eq!(top(&other).await, Err(ErrorKind::Full));
@@ -115,7 +85,7 @@ async fn a_bus_out_of_memory_is_full_and_nothing_was_added() {
     assert_eq!(subscribed.unwrap_err().kind(), ErrorKind::Full);
     assert_eq!(top(&known).await, Ok((first, 1)));
     assert_eq!(publish(&known, 1).await, Ok(Published::Duplicate(first)));
-    house.order("CONFIG SET maxmemory 0").await;
+    server.order("CONFIG SET maxmemory 0").await;
     let second = publish(&known, 2).await.unwrap();
     assert_eq!(second.position().offset, first.offset + 1);
     assert_eq!(top(&known).await, Ok((second.position(), 2)));
@@ -125,9 +95,9 @@ async fn a_bus_out_of_memory_is_full_and_nothing_was_added() {
 /// has it again on a server that may not have all that another had.
 #[tokio::test]
 async fn a_queue_tells_of_tasks_that_may_be_lost() {
-    let mut house = House::new().await;
+    let server = Server::start().await;
     let lost = NewTask::new("tasks may be lost").with_priority(Priority::High);
-    let queue = house.queue().with_after_loss(lost);
+    let queue = queue(&server.redis).with_after_loss(lost);
     let payloads = async || {
         let leases = queue.lease(9, MINUTE).await.unwrap();
         let payloads = leases.into_iter().map(|lease| lease.payload);
@@ -144,67 +114,68 @@ async fn a_queue_tells_of_tasks_that_may_be_lost() {
     assert_eq!(payloads().await, ["tasks may be lost", "one"]);
     queue.enqueue(&[NewTask::new("two")]).await.unwrap();
     assert_eq!(payloads().await, ["two"]);
-    house.order("REPLICAOF 127.0.0.1 1").await;
-    house.order("REPLICAOF NO ONE").await;
+    server.order("REPLICAOF 127.0.0.1 1").await;
+    server.order("REPLICAOF NO ONE").await;
     assert_eq!(told().await, ["tasks may be lost"]);
-    house.order("FLUSHALL").await;
+    server.order("FLUSHALL").await;
     assert_eq!(told().await, ["tasks may be lost"]);
     assert_eq!(payloads().await, [""; 0]);
 }
 
 #[tokio::test]
 async fn a_server_that_became_a_replica_is_unavailable() {
-    let mut house = House::new().await;
-    let queue = house.queue();
+    let server = Server::start().await;
+    let queue = queue(&server.redis);
     assert_eq!(ready_after_one_more(&queue).await, 1);
-    house.order("REPLICAOF 127.0.0.1 1").await;
+    server.order("REPLICAOF 127.0.0.1 1").await;
     assert_eq!(refusal(&queue).await, ErrorKind::Unavailable);
-    house.order("REPLICAOF NO ONE").await;
+    server.order("REPLICAOF NO ONE").await;
     assert_eq!(ready_after_one_more(&queue).await, 2);
 }
 
 #[tokio::test]
 async fn a_server_that_is_gone_is_unavailable() {
-    let house = House::new().await;
-    let queue = house.queue();
-    drop(house.server);
+    let server = Server::start().await;
+    let queue = queue(&server.redis);
+    drop(server.engine);
     assert_eq!(refusal(&queue).await, ErrorKind::Unavailable);
 }
 
 #[tokio::test]
 async fn a_user_without_the_right_is_invalid() {
-    let mut house = House::new().await;
-    house
+    let server = Server::start().await;
+    server
         .order("ACL SETUSER guest on nopass ~* +@all -@scripting")
         .await;
-    let url = house.server.url().replace("redis://", "redis://guest:any@");
-    let client = Client::open(url).unwrap();
-    let redis = Redis::from(client.get_connection_manager().await.unwrap());
-    let queue = RedisQueue::new(redis, "work", QueueOptions::default());
-    assert_eq!(refusal(&queue).await, ErrorKind::Invalid);
+    let url = server
+        .engine
+        .url()
+        .replace("redis://", "redis://guest:any@");
+    let redis = connect(&[url]).await;
+    assert_eq!(refusal(&queue(&redis)).await, ErrorKind::Invalid);
 }
 
 #[tokio::test]
 async fn a_key_of_somebody_elses_is_corrupt() {
-    let mut house = House::new().await;
-    house.order("SET {queue:work} stranger").await;
-    assert_eq!(refusal(&house.queue()).await, ErrorKind::Corrupt);
+    let server = Server::start().await;
+    server.order("SET {queue:work} stranger").await;
+    assert_eq!(refusal(&queue(&server.redis)).await, ErrorKind::Corrupt);
 }
 
 #[tokio::test]
 async fn scripts_that_were_flushed_are_sent_again() {
-    let mut house = House::new().await;
-    let queue = house.queue();
+    let server = Server::start().await;
+    let queue = queue(&server.redis);
     assert_eq!(ready_after_one_more(&queue).await, 1);
-    house.order("SCRIPT FLUSH").await;
+    server.order("SCRIPT FLUSH").await;
     assert_eq!(ready_after_one_more(&queue).await, 2);
 }
 
 #[tokio::test]
 async fn a_prefix_with_a_brace_is_refused() {
-    let house = House::new().await;
+    let server = Server::start().await;
     for prefix in ["{", "a}b"] {
-        let refused = house.redis.clone().with_prefix(prefix);
+        let refused = server.redis.clone().with_prefix(prefix);
         assert!(matches!(refused, Err(BraceInPrefix { .. })));
     }
 }
@@ -227,10 +198,10 @@ async fn node_token(leases: &RedisNodeLeases) -> u64 {
 /// A late settlement, renewal or view of before the loss must not be taken for one of after it.
 #[tokio::test]
 async fn numbers_go_on_above_all_that_were_lost() {
-    let mut house = House::new().await;
-    let queue = house.queue();
-    let directory = RedisDirectory::new(house.redis.clone(), DirectoryOptions::default());
-    let leases = RedisNodeLeases::new(house.redis.clone(), 1);
+    let server = Server::start().await;
+    let queue = queue(&server.redis);
+    let directory = RedisDirectory::new(server.redis.clone(), DirectoryOptions::default());
+    let leases = RedisNodeLeases::new(server.redis.clone(), 1);
     let mut seen = Vec::new();
     for _ in 0..2 {
         assert_eq!(ready_after_one_more(&queue).await, 1);
@@ -244,7 +215,7 @@ async fn numbers_go_on_above_all_that_were_lost() {
             epoch.get(),
             node_token(&leases).await,
         ]);
-        house.order("FLUSHALL").await;
+        server.order("FLUSHALL").await;
     }
     for (before, after) in seen[0].iter().zip(seen[1]) {
         assert!(after > *before, "{seen:?}");
@@ -291,17 +262,17 @@ async fn refusals_of_writes(redis: &Redis) -> Vec<feed_core::ErrorKind> {
 
 #[tokio::test]
 async fn full_memory_takes_nothing_and_gives_everything_back() {
-    let mut house = House::new().await;
-    let graph = RedisGraph::new(house.redis.clone());
-    let actions = RedisActions::new(house.redis.clone());
+    let server = Server::start().await;
+    let graph = RedisGraph::new(server.redis.clone());
+    let actions = RedisActions::new(server.redis.clone());
     graph.follow(ANN, BOB, None).await.unwrap();
     graph.hide(ANN, BOB, Hide::Mute, true).await.unwrap();
     graph.set_list(ANN, LIST, &[BOB, CAT, ANN]).await.unwrap();
     let pulled = graph.route_author(BOB, RouteStamp::default(), Route::Pull);
     assert!(pulled.await.unwrap().is_some());
     actions.record(&like(ANN)).await.unwrap();
-    house.order("CONFIG SET maxmemory 1").await;
-    let refused = refusals_of_writes(&house.redis).await;
+    server.order("CONFIG SET maxmemory 1").await;
+    let refused = refusals_of_writes(&server.redis).await;
     assert_eq!(refused, [feed_core::ErrorKind::Full; 7]);
     let ann = graph.circles(&[ANN]).await.unwrap().remove(0);
     assert!(ann.follows(BOB) && !ann.follows(CAT) && !ann.blocks(CAT));
@@ -322,19 +293,19 @@ async fn full_memory_takes_nothing_and_gives_everything_back() {
 
 #[tokio::test]
 async fn a_feed_without_its_server_is_unavailable() {
-    let house = House::new().await;
-    let redis = house.redis.clone();
-    drop(house);
+    let server = Server::start().await;
+    let redis = server.redis.clone();
+    drop(server);
     let refused = refusals_of_writes(&redis).await;
     assert_eq!(refused, [feed_core::ErrorKind::Unavailable; 7]);
 }
 
 #[tokio::test]
 async fn what_somebody_else_has_written_is_corrupt() {
-    let mut house = House::new().await;
-    let graph = RedisGraph::new(house.redis.clone());
-    let actions = RedisActions::new(house.redis.clone());
-    let activity = RedisActivity::new(house.redis.clone());
+    let server = Server::start().await;
+    let graph = RedisGraph::new(server.redis.clone());
+    let actions = RedisActions::new(server.redis.clone());
+    let activity = RedisActivity::new(server.redis.clone());
     for strange in [
         "HSET {graph:1}:followees author edge",
         "ZADD {graph:1}:followers 0 stranger",
@@ -344,8 +315,8 @@ async fn what_somebody_else_has_written_is_corrupt() {
         "HSET activity:1 v stranger",
         "HSET activity:1 m guest",
     ] {
-        house.order("FLUSHALL").await;
-        house.order(strange).await;
+        server.order("FLUSHALL").await;
+        server.order(strange).await;
         let list = ListId::new(u64::from_be_bytes(*b"stranger"));
         let actor = UserId::new(u64::from_be_bytes(*b"stranger"));
         let repost = feed_core::ActionKind::Repost;
@@ -370,8 +341,8 @@ async fn what_somebody_else_has_written_is_corrupt() {
 /// Lists that come and go leave no more behind than one.
 #[tokio::test]
 async fn lists_that_are_gone_take_no_room() {
-    let mut house = House::new().await;
-    let graph = RedisGraph::new(house.redis.clone());
+    let server = Server::start().await;
+    let graph = RedisGraph::new(server.redis.clone());
     let mut fields = Vec::new();
     for list in (10..30).map(ListId::new) {
         graph.set_list(ANN, list, &[BOB]).await.unwrap();
@@ -380,10 +351,7 @@ async fn lists_that_are_gone_take_no_room() {
         assert_eq!(graph.erase(ANN, 9).await.unwrap(), 2);
         graph.set_list(ANN, list, &[CAT]).await.unwrap();
         assert_eq!(graph.erase(CAT, 9).await.unwrap(), 1);
-        let mut count = redis::cmd("HLEN");
-        count.arg("{graph:1}");
-        let count: u64 = count.query_async(&mut house.operator).await.unwrap();
-        fields.push(count);
+        fields.push(server.ask::<u64>("HLEN {graph:1}").await);
     }
     assert_eq!(fields, [fields[0]; 20]);
 }
@@ -391,14 +359,14 @@ async fn lists_that_are_gone_take_no_room() {
 /// A node whose lease the server has lost leases another, and issues nothing twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ids_go_on_after_their_lease_was_lost() {
-    let mut house = House::new().await;
+    let server = Server::start().await;
     let options = KeeperOptions::default().with_ttl(Duration::from_millis(300));
     let clock = SystemClock::new();
     let time = Arc::new(clock.clone());
-    let ids = RedisIds::open(house.redis.clone(), Layout::TWITTER, time, options);
+    let ids = RedisIds::open(server.redis.clone(), Layout::TWITTER, time, options);
     let ids = ids.await.unwrap();
     let mut last = ids.next_id().unwrap();
-    house.order("FLUSHALL").await;
+    server.order("FLUSHALL").await;
     let mut was_lost = false;
     loop {
         match ids.next_id() {

@@ -13,7 +13,8 @@ use backplane::{
     queue::{NewTask, QueueOptions, Settlement, TaskQueue},
     rate::{Quota, RateLimiter},
 };
-use redis::{Client, aio::ConnectionManager};
+
+use crate::house::{Server, client};
 
 const PAGE: &str = include_str!("../../../../docs/redis.md");
 
@@ -26,24 +27,20 @@ const COUNTS: [u64; 2] = [100, 1_000];
 
 /// A server, and what was measured there.
 struct Scale {
-    server: engines::Redis,
-    connection: ConnectionManager,
+    server: Server,
     measured: BTreeMap<String, u64>,
 }
 
 impl Scale {
     async fn new() -> Self {
-        let server = engines::Redis::start().unwrap();
-        let client = Client::open(server.url()).unwrap();
         Self {
-            server,
-            connection: client.get_connection_manager().await.unwrap(),
+            server: Server::start().await,
             measured: BTreeMap::new(),
         }
     }
 
     fn redis(&self) -> Redis {
-        self.connection.clone().into()
+        self.server.redis.clone()
     }
 
     /// Writes down what all keys take for each of so many things, besides some bytes. Answers all bytes.
@@ -54,28 +51,18 @@ impl Scale {
         bytes
     }
 
-    async fn bytes(&mut self) -> u64 {
-        let mut all = redis::cmd("KEYS");
-        let keys: Vec<Vec<u8>> = all
-            .arg("*")
-            .query_async(&mut self.connection)
-            .await
-            .unwrap();
+    async fn bytes(&self) -> u64 {
+        let keys: Vec<String> = self.server.ask("KEYS *").await;
         let mut bytes = 0;
         for key in keys {
-            let mut usage = redis::cmd("MEMORY");
-            usage.arg("USAGE").arg(key).arg("SAMPLES").arg(0);
-            bytes += usage
-                .query_async::<u64>(&mut self.connection)
-                .await
-                .unwrap();
+            let usage = format!("MEMORY USAGE {key} SAMPLES 0");
+            bytes += self.server.ask::<u64>(&usage).await;
         }
         bytes
     }
 
-    async fn empty(&mut self) {
-        let empty = redis::cmd("FLUSHALL");
-        empty.exec_async(&mut self.connection).await.unwrap();
+    async fn empty(&self) {
+        self.server.order("FLUSHALL").await;
     }
 }
 
@@ -168,7 +155,7 @@ async fn queue(scale: &mut Scale) {
 
 async fn bus(scale: &mut Scale) {
     scale.empty().await;
-    let client = Client::open(scale.server.url()).unwrap();
+    let client = client(&scale.server.engine.url());
     let bus = RedisBus::new(scale.redis(), client, RedisBusOptions::default());
     let topic: Topic = "room:00001".parse().unwrap();
     let read = HistoryRead::top(topic.clone());

@@ -1,46 +1,27 @@
 //! Timelines on a server and on a Cluster, against those in memory and over what a server may do.
 
-use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use backend_redis::{Redis, RedisTimelines, RedisTimelinesOptions};
+use backend_redis::{RedisTimelines, RedisTimelinesOptions};
 use backplane::Timestamp;
 use feed_core::{
     BuildStart, BuildTicket, Entry, PostId, Seek, TimelineState, TimelineStore, UserId,
     conformance::histories::{few_cases, timelines},
 };
 use proptest::proptest;
-use redis::{Client, Cmd, FromRedisValue, aio::MultiplexedConnection, cmd};
 use tokio::runtime::Runtime;
+
+use crate::house::{CLUSTER, SERVER, Server, connect, fresh_prefix};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const ANN: UserId = UserId::new(1);
 const BOB: UserId = UserId::new(2);
 
-static SERVER: LazyLock<engines::Redis> = LazyLock::new(|| engines::Redis::start().unwrap());
-
-static CLUSTER: LazyLock<engines::RedisCluster> =
-    LazyLock::new(|| engines::RedisCluster::start(3, 0).unwrap());
-
-async fn on_server(server: &engines::Redis) -> Redis {
-    Redis::connect(&[server.url()]).await.unwrap().0
-}
-
-async fn on_cluster() -> Redis {
-    Redis::connect(&CLUSTER.urls()).await.unwrap().0
-}
-
 /// Timelines of which nobody else knows.
-fn own(redis: Redis, capacity: usize) -> RedisTimelines {
-    static CASES: AtomicU32 = AtomicU32::new(0);
-    let case = CASES.fetch_add(1, Ordering::Relaxed);
-    let redis = redis.with_prefix(&format!("case{case}:")).unwrap();
-    let options = RedisTimelinesOptions::default().with_capacity(capacity);
+async fn own(urls: &[String]) -> RedisTimelines {
+    let redis = connect(urls).await;
+    let redis = redis.with_prefix(&fresh_prefix()).unwrap();
+    let options = RedisTimelinesOptions::default().with_capacity(timelines::CAPACITY);
     RedisTimelines::new(redis, options)
 }
 
@@ -50,7 +31,7 @@ proptest! {
     #[test]
     fn timelines_on_a_server_answer_as_in_memory(history in timelines::histories()) {
         Runtime::new().unwrap().block_on(async {
-            let store = Arc::new(own(on_server(&SERVER).await, timelines::CAPACITY));
+            let store = Arc::new(own(&[SERVER.url()]).await);
             timelines::play(&history, async || Arc::clone(&store)).await;
         });
     }
@@ -58,35 +39,25 @@ proptest! {
     #[test]
     fn timelines_on_a_cluster_answer_as_in_memory(history in timelines::histories()) {
         Runtime::new().unwrap().block_on(async {
-            let store = Arc::new(own(on_cluster().await, timelines::CAPACITY));
+            let store = Arc::new(own(&CLUSTER.urls()).await);
             timelines::play(&history, async || Arc::clone(&store)).await;
         });
     }
 }
 
-/// A server of which a test may do anything, and somebody who sees to it.
-struct House {
-    server: engines::Redis,
-    operator: MultiplexedConnection,
+/// Timelines on a server of their own.
+struct Shelf {
+    server: Server,
     timelines: RedisTimelines,
 }
 
-impl House {
+impl Shelf {
     async fn new(options: RedisTimelinesOptions) -> Self {
-        let server = engines::Redis::start().unwrap();
-        let client = Client::open(server.url()).unwrap();
+        let server = Server::start().await;
         Self {
-            operator: client.get_multiplexed_async_connection().await.unwrap(),
-            timelines: RedisTimelines::new(on_server(&server).await, options),
+            timelines: RedisTimelines::new(server.redis.clone(), options),
             server,
         }
-    }
-
-    async fn order<T: FromRedisValue>(&mut self, command: &str) -> T {
-        let mut words = command.split(' ');
-        let mut command: Cmd = cmd(words.next().unwrap());
-        command.arg(words.collect::<Vec<_>>());
-        command.query_async(&mut self.operator).await.unwrap()
     }
 
     async fn push(&self, post: u64) -> usize {
@@ -126,33 +97,33 @@ async fn build(timelines: &RedisTimelines, owner: UserId, posts: &[u64]) {
 #[tokio::test]
 async fn a_list_is_packed() {
     let options = RedisTimelinesOptions::default().with_capacity(100);
-    let mut house = House::new(options).await;
-    build(&house.timelines, ANN, &[]).await;
+    let shelf = Shelf::new(options).await;
+    build(&shelf.timelines, ANN, &[]).await;
     for post in 1..=1_000 {
-        house.push(post).await;
-        let len: usize = house.order("LLEN {tl:1}").await;
+        shelf.push(post).await;
+        let len: usize = shelf.server.ask("LLEN {tl:1}").await;
         assert!(len < 2 + RedisTimelines::UNPACKED, "{len} elements");
     }
     let newest: Vec<_> = (901..=1_000).rev().collect();
     let floor = PostId::new(901);
-    assert_eq!(house.shown().await, (TimelineState::Warm { floor }, newest));
-    let ttl: i64 = house.order("PTTL {tl:1}").await;
+    assert_eq!(shelf.shown().await, (TimelineState::Warm { floor }, newest));
+    let ttl: i64 = shelf.server.ask("PTTL {tl:1}").await;
     assert!(ttl > 0);
 }
 
 /// What is pushed while lists are packed is in them, and what is removed is not.
 #[tokio::test]
 async fn nothing_is_lost_beside_packing() {
-    let house = House::new(RedisTimelinesOptions::default().with_capacity(5_000)).await;
-    build(&house.timelines, ANN, &[]).await;
+    let shelf = Shelf::new(RedisTimelinesOptions::default().with_capacity(5_000)).await;
+    build(&shelf.timelines, ANN, &[]).await;
     let work = (0..8_u64).map(|worker| {
-        let house = &house;
+        let shelf = &shelf;
         async move {
             for n in 0..300 {
                 let post = 1 + n * 8 + worker;
-                house.push(post).await;
+                shelf.push(post).await;
                 if n % 10 == 0 {
-                    let removed = house.timelines.remove_many(&[ANN], PostId::new(post));
+                    let removed = shelf.timelines.remove_many(&[ANN], PostId::new(post));
                     assert_eq!(removed.await.unwrap(), []);
                 }
             }
@@ -161,27 +132,27 @@ async fn nothing_is_lost_beside_packing() {
     futures::future::join_all(work).await;
     let kept = |post: &u64| !((post - 1) / 8).is_multiple_of(10);
     let expected: Vec<_> = (1..=2_400).rev().filter(kept).collect();
-    assert_eq!(house.shown().await, (WARM, expected));
+    assert_eq!(shelf.shown().await, (WARM, expected));
 }
 
 /// A timeline that was begun on a server that another has taken over from is cold there, a build of it
 /// cannot commit, and the next build is as any.
 #[tokio::test]
 async fn a_timeline_is_cold_where_its_end_may_be_lost() {
-    let mut house = House::new(RedisTimelinesOptions::default()).await;
-    build(&house.timelines, ANN, &[1]).await;
-    let lost = begin(&house.timelines, BOB).await;
+    let shelf = Shelf::new(RedisTimelinesOptions::default()).await;
+    build(&shelf.timelines, ANN, &[1]).await;
+    let lost = begin(&shelf.timelines, BOB).await;
     // What a replica goes through that takes over.
-    let () = house.order("REPLICAOF 127.0.0.1 1").await;
-    let () = house.order("REPLICAOF NO ONE").await;
-    assert_eq!(house.push(2).await, 1);
-    assert_eq!(house.shown().await, (TimelineState::Cold, vec![]));
-    let merged = house.timelines.merge(ANN, &[entry(1)]).await.unwrap();
+    shelf.server.order("REPLICAOF 127.0.0.1 1").await;
+    shelf.server.order("REPLICAOF NO ONE").await;
+    assert_eq!(shelf.push(2).await, 1);
+    assert_eq!(shelf.shown().await, (TimelineState::Cold, vec![]));
+    let merged = shelf.timelines.merge(ANN, &[entry(1)]).await.unwrap();
     assert_eq!(merged, TimelineState::Cold);
-    let committed = house.timelines.commit_build(lost, &[], PostId::MIN).await;
+    let committed = shelf.timelines.commit_build(lost, &[], PostId::MIN).await;
     assert!(!committed.unwrap());
-    build(&house.timelines, ANN, &[1, 2]).await;
-    assert_eq!(house.shown().await, (WARM, vec![2, 1]));
+    build(&shelf.timelines, ANN, &[1, 2]).await;
+    assert_eq!(shelf.shown().await, (WARM, vec![2, 1]));
 }
 
 /// A timeline that nobody reads is forgotten, and one that is read is not.
@@ -189,66 +160,66 @@ async fn a_timeline_is_cold_where_its_end_may_be_lost() {
 async fn a_timeline_is_kept_that_is_read() {
     let ttl = Duration::from_millis(600);
     let options = RedisTimelinesOptions::default().with_idle_ttl(Some(ttl));
-    let mut house = House::new(options).await;
+    let shelf = Shelf::new(options).await;
     for owner in [BOB, ANN] {
-        build(&house.timelines, owner, &[1]).await;
+        build(&shelf.timelines, owner, &[1]).await;
     }
-    while house.order("EXISTS {tl:2}").await {
-        assert_eq!(house.shown().await, (WARM, vec![1]));
-        let pushed = house.timelines.push_many(&[ANN, BOB], entry(1)).await;
+    while shelf.server.ask("EXISTS {tl:2}").await {
+        assert_eq!(shelf.shown().await, (WARM, vec![1]));
+        let pushed = shelf.timelines.push_many(&[ANN, BOB], entry(1)).await;
         assert!(pushed.unwrap().reached > 0);
     }
-    assert_eq!(house.shown().await, (WARM, vec![1]));
+    assert_eq!(shelf.shown().await, (WARM, vec![1]));
 }
 
 /// What another version has written is cold, and is built again.
 #[tokio::test]
 async fn a_list_that_does_not_decode_is_built_again() {
-    let mut house = House::new(RedisTimelinesOptions::default()).await;
+    let shelf = Shelf::new(RedisTimelinesOptions::default()).await;
     for damage in [
         "LSET {tl:1} 0 header",
         "LSET {tl:1} 1 block",
         "RPUSH {tl:1} pp",
     ] {
-        build(&house.timelines, ANN, &[1]).await;
-        let _: redis::Value = house.order(damage).await;
+        build(&shelf.timelines, ANN, &[1]).await;
+        shelf.server.order(damage).await;
         assert_eq!(
-            house.shown().await,
+            shelf.shown().await,
             (TimelineState::Cold, vec![]),
             "{damage}"
         );
-        let _: redis::Value = house.order("DEL {tl:1}").await;
+        shelf.server.order("DEL {tl:1}").await;
     }
-    build(&house.timelines, ANN, &[1]).await;
-    let () = house.order("LSET {tl:1} 0 header").await;
-    build(&house.timelines, ANN, &[2]).await;
-    assert_eq!(house.shown().await, (WARM, vec![2]));
+    build(&shelf.timelines, ANN, &[1]).await;
+    shelf.server.order("LSET {tl:1} 0 header").await;
+    build(&shelf.timelines, ANN, &[2]).await;
+    assert_eq!(shelf.shown().await, (WARM, vec![2]));
 }
 
 /// Where there is no memory left, pushes are refused as such, and what is there stays whole.
 #[tokio::test]
 async fn a_server_out_of_memory_is_full_and_nothing_is_torn() {
-    let mut house = House::new(RedisTimelinesOptions::default()).await;
-    build(&house.timelines, ANN, &[]).await;
+    let shelf = Shelf::new(RedisTimelinesOptions::default()).await;
+    build(&shelf.timelines, ANN, &[]).await;
     let full = RedisTimelines::UNPACKED as u64 - 1;
     for post in 1..full {
-        house.push(post).await;
+        shelf.push(post).await;
     }
-    let building = begin(&house.timelines, BOB).await;
-    let () = house.order("CONFIG SET maxmemory 1").await;
+    let building = begin(&shelf.timelines, BOB).await;
+    shelf.server.order("CONFIG SET maxmemory 1").await;
     let refused = [
-        house
+        shelf
             .timelines
             .push_many(&[ANN], entry(99))
             .await
             .unwrap_err(),
-        house.timelines.merge(ANN, &[entry(99)]).await.unwrap_err(),
-        house
+        shelf.timelines.merge(ANN, &[entry(99)]).await.unwrap_err(),
+        shelf
             .timelines
             .commit_build(building, &[], PostId::MIN)
             .await
             .unwrap_err(),
-        house
+        shelf
             .timelines
             .begin_build(UserId::new(9), NOW, NOW)
             .await
@@ -258,41 +229,40 @@ async fn a_server_out_of_memory_is_full_and_nothing_is_torn() {
         assert_eq!(error.kind(), feed_core::ErrorKind::Full, "{error:?}");
     }
     let posts: Vec<_> = (1..full).rev().collect();
-    assert_eq!(house.shown().await, (WARM, posts));
-    let () = house.order("CONFIG SET maxmemory 0").await;
-    assert_eq!(house.push(full).await, 1);
-    let built = house
+    assert_eq!(shelf.shown().await, (WARM, posts));
+    shelf.server.order("CONFIG SET maxmemory 0").await;
+    assert_eq!(shelf.push(full).await, 1);
+    let built = shelf
         .timelines
         .commit_build(building, &[], PostId::MIN)
         .await;
     assert!(built.unwrap());
-    drop(house.server);
 }
 
 /// A key of somebody else's fails its owner, and a server that is gone all of them.
 #[tokio::test]
 async fn owners_fail_whose_timeline_cannot_be_written() {
-    let mut house = House::new(RedisTimelinesOptions::default()).await;
-    build(&house.timelines, ANN, &[]).await;
-    let () = house.order("SET {tl:2} stranger").await;
+    let shelf = Shelf::new(RedisTimelinesOptions::default()).await;
+    build(&shelf.timelines, ANN, &[]).await;
+    shelf.server.order("SET {tl:2} stranger").await;
     let owners = [ANN, BOB];
-    let pushed = house.timelines.push_many(&owners, entry(1)).await.unwrap();
+    let pushed = shelf.timelines.push_many(&owners, entry(1)).await.unwrap();
     assert_eq!((pushed.reached, &pushed.failed[..]), (1, &[BOB][..]));
-    let removed = house.timelines.remove_many(&owners, PostId::new(1)).await;
+    let removed = shelf.timelines.remove_many(&owners, PostId::new(1)).await;
     assert_eq!(removed.unwrap(), [BOB]);
     let failed = [
-        house.timelines.purge_many(&owners, BOB).await.unwrap_err(),
-        house
+        shelf.timelines.purge_many(&owners, BOB).await.unwrap_err(),
+        shelf
             .timelines
             .push_many(&[BOB], entry(1))
             .await
             .unwrap_err(),
-        house
+        shelf
             .timelines
             .window(BOB, Seek::Newest, 1)
             .await
             .unwrap_err(),
-        house
+        shelf
             .timelines
             .begin_build(BOB, NOW, NOW)
             .await
@@ -301,7 +271,7 @@ async fn owners_fail_whose_timeline_cannot_be_written() {
     for error in failed {
         assert_eq!(error.kind(), feed_core::ErrorKind::Corrupt, "{error:?}");
     }
-    drop(house.server);
-    let gone = house.timelines.push_many(&owners, entry(2)).await;
+    drop(shelf.server);
+    let gone = shelf.timelines.push_many(&owners, entry(2)).await;
     assert_eq!(gone.unwrap_err().kind(), feed_core::ErrorKind::Unavailable);
 }

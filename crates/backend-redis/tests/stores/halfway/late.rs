@@ -2,9 +2,10 @@
 //! those of a process that was thought to be dead.
 
 use futures::{StreamExt as _, future::join_all, stream::BoxStream};
-use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 
-use super::{PATIENCE, Place, Process, client};
+use crate::house::{Operator, client};
+
+use super::{Place, Process};
 
 /// All commands that servers were sent, to be sent again.
 pub(crate) struct Tape {
@@ -23,22 +24,22 @@ enum Engine {
 /// What a server is sent.
 struct Heard {
     lines: BoxStream<'static, String>,
-    connection: MultiplexedConnection,
+    operator: Operator,
 }
 
-const MARK: &[u8] = b"so far";
+const MARK: &str = "so-far";
 
 impl Tape {
     pub(crate) async fn new(place: Place) -> Self {
         let (process, urls, engine) = match place {
             Place::Server => {
                 let server = engines::Redis::start().unwrap();
-                let process = Process::on(&server).await;
+                let process = Process::at(&[server.url()]).await;
                 (process, vec![server.url()], Engine::Server(server))
             }
             Place::Cluster => {
                 let cluster = engines::RedisCluster::start(3, 0).unwrap();
-                let process = Process::on_cluster(&cluster).await;
+                let process = Process::at(&cluster.urls()).await;
                 (process, cluster.urls(), Engine::Cluster(cluster))
             }
         };
@@ -91,19 +92,15 @@ impl Tape {
 
 impl Heard {
     async fn at(url: &str) -> Self {
-        let client = client(url);
-        let monitor = client.get_async_monitor().await.unwrap();
-        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
-        let connection = client.get_multiplexed_async_connection_with_config(&patient);
+        let monitor = client(url).get_async_monitor().await.unwrap();
         Self {
             lines: monitor.into_on_message().boxed(),
-            connection: connection.await.unwrap(),
+            operator: Operator::of(url).await,
         }
     }
 
     async fn sent(&mut self) -> Vec<Vec<Vec<u8>>> {
-        let mark = redis::cmd("ECHO").arg(MARK).take();
-        mark.exec_async(&mut self.connection).await.unwrap();
+        self.operator.order(&format!("ECHO {MARK}")).await;
         let mut sent = Vec::new();
         loop {
             let line = self.lines.next().await.unwrap();
@@ -111,7 +108,7 @@ impl Heard {
                 continue;
             }
             let command = parts(&line);
-            if command.get(1).is_some_and(|part| part == MARK) {
+            if command.get(1).is_some_and(|part| part == MARK.as_bytes()) {
                 return sent;
             }
             sent.push(command);

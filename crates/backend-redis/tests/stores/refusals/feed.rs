@@ -7,14 +7,9 @@ use feed_core::{
     SharedCache, UserId,
 };
 
-use super::{House, MINUTE};
+use crate::house::Server;
 
-impl House {
-    async fn count_keys(&mut self) -> u64 {
-        let count = redis::cmd("DBSIZE");
-        count.query_async(&mut self.operator).await.unwrap()
-    }
-}
+use super::MINUTE;
 
 /// An outbox, and how its posts are.
 struct Desk {
@@ -22,10 +17,10 @@ struct Desk {
 }
 
 impl Desk {
-    fn of(house: &House) -> Self {
+    fn of(server: &Server) -> Self {
         let options = RedisOutboxOptions::default();
         Self {
-            outbox: RedisOutbox::new(house.redis.clone(), options),
+            outbox: RedisOutbox::new(server.redis.clone(), options),
         }
     }
 
@@ -57,10 +52,10 @@ impl Desk {
 
 #[tokio::test]
 async fn an_outbox_out_of_memory_is_full_and_nothing_is_half_done() {
-    let mut house = House::new().await;
-    let desk = Desk::of(&house);
+    let server = Server::start().await;
+    let desk = Desk::of(&server);
     assert_eq!(desk.append(1, 1).await, Ok(Appended::Stored));
-    house.order("CONFIG SET maxmemory 1").await;
+    server.order("CONFIG SET maxmemory 1").await;
     let full = ErrorKind::Full;
     assert_eq!(desk.append(1, 2).await, Err(full));
     let (author, post) = (UserId::new(1), PostId::new(1));
@@ -68,7 +63,7 @@ async fn an_outbox_out_of_memory_is_full_and_nothing_is_half_done() {
     assert_eq!(refused.kind(), full);
     let refused = desk.outbox.revise(author, post, "new".into()).await;
     assert_eq!(refused.unwrap_err().kind(), full);
-    house.order("CONFIG SET maxmemory 0").await;
+    server.order("CONFIG SET maxmemory 0").await;
     assert_eq!(desk.live().await, [1]);
     let whole = desk.outbox.posts(&[post]).await.unwrap().remove(0).unwrap();
     assert_eq!((whole.version, &whole.body[..]), (1, &b"a body"[..]));
@@ -80,15 +75,15 @@ async fn an_outbox_out_of_memory_is_full_and_nothing_is_half_done() {
 
 #[tokio::test]
 async fn a_body_that_cannot_be_stored_leaves_no_post() {
-    let mut house = House::new().await;
-    let desk = Desk::of(&house);
+    let server = Server::start().await;
+    let desk = Desk::of(&server);
     for part in ["bodies", "keys", "order", "retracted", "floor"] {
-        house
+        server
             .order(&format!("SET {{outbox:1}}:{part} stranger"))
             .await;
         let corrupt = ErrorKind::Corrupt;
         assert_eq!(desk.append(1, 1).await, Err(corrupt), "{part}");
-        house.order(&format!("DEL {{outbox:1}}:{part}")).await;
+        server.order(&format!("DEL {{outbox:1}}:{part}")).await;
         assert_eq!(desk.live().await, [0; 0], "{part}");
     }
     assert_eq!(desk.append(1, 1).await, Ok(Appended::Stored));
@@ -96,13 +91,13 @@ async fn a_body_that_cannot_be_stored_leaves_no_post() {
 
 #[tokio::test]
 async fn what_does_not_decode_is_absent_from_pages_and_named_to_writes() {
-    let mut house = House::new().await;
-    let desk = Desk::of(&house);
+    let server = Server::start().await;
+    let desk = Desk::of(&server);
     for (author, post) in [(1, 1), (2, 2), (3, 3)] {
         assert_eq!(desk.append(author, post).await, Ok(Appended::Stored));
     }
-    house.order("SET {post:1} stranger's").await;
-    house.order("SET {outbox:2} stranger").await;
+    server.order("SET {post:1} stranger's").await;
+    server.order("SET {outbox:2} stranger").await;
     assert_eq!(desk.live().await, [3]);
     let corrupt = ErrorKind::Corrupt;
     assert_eq!(desk.append(2, 4).await, Err(corrupt));
@@ -112,9 +107,9 @@ async fn what_does_not_decode_is_absent_from_pages_and_named_to_writes() {
 
 #[tokio::test]
 async fn an_outbox_that_is_gone_is_unavailable() {
-    let house = House::new().await;
-    let desk = Desk::of(&house);
-    drop(house.server);
+    let server = Server::start().await;
+    let desk = Desk::of(&server);
+    drop(server.engine);
     let unavailable = ErrorKind::Unavailable;
     assert_eq!(desk.append(1, 1).await, Err(unavailable));
     let lost = desk.outbox.lookup(&[PostId::new(1)]).await.unwrap_err();
@@ -124,9 +119,9 @@ async fn an_outbox_that_is_gone_is_unavailable() {
 /// What an append has left that died between its two steps: a post that is nobody else's.
 #[tokio::test]
 async fn an_append_that_stopped_half_way_goes_on() {
-    let mut house = House::new().await;
-    let desk = Desk::of(&house);
-    house.order("SET {post:7} \0\0\0\0\0\0\0\u{1}mark").await;
+    let server = Server::start().await;
+    let desk = Desk::of(&server);
+    server.order("SET {post:7} \0\0\0\0\0\0\0\u{1}mark").await;
     assert_eq!(desk.live().await, [0; 0]);
     let seven = PostId::new(7);
     assert_eq!(desk.append(2, 7).await, Ok(Appended::Duplicate(seven)));
@@ -139,27 +134,27 @@ async fn an_append_that_stopped_half_way_goes_on() {
 /// What an erasure has left that died between its two steps: posts that are found by their author alone.
 #[tokio::test]
 async fn an_erasure_that_stopped_half_way_goes_on() {
-    let mut house = House::new().await;
-    let desk = Desk::of(&house);
+    let server = Server::start().await;
+    let desk = Desk::of(&server);
     let author = UserId::new(1);
     for post in 1..=3 {
         assert_eq!(desk.append(1, post).await, Ok(Appended::Stored));
     }
     let _ = desk.outbox.retract(author, PostId::new(3)).await.unwrap();
-    house.order("DEL {post:2}").await;
-    house.order("DEL {post:3}").await;
+    server.order("DEL {post:2}").await;
+    server.order("DEL {post:3}").await;
     assert_eq!(desk.live().await, [1]);
     assert_eq!(desk.outbox.erase(author, 9).await.unwrap(), 3);
     assert_eq!(desk.outbox.erase(author, 9).await.unwrap(), 0);
-    assert_eq!(house.count_keys().await, 0);
+    assert_eq!(server.ask::<u64>("DBSIZE").await, 0);
 }
 
 /// An attempt that stores nothing takes no id either.
 #[tokio::test]
 async fn nothing_is_left_of_what_was_not_stored() {
-    let mut house = House::new().await;
+    let server = Server::start().await;
     let options = RedisOutboxOptions::default().with_retractions_per_author(1);
-    let outbox = RedisOutbox::new(house.redis.clone(), options);
+    let outbox = RedisOutbox::new(server.redis.clone(), options);
     let author = UserId::new(1);
     let item = |post: u64| {
         let entry = Entry::original(PostId::new(post), author);
@@ -179,14 +174,14 @@ async fn nothing_is_left_of_what_was_not_stored() {
         [Appended::Retracted]
     );
     assert_eq!(outbox.erase(author, 9).await.unwrap(), 2);
-    assert_eq!(house.count_keys().await, 0);
+    assert_eq!(server.ask::<u64>("DBSIZE").await, 0);
 }
 
 #[tokio::test]
 async fn a_cache_out_of_memory_is_full() {
-    let mut house = House::new().await;
-    let cache = RedisSharedCache::new(house.redis.clone());
-    house.order("CONFIG SET maxmemory 1").await;
+    let server = Server::start().await;
+    let cache = RedisSharedCache::new(server.redis.clone());
+    server.order("CONFIG SET maxmemory 1").await;
     let item = CacheItem::new("key", "value", MINUTE).unwrap();
     let refused = cache.put_many(&[item]).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Full);

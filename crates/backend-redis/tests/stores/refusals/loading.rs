@@ -1,21 +1,20 @@
 //! A server that starts again, and is asked before it has loaded what it had saved.
 
-use std::{error::Error as _, time::Duration};
+use std::error::Error as _;
 
 use backend_redis::{Redis, RedisGraph, RedisOutbox, RedisOutboxOptions};
 use backplane::ErrorKind;
 use engines::Flavour;
 use feed_core::{Entry, Graph, Outbox, PostId, Publication, UserId};
 use redis::{RedisError, ServerErrorKind, cmd};
-use tokio::time::timeout;
 
-use super::{ANN, BOB, House, ready_after_one_more, refusal, refusals_of_writes};
+use crate::house::{Server, until};
+
+use super::{ANN, BOB, queue, ready_after_one_more, refusal, refusals_of_writes};
 
 /// So many, with bodies so large, that a server that takes its time is busy with them for a while.
 const POSTS: u64 = 120;
 const BODY: usize = 1_000;
-
-const IN_THE_END: Duration = Duration::from_secs(30);
 
 fn outbox(redis: &Redis) -> RedisOutbox {
     RedisOutbox::new(redis.clone(), RedisOutboxOptions::default())
@@ -40,34 +39,30 @@ async fn count_posts(redis: &Redis) -> Result<u64, feed_core::Error> {
 
 /// Waits until a call is told that its server loads, which is an error that may pass.
 async fn until_told_of_loading(redis: &Redis) {
-    let told = async {
-        loop {
-            let asked = redis.command("ask", cmd("GET").arg("any")).await;
-            let error = asked.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unavailable);
-            assert!(error.is_retryable());
-            let source = error.source().and_then(|source| source.downcast_ref());
-            let loading = redis::ErrorKind::Server(ServerErrorKind::BusyLoading);
-            if source.is_some_and(|error: &RedisError| error.kind() == loading) {
-                return;
-            }
-        }
-    };
-    timeout(IN_THE_END, told).await.unwrap();
+    until("a call is told that its server loads", async || {
+        let asked = redis.command("ask", cmd("GET").arg("any")).await;
+        let error = asked.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.is_retryable());
+        let source = error.source().and_then(|source| source.downcast_ref());
+        let loading = redis::ErrorKind::Server(ServerErrorKind::BusyLoading);
+        source.is_some_and(|error: &RedisError| error.kind() == loading)
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_server_that_loads_is_unavailable_and_then_has_all_that_it_saved() {
     for flavour in [Flavour::Redis, Flavour::Valkey] {
-        let house = House::of(flavour).await;
-        let (redis, queue) = (&house.redis, house.queue());
+        let server = Server::start_as(flavour).await;
+        let (redis, queue) = (&server.redis, queue(&server.redis));
         let graph = RedisGraph::new(redis.clone());
         publish(redis).await;
         graph.follow(ANN, BOB, None).await.unwrap();
         assert_eq!(ready_after_one_more(&queue).await, 1);
-        house.server.save().unwrap();
+        server.engine.save().unwrap();
 
-        house.server.restart_loading().unwrap();
+        server.engine.restart_loading().unwrap();
         until_told_of_loading(redis).await;
         assert_eq!(refusal(&queue).await, ErrorKind::Unavailable);
         let unavailable = feed_core::ErrorKind::Unavailable;
@@ -75,7 +70,7 @@ async fn a_server_that_loads_is_unavailable_and_then_has_all_that_it_saved() {
         assert_eq!(count_posts(redis).await.unwrap_err().kind(), unavailable);
         until_told_of_loading(redis).await;
 
-        house.server.finish_loading().unwrap();
+        server.engine.finish_loading().unwrap();
         assert_eq!(count_posts(redis).await.unwrap(), POSTS);
         let ann = graph.circles(&[ANN]).await.unwrap().remove(0);
         assert!(ann.follows(BOB), "what was saved");

@@ -2,7 +2,9 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use backend_redis::Redis;
 use engines::{Proxy, Traffic, Way};
-use redis::{Client, IntoConnectionInfo, io::tcp::TcpSettings};
+use redis::Client;
+
+use crate::house::{Operator, client, connect};
 
 use super::page::{Cost, Place};
 
@@ -28,7 +30,7 @@ impl Meter {
     pub(crate) async fn of_a_server() -> Self {
         let server = engines::Redis::start().unwrap();
         let proxy = Proxy::start(server.address()).unwrap();
-        let (redis, _) = Redis::connect(&[proxy.url()]).await.unwrap();
+        let redis = connect(&[proxy.url()]).await;
         let engine = Engine::Server {
             _server: server,
             proxy,
@@ -38,7 +40,7 @@ impl Meter {
 
     pub(crate) async fn of_a_cluster() -> Self {
         let cluster = engines::RedisCluster::start_behind_proxies(3, 0).unwrap();
-        let (redis, _) = Redis::connect(&cluster.urls()).await.unwrap();
+        let redis = connect(&cluster.urls()).await;
         Self::new(Engine::Cluster(cluster), redis)
     }
 
@@ -60,7 +62,7 @@ impl Meter {
 
     /// What a bus subscribes by.
     pub(crate) fn client(&self) -> Client {
-        client(&self.proxies()[0])
+        client(&self.proxies()[0].url())
     }
 
     pub(crate) const fn place(&self) -> Place {
@@ -95,10 +97,8 @@ impl Meter {
     /// Removes all keys, but leaves the scripts.
     pub(crate) async fn empty(&self) {
         for proxy in self.proxies() {
-            let client = client(proxy);
-            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-            let empty = redis::cmd("FLUSHALL");
-            empty.exec_async(&mut connection).await.unwrap();
+            let operator = Operator::of(&proxy.url()).await;
+            operator.order("FLUSHALL").await;
         }
     }
 
@@ -108,14 +108,4 @@ impl Meter {
             Engine::Cluster(cluster) => cluster.proxies(),
         }
     }
-}
-
-fn client(proxy: &Proxy) -> Client {
-    let info = proxy.url().into_connection_info().unwrap();
-    Client::open(info.set_tcp_settings(at_once())).unwrap()
-}
-
-/// Else a client's second command waits until its first has arrived.
-fn at_once() -> TcpSettings {
-    TcpSettings::default().set_nodelay(true)
 }
