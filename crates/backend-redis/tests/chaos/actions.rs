@@ -9,7 +9,8 @@ use feed_core::{Action, ActionKind, Actions, Counters, Entry, PostId, Result, Us
 
 use crate::{
     crowd::{Crowd, WORKERS},
-    master_of, on_cluster, on_replicas, replica_lacks, until,
+    house::{master_of, until},
+    on_cluster, on_replicas, replica_lacks,
 };
 
 const USERS: u64 = 3 * WORKERS;

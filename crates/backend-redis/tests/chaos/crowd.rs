@@ -13,7 +13,7 @@ use fastrand::Rng;
 use feed_core::Result;
 use futures::future::join_all;
 
-use crate::until;
+use crate::house::until;
 
 /// How many change something at a time.
 pub(crate) const WORKERS: u64 = 8;
