@@ -2,14 +2,26 @@
 //! and of Valkey.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
-mod connect;
 mod feed;
 mod network;
 
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicU32, Ordering},
-};
+/// What tests share.
+#[path = "../house"]
+mod house {
+    mod client;
+    mod connection;
+    mod operator;
+    mod prefix;
+
+    pub(crate) use self::{
+        client::{client, cluster_client},
+        connection::connect,
+        operator::Operator,
+        prefix::fresh_prefix,
+    };
+}
+
+use std::sync::{Arc, LazyLock};
 
 use backend_redis::{
     Redis, RedisDirectory, RedisIds, RedisNodeLeases, RedisOutbox, RedisOutboxOptions, RedisQueue,
@@ -25,45 +37,46 @@ use backplane::{
 };
 use engines::Flavour;
 
-use crate::network::Network;
+use crate::{
+    house::{connect, fresh_prefix},
+    network::Network,
+};
 
 /// A server and a Cluster of one flavour, which all cases share.
-struct House {
+struct Engines {
     server: LazyLock<engines::Redis>,
     cluster: LazyLock<engines::RedisCluster>,
 }
 
-static REDIS: House = House {
+static REDIS: Engines = Engines {
     server: LazyLock::new(|| engines::Redis::start_as(Flavour::Redis).unwrap()),
     cluster: LazyLock::new(|| engines::RedisCluster::start_as(Flavour::Redis, 3, 0).unwrap()),
 };
 
-static REDIS_6_2: House = House {
+static REDIS_6_2: Engines = Engines {
     server: LazyLock::new(|| engines::Redis::start_as(Flavour::Redis62).unwrap()),
     cluster: LazyLock::new(|| engines::RedisCluster::start_as(Flavour::Redis62, 3, 0).unwrap()),
 };
 
-static VALKEY: House = House {
+static VALKEY: Engines = Engines {
     server: LazyLock::new(|| engines::Redis::start_as(Flavour::Valkey).unwrap()),
     cluster: LazyLock::new(|| engines::RedisCluster::start_as(Flavour::Valkey, 3, 0).unwrap()),
 };
 
-impl House {
+impl Engines {
     async fn server(&self) -> Redis {
-        own(connect::to_server(&self.server).await)
+        own(&[self.server.url()]).await
     }
 
     async fn cluster(&self) -> Redis {
-        let client = connect::client_of(&self.cluster);
-        own(Redis::cluster(&client).await.unwrap())
+        own(&self.cluster.urls()).await
     }
 }
 
 /// A part of the key space for one case.
-fn own(redis: Redis) -> Redis {
-    static CASES: AtomicU32 = AtomicU32::new(0);
-    let case = CASES.fetch_add(1, Ordering::Relaxed);
-    redis.with_prefix(&format!("case{case}:")).unwrap()
+async fn own(urls: &[String]) -> Redis {
+    let redis = connect(urls).await;
+    redis.with_prefix(&fresh_prefix()).unwrap()
 }
 
 fn fresh<T: ?Sized>(store: Arc<T>) -> Fresh<T> {
@@ -128,7 +141,7 @@ mod on_redis_6_2 {
 
         feed::timelines!(REDIS_6_2.cluster());
 
-        backplane::bus_conformance!(async { Network::of_a_cluster(Flavour::Redis62) });
+        backplane::bus_conformance!(async { Network::one_by_one(Flavour::Redis62) });
     }
 }
 
