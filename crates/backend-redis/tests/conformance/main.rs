@@ -14,8 +14,8 @@ mod house {
     mod prefix;
 
     pub(crate) use self::{
-        client::{client, cluster_client},
-        connection::connect,
+        client::client,
+        connection::{connect, connect_one_by_one},
         operator::Operator,
         prefix::fresh_prefix,
     };

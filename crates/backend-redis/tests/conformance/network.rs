@@ -12,14 +12,14 @@ use backplane::{
 use engines::Flavour;
 use redis::cmd;
 
-use crate::house::{Operator, client, cluster_client, connect};
+use crate::house::{Operator, client, connect, connect_one_by_one};
 
 /// Nodes on servers of their own, whose connections can be cut.
 #[derive(Debug)]
 pub(crate) enum Network {
     Server(engines::Redis),
     Cluster(engines::RedisCluster),
-    /// Nodes send each command by itself, over a connection that the application has made.
+    /// Over which each command goes by itself.
     OneByOne(engines::RedisCluster),
 }
 
@@ -53,10 +53,7 @@ impl Network {
     async fn connect(&self) -> Redis {
         match self {
             Self::Server(_) | Self::Cluster(_) => connect(&self.urls()).await,
-            Self::OneByOne(cluster) => {
-                let client = cluster_client(cluster).build().unwrap();
-                client.get_async_connection().await.unwrap().into()
-            }
+            Self::OneByOne(cluster) => connect_one_by_one(cluster).await,
         }
     }
 }

@@ -29,7 +29,7 @@ mod house {
 
     pub(crate) use self::{
         client::{client, cluster_client},
-        connection::connect,
+        connection::{connect, connect_one_by_one},
         moving::MovingSlot,
         operator::Operator,
         prefix::fresh_prefix,

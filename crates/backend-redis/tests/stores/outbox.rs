@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use tokio::runtime::Runtime;
 
 use crate::house::{
-    CLUSTER, MovingSlot, Operator, SERVER, Server, cluster_client, connect, fresh_prefix,
+    CLUSTER, MovingSlot, Operator, SERVER, Server, connect, connect_one_by_one, fresh_prefix,
     master_of, until,
 };
 
@@ -45,13 +45,7 @@ fn an_outbox_on_a_cluster_answers_as_memory_does() {
 
 #[test]
 fn an_outbox_whose_commands_go_one_by_one_answers_as_memory_does() {
-    answers_as_memory_does(async || one_by_one(&CLUSTER).await);
-}
-
-/// Over a connection that sends each command by itself.
-async fn one_by_one(cluster: &engines::RedisCluster) -> Redis {
-    let client = cluster_client(cluster).build().unwrap();
-    client.get_async_connection().await.unwrap().into()
+    answers_as_memory_does(async || connect_one_by_one(&CLUSTER).await);
 }
 
 /// An append that meets a full server takes neither room nor the id on those that are not.
@@ -94,10 +88,8 @@ fn item(author: u64, post: u64) -> Publication {
 #[tokio::test]
 async fn a_change_that_too_few_replicas_have_is_not_acknowledged() {
     let server = Server::start().await;
-    let (within, writer) = (
-        Duration::from_millis(20),
-        connect(&[server.engine.url()]).await,
-    );
+    let writer = connect(&[server.engine.url()]).await;
+    let within = Duration::from_millis(20);
     let redis = server.redis.with_replicas(1, within, writer);
     let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
     let refused = outbox.append(&[item(1, 7)]).await.unwrap_err();
@@ -115,7 +107,10 @@ async fn an_outbox_that_waits_for_replicas_follows_a_slot() {
     let urls = cluster.urls();
     let outboxes = [
         waiting_outbox(connect(&urls).await, connect(&urls).await),
-        waiting_outbox(one_by_one(&cluster).await, one_by_one(&cluster).await),
+        waiting_outbox(
+            connect_one_by_one(&cluster).await,
+            connect_one_by_one(&cluster).await,
+        ),
     ];
     let append = async |post: u64| {
         let outbox = &outboxes[usize::from(post.is_multiple_of(2))];
@@ -124,7 +119,7 @@ async fn an_outbox_that_waits_for_replicas_follows_a_slot() {
     for post in 1..=30 {
         assert_eq!(append(post).await.unwrap(), [Appended::Stored]);
     }
-    let replica = Operator::of(&cluster.urls()[3]).await;
+    let replica = Operator::of(&urls[3]).await;
     replica.order("CLUSTER FAILOVER").await;
     until("the replica has taken over", async || {
         let role: redis::Value = replica.ask("ROLE").await;
@@ -133,7 +128,7 @@ async fn an_outbox_that_waits_for_replicas_follows_a_slot() {
     .await;
     for post in 31..=60 {
         // The former master may be on its way to be a replica yet.
-        while append(post).await.is_err() {}
+        until("a post is there", async || append(post).await.is_ok()).await;
     }
     let posts: Vec<_> = (1..=60).map(PostId::new).collect();
     for outbox in outboxes {

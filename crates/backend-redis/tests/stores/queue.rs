@@ -10,7 +10,7 @@ use backplane::{
 use futures::{future::join_all, poll};
 use redis::InfoDict;
 
-use crate::house::{Server, connect};
+use crate::house::{Server, connect, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -121,7 +121,10 @@ async fn callers_fail_together() {
         assert_eq!(failed.unwrap_err().kind(), ErrorKind::Unavailable);
     }
     work.server.engine.resume().unwrap();
-    while work.queue.enqueue(&tasks[0]).await.is_err() {}
+    until("a task is added", async || {
+        work.queue.enqueue(&tasks[0]).await.is_ok()
+    })
+    .await;
 }
 
 /// However many tasks become due at the same moment, all are due.
