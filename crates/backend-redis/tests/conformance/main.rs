@@ -17,7 +17,7 @@ mod house {
         client::client,
         connection::{connect, connect_one_by_one},
         operator::Operator,
-        prefix::fresh_prefix,
+        prefix::connect_apart,
     };
 }
 
@@ -37,10 +37,7 @@ use backplane::{
 };
 use engines::Flavour;
 
-use crate::{
-    house::{connect, fresh_prefix},
-    network::Network,
-};
+use crate::{house::connect_apart, network::Network};
 
 /// A server and a Cluster of one flavour, which all cases share.
 struct Engines {
@@ -65,18 +62,12 @@ static VALKEY: Engines = Engines {
 
 impl Engines {
     async fn server(&self) -> Redis {
-        own(&[self.server.url()]).await
+        connect_apart(&[self.server.url()]).await
     }
 
     async fn cluster(&self) -> Redis {
-        own(&self.cluster.urls()).await
+        connect_apart(&self.cluster.urls()).await
     }
-}
-
-/// A part of the key space for one case.
-async fn own(urls: &[String]) -> Redis {
-    let redis = connect(urls).await;
-    redis.with_prefix(&fresh_prefix()).unwrap()
 }
 
 fn fresh<T: ?Sized>(store: Arc<T>) -> Fresh<T> {
@@ -135,7 +126,8 @@ mod on_redis_6_2 {
     backplane::bus_conformance!(async { Network::of_a_server(Flavour::Redis62) });
 
     /// What has to do with more than one node of a Cluster, which is all that may differ from both a server
-    /// of Redis 6.2 and a Cluster of a newer one.
+    /// of Redis 6.2 and a Cluster of a newer one. Of all lists, only that of the bus goes here by a connection
+    /// over which each command goes by itself.
     mod cluster {
         use super::*;
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use backend_redis::{Redis, RedisFeedOptions, RedisTimelinesOptions, feed_parts};
+use backend_redis::{RedisFeedOptions, RedisTimelinesOptions, feed_parts};
 use backplane::{Clock, ManualClock, SystemClock};
 use feed_core::{
     Feed, FeedParts, NewPost, PageRequest, UserId,
@@ -12,13 +12,7 @@ use feed_core::{
 use proptest::{prelude::ProptestConfig, proptest};
 use tokio::runtime::Runtime;
 
-use crate::house::{CLUSTER, SERVER, connect, fresh_prefix};
-
-/// A part of the key space that nobody has used.
-async fn own(urls: &[String]) -> Redis {
-    let redis = connect(urls).await;
-    redis.with_prefix(&fresh_prefix()).unwrap()
-}
+use crate::house::{CLUSTER, SERVER, connect_apart};
 
 fn options() -> RedisFeedOptions {
     let timelines = RedisTimelinesOptions::default().with_capacity(CAPACITY);
@@ -26,7 +20,7 @@ fn options() -> RedisFeedOptions {
 }
 
 async fn play_on(urls: &[String], history: &[Option<Op>], size: usize) {
-    let redis = own(urls).await;
+    let redis = connect_apart(urls).await;
     let mut kept: Option<FeedParts> = None;
     play(history, size, async |clock: &ManualClock| {
         let clock: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -67,7 +61,7 @@ proptest! {
 /// With everything on Redis: two processes are one feed.
 #[tokio::test]
 async fn what_one_process_publishes_another_delivers_and_shows() {
-    let redis = own(&[SERVER.url()]).await;
+    let redis = connect_apart(&[SERVER.url()]).await;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let open = async || {
         let parts = feed_parts(&redis, Arc::clone(&clock), options()).await;

@@ -5,6 +5,7 @@ use std::{fmt::Debug, time::Duration};
 
 use backend_redis::{Redis, RedisActions, RedisGraph, RedisOutbox, RedisOutboxOptions, RedisQueue};
 use backplane::queue::{NewTask, QueueOptions, Settled, Settlement, TaskQueue};
+use engines::RedisCluster;
 use feed_core::{
     Action, ActionKind, Actions, Entry, ErrorKind, Graph, Outbox, PostId, Publication, UserId,
 };
@@ -15,24 +16,12 @@ const ANN: UserId = UserId::new(1);
 const BOB: UserId = UserId::new(2);
 const POST: PostId = PostId::new(7);
 
-/// A Cluster on which a slot can be brought on its way.
-struct Cluster {
-    engine: engines::RedisCluster,
-    redis: Redis,
-}
-
-impl Cluster {
-    async fn start() -> Self {
-        let engine = engines::RedisCluster::start(3, 0).unwrap();
-        // What is refused for as long as the test wants is not to be tried again.
-        let client = cluster_client(&engine).retries(0);
-        let redis = Redis::cluster(&client.build().unwrap()).await.unwrap();
-        Self { engine, redis }
-    }
-
-    async fn begin_to_move(&self, tag: &str) -> MovingSlot {
-        MovingSlot::begin(&self.engine, tag).await
-    }
+/// A Cluster, and a client that does not try again what is refused for as long as a test wants.
+async fn start() -> (RedisCluster, Redis) {
+    let cluster = RedisCluster::start(3, 0).unwrap();
+    let client = cluster_client(&cluster).retries(0).build().unwrap();
+    let redis = Redis::cluster(&client).await.unwrap();
+    (cluster, redis)
 }
 
 fn is_refused<T: Debug>(answer: Result<T, impl Into<feed_core::Error>>) {
@@ -42,14 +31,14 @@ fn is_refused<T: Debug>(answer: Result<T, impl Into<feed_core::Error>>) {
 
 #[tokio::test]
 async fn a_queue() {
-    let cluster = Cluster::start().await;
-    let queue = RedisQueue::new(cluster.redis.clone(), "work", QueueOptions::default());
+    let (cluster, redis) = start().await;
+    let queue = RedisQueue::new(redis, "work", QueueOptions::default());
     let tasks = ["a", "b"].map(|payload| NewTask::new(payload).with_key(payload));
     queue.enqueue(&tasks[..1]).await.unwrap();
     let leased = queue.lease(1, Duration::from_secs(60)).await.unwrap();
     let acks = [(leased[0].key, Settlement::Ack)];
 
-    let on_its_way = cluster.begin_to_move("queue:work").await;
+    let on_its_way = MovingSlot::begin(&cluster, "queue:work").await;
     is_refused(queue.enqueue(&tasks[1..]).await);
     is_refused(queue.settle(&acks).await);
     is_refused(queue.lease(1, Duration::from_secs(60)).await);
@@ -62,11 +51,11 @@ async fn a_queue() {
 
 #[tokio::test]
 async fn a_graph() {
-    let cluster = Cluster::start().await;
-    let graph = RedisGraph::new(cluster.redis.clone());
+    let (cluster, redis) = start().await;
+    let graph = RedisGraph::new(redis);
     graph.follow(ANN, BOB, None).await.unwrap();
 
-    let on_its_way = cluster.begin_to_move("graph:1").await;
+    let on_its_way = MovingSlot::begin(&cluster, "graph:1").await;
     is_refused(graph.unfollow(ANN, BOB).await);
     on_its_way.give_up().await;
 
@@ -78,12 +67,12 @@ async fn a_graph() {
 
 #[tokio::test]
 async fn an_outbox() {
-    let cluster = Cluster::start().await;
-    let outbox = RedisOutbox::new(cluster.redis.clone(), RedisOutboxOptions::default());
+    let (cluster, redis) = start().await;
+    let outbox = RedisOutbox::new(redis, RedisOutboxOptions::default());
     let item = Publication::new(Entry::original(POST, ANN), "a body".into());
     outbox.append(std::slice::from_ref(&item)).await.unwrap();
 
-    let on_its_way = cluster.begin_to_move("outbox:1").await;
+    let on_its_way = MovingSlot::begin(&cluster, "outbox:1").await;
     is_refused(outbox.posts(&[POST]).await);
     is_refused(outbox.revise(ANN, POST, "another".into()).await);
     is_refused(outbox.retract(ANN, POST).await);
@@ -95,12 +84,12 @@ async fn an_outbox() {
 
 #[tokio::test]
 async fn actions() {
-    let cluster = Cluster::start().await;
-    let actions = RedisActions::new(cluster.redis.clone());
+    let (cluster, redis) = start().await;
+    let actions = RedisActions::new(redis);
     let like = Action::like(BOB, Entry::original(POST, ANN));
     actions.record(&[like]).await.unwrap();
 
-    let on_its_way = cluster.begin_to_move("acted:7").await;
+    let on_its_way = MovingSlot::begin(&cluster, "acted:7").await;
     is_refused(actions.withdraw(&[like]).await);
     on_its_way.give_up().await;
 

@@ -32,7 +32,7 @@ mod house {
         connection::{connect, connect_one_by_one},
         moving::MovingSlot,
         operator::Operator,
-        prefix::fresh_prefix,
+        prefix::{connect_apart, fresh_prefix},
         server::Server,
         shared::{CLUSTER, SERVER},
         slot::{master_of, slot_of},

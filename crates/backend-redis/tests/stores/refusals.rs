@@ -31,6 +31,14 @@ fn queue(redis: &Redis) -> RedisQueue {
     RedisQueue::new(redis.clone(), "work", QueueOptions::default())
 }
 
+/// A connection of a user who may not do everything.
+async fn guest(server: &Server, rights: &str) -> Redis {
+    let user = format!("ACL SETUSER guest reset on nopass {rights}");
+    server.order(&user).await;
+    let url = server.engine.url();
+    connect(&[url.replace("redis://", "redis://guest:any@")]).await
+}
+
 /// How adding a task fails, which it must.
 async fn refusal(queue: &RedisQueue) -> ErrorKind {
     let refused = queue.enqueue(&[NewTask::new("refused")]).await;
@@ -144,15 +152,8 @@ async fn a_server_that_is_gone_is_unavailable() {
 #[tokio::test]
 async fn a_user_without_the_right_is_invalid() {
     let server = Server::start().await;
-    server
-        .order("ACL SETUSER guest on nopass ~* +@all -@scripting")
-        .await;
-    let url = server
-        .engine
-        .url()
-        .replace("redis://", "redis://guest:any@");
-    let redis = connect(&[url]).await;
-    assert_eq!(refusal(&queue(&redis)).await, ErrorKind::Invalid);
+    let guest = guest(&server, "~* +@all -@scripting").await;
+    assert_eq!(refusal(&queue(&guest)).await, ErrorKind::Invalid);
 }
 
 #[tokio::test]

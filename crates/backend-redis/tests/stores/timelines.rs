@@ -11,7 +11,7 @@ use feed_core::{
 use proptest::proptest;
 use tokio::runtime::Runtime;
 
-use crate::house::{CLUSTER, SERVER, Server, connect, fresh_prefix};
+use crate::house::{CLUSTER, SERVER, Server, connect_apart};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const ANN: UserId = UserId::new(1);
@@ -19,10 +19,8 @@ const BOB: UserId = UserId::new(2);
 
 /// Timelines of which nobody else knows.
 async fn own(urls: &[String]) -> RedisTimelines {
-    let redis = connect(urls).await;
-    let redis = redis.with_prefix(&fresh_prefix()).unwrap();
     let options = RedisTimelinesOptions::default().with_capacity(timelines::CAPACITY);
-    RedisTimelines::new(redis, options)
+    RedisTimelines::new(connect_apart(urls).await, options)
 }
 
 proptest! {

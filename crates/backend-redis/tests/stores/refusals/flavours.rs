@@ -4,27 +4,14 @@ use backend_redis::Redis;
 use backplane::ErrorKind;
 use engines::Flavour;
 
-use crate::house::{Server, connect};
+use crate::house::Server;
 
-use super::{queue, refusal, refusals_of_writes};
+use super::{guest, queue, refusal, refusals_of_writes};
 
 /// How everything fails that a server is asked to write.
 async fn refusals(redis: &Redis) -> (ErrorKind, Vec<feed_core::ErrorKind>) {
-    (
-        refusal(&queue(redis)).await,
-        refusals_of_writes(redis).await,
-    )
-}
-
-/// A connection of a user who may not do everything.
-async fn guest(server: &Server, rights: &str) -> Redis {
-    let user = format!("ACL SETUSER guest reset on nopass {rights}");
-    server.order(&user).await;
-    let url = server
-        .engine
-        .url()
-        .replace("redis://", "redis://guest:any@");
-    connect(&[url]).await
+    let task = refusal(&queue(redis)).await;
+    (task, refusals_of_writes(redis).await)
 }
 
 #[tokio::test]
