@@ -90,14 +90,15 @@ impl Redis {
     /// `within` some time. By default a change need not be on any replica.
     ///
     /// A change that failed so has taken effect all the same, and another call may find it. What all replicas
-    /// of a server have acknowledged is not lost when one of them takes over. Whatever a store writes without a
-    /// script, as [`RedisSharedCache`](crate::RedisSharedCache) does, is not waited for.
+    /// of a server have acknowledged is not lost when one of them takes over. What may be lost anyway is not
+    /// waited for: items of a [`RedisSharedCache`](crate::RedisSharedCache), and what is pushed to timelines.
     ///
     /// The server is told to `WAIT` on the connection that has written, and answers nothing else on it
-    /// meanwhile: for about a round trip to the replicas, and for all of `within` where one is missing. So no
-    /// other store should use the connection of `writer`, which is one to the same server or Cluster with a
-    /// response timeout longer than `within`. The scripts of one call wait once for each server; those over a
-    /// [`ClusterConnection`] wait one after the other.
+    /// meanwhile: for about a round trip to the replicas, and for all of `within`, a millisecond at least, where
+    /// one is missing. So no other store should use the connection of `writer`, which is one to the same server
+    /// or Cluster with a response timeout longer than `within`; its prefix does not count. The scripts of one
+    /// call wait once for each server; those over a [`ClusterConnection`] wait one after the other. A call that
+    /// finds nothing to change waits too.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -131,6 +132,16 @@ impl Redis {
     /// Those that the stores have, as an error of `op`.
     pub async fn command(&self, op: &'static str, command: &Cmd) -> Result<Value> {
         let answer = self.connection.send(command).await;
+        answer.map_err(|error| failure::of(op, error))
+    }
+
+    /// Sends a command that changes something, as [`with_replicas`](Self::with_replicas) says for scripts.
+    #[cfg(feature = "feed")]
+    pub(crate) async fn change(&self, op: &'static str, command: Cmd) -> Result<Value> {
+        let answer = match &self.waiting {
+            Some(waiting) => waiting.send_one(command).await,
+            None => self.connection.send(&command).await,
+        };
         answer.map_err(|error| failure::of(op, error))
     }
 
@@ -211,13 +222,17 @@ impl Redis {
             dropped,
             self.send_calls(&some, Call::by_digest).await,
         );
-        let unknown = those(&answers, |error, _| failure::is_unknown_script(error));
-        let some: Vec<_> = unknown.iter().map(|&place| &calls[place]).collect();
-        put(
-            &mut answers,
-            unknown,
-            self.send_calls(&some, Call::in_full).await,
-        );
+        // One in full is enough for a server, and which of them are of one server is not known here.
+        loop {
+            let unknown = those(&answers, |error, _| failure::is_unknown_script(error));
+            let some: Vec<_> = unknown.iter().map(|&place| &calls[place]).collect();
+            let Some((first, rest)) = some.split_first() else {
+                break;
+            };
+            let mut again = self.send_calls(&[*first], Call::in_full).await;
+            again.extend(self.send_calls(rest, Call::by_digest).await);
+            put(&mut answers, unknown, again);
+        }
         read_each(op, answers, read)
     }
 

@@ -8,13 +8,16 @@ pub(crate) fn of(op: &'static str, error: RedisError) -> Error {
     Error::new(kind(&error), op, error)
 }
 
-/// The error of `op` for an answer that the script never gives.
+/// The error of `op` for an answer that the script never gives. What users have written stays out of it.
 pub(crate) fn strange(op: &'static str, answer: &Value) -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        op,
-        format!("unexpected answer {answer:?}"),
-    )
+    let shape = match answer {
+        Value::Array(parts) => format!("an unexpected answer of {} parts", parts.len()),
+        Value::BulkString(bytes) => format!("an unexpected answer of {} bytes", bytes.len()),
+        Value::Int(number) => format!("an unexpected {number}"),
+        Value::Nil => "an unexpected absence".to_owned(),
+        _ => "an answer of an unexpected kind".to_owned(),
+    };
+    Error::new(ErrorKind::Corrupt, op, shape)
 }
 
 /// Whether the server has not run the script before, or has forgotten it.
@@ -28,6 +31,7 @@ fn kind(error: &RedisError) -> ErrorKind {
         Some("OOM") => ErrorKind::Full,
         Some("NOAUTH" | "NOPERM" | "WRONGPASS" | "CROSSSLOT") => ErrorKind::Invalid,
         Some("ERR") if is_forbidden_in_script(error) => ErrorKind::Invalid,
+        Some("ERR") if is_killed(error) => ErrorKind::Unavailable,
         Some("ERR" | "WRONGTYPE") => ErrorKind::Corrupt,
         _ => match error.kind() {
             Redis::AuthenticationFailed | Redis::InvalidClientConfig | Redis::RESP3NotSupported => {
@@ -51,6 +55,12 @@ fn code(error: &RedisError) -> Option<&str> {
         Some("ERR") if text.starts_with("Error running script") => of_script().or(code),
         code => code,
     }
+}
+
+/// Whether an operator has ended the script, before it changed anything.
+fn is_killed(error: &RedisError) -> bool {
+    let text = error.detail().unwrap_or_default();
+    text.contains("Script killed by user")
 }
 
 /// Whether a script was to run a command, or to use a key or a channel, for which its user has no right.

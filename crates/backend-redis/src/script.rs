@@ -9,8 +9,8 @@ pub(crate) struct Script {
     digest: OnceLock<String>,
 }
 
-/// `script!(NAME, "file.lua", …)`: a script of one file, or of a file that others begin with and one of
-/// those.
+/// `script!(NAME, "file.lua", …)`: a script of files one behind the other, of which others share those that
+/// it begins or ends with.
 macro_rules! script {
     ($name:ident, $($file:literal),+) => {
         static $name: $crate::script::Script =
@@ -62,7 +62,8 @@ impl Call {
         }
     }
 
-    /// Whoever runs it twice has run it once.
+    /// Answers what is there. It may tidy up on the way, but acknowledges no change: so it is made again when a
+    /// connection was lost, and waits for no replica.
     pub(crate) const fn reading(script: &'static Script) -> Self {
         let mut call = Self::of(script);
         call.only_reads = true;
@@ -146,6 +147,11 @@ impl Arguments {
         written.expect("a vector takes whatever is written to it");
         self.ends.push(self.bytes.len());
         self
+    }
+
+    /// How many bytes there are.
+    pub(crate) const fn size(&self) -> usize {
+        self.bytes.len()
     }
 
     fn append(&mut self, more: &Self) {

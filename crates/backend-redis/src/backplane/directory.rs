@@ -107,7 +107,7 @@ impl Directory for RedisDirectory {
             .bytes(service)
             .bytes(&*node.name)
             .bytes(row::digits(node.incarnation.get()))
-            .bytes(row::pack(&node))
+            .bytes(row::pack("join", &node)?)
             .number(times::ttl("join", ttl)?)
             .number(self.options.nodes as u64)
             .number(self.options.services as u64);
@@ -129,10 +129,10 @@ impl Directory for RedisDirectory {
     }
 
     async fn update(&self, membership: &Membership, changes: &[NodeChange]) -> Result<Tenure> {
-        let (mut state, mut weight) = (String::new(), String::new());
+        let (mut state, mut weight) = ("", String::new());
         for change in changes {
             match *change {
-                NodeChange::State(to) => state = row::state(to).into(),
+                NodeChange::State(to) => state = row::state("update", to)?,
                 NodeChange::Weight(to) => weight = row::weight(to),
                 _ => {
                     return Err(Error::new(

@@ -17,7 +17,7 @@ use super::RedisNodeLeases;
 use crate::Redis;
 
 /// Identifiers of a node that is leased on Redis, and the task that keeps the lease: all processes that
-/// share the prefix of one [`Redis`] issue different ones, and none is told which it is.
+/// share the prefix of one [`Redis`] issue different ones of a layout, and none is told which node it is.
 ///
 /// A lease that is lost, since Redis could not be reached for longer than it lasts or has lost it, is
 /// followed by another. Until then nothing is issued: [`LeaseExpired`](IdError::LeaseExpired), or
@@ -64,7 +64,7 @@ impl RedisIds {
         clock: Arc<dyn Clock>,
         options: KeeperOptions,
     ) -> Result<Self> {
-        let nodes = RedisNodeLeases::new(redis, layout.nodes());
+        let nodes = RedisNodeLeases::new(redis, &name(&layout), layout.nodes());
         let lessee = Lessee {
             nodes: Arc::new(nodes),
             layout,
@@ -120,6 +120,16 @@ impl IdGenerator for RedisIds {
     fn fill(&self, ids: &mut [Id]) -> Result<(), IdError> {
         self.generator().fill(ids)
     }
+}
+
+/// What generators have in common whose ids must differ.
+fn name(layout: &Layout) -> String {
+    let (epoch, unit, bits) = (layout.epoch(), layout.unit(), layout.bits());
+    let (epoch, unit) = (epoch.as_millis(), unit.as_millis());
+    format!(
+        "{epoch}+{unit}:{}:{}:{}",
+        bits.time, bits.node, bits.sequence
+    )
 }
 
 /// Takes one lease after another.

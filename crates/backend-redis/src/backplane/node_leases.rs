@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use backplane::{
@@ -31,6 +31,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct RedisNodeLeases {
     redis: Redis,
+    base: Arc<str>,
     nodes: u32,
 }
 
@@ -39,18 +40,21 @@ script!(RENEW, "node_leases/renew.lua");
 script!(RELEASE, "node_leases/release.lua");
 
 impl RedisNodeLeases {
-    /// The nodes `0..nodes`, under keys that begin with the prefix of `redis` and `{nodes}`.
+    /// The nodes `0..nodes`, under keys that begin with the prefix of `redis` and `{nodes:name}`. Generators whose
+    /// ids must differ lease by one `name`, and others by another. Their number may be changed: a node that is
+    /// leased already stays so.
     #[must_use]
-    pub const fn new(redis: Redis, nodes: u32) -> Self {
-        Self { redis, nodes }
+    pub fn new(redis: Redis, name: &str, nodes: u32) -> Self {
+        let base = format!("{}{{nodes:{name}}}", redis.prefix()).into();
+        Self { redis, base, nodes }
     }
 
     fn call(&self, script: &'static Script) -> Call {
-        let prefix = self.redis.prefix();
+        let Self { base, .. } = self;
         Call::of(script)
-            .key(format!("{prefix}{{nodes}}"))
-            .key(format!("{prefix}{{nodes}}:held"))
-            .key(format!("{prefix}{{nodes}}:free"))
+            .key(&**base)
+            .key(format!("{base}:held"))
+            .key(format!("{base}:free"))
     }
 }
 

@@ -27,7 +27,8 @@ use crate::{
 /// [`discard`](TaskQueue::discard), which make one for each thousand, and
 /// [`purge_lane`](TaskQueue::purge_lane), which looks through all tasks of the queue, a thousand at a time.
 /// Of [`enqueue`](TaskQueue::enqueue) and [`settle`](TaskQueue::settle) a process has one script of each
-/// under way: what is called meanwhile goes in the next one, so that many callers cost little more than one.
+/// under way, in a task of its own: what is called meanwhile goes in the next one, so that many callers cost
+/// little more than one.
 /// A script tells Redis a few things, each about all of its tasks, but for one of each lane, and first makes
 /// up to two thousand tasks due whose time has come. [`lease`](TaskQueue::lease) hands out at most a
 /// thousand. A queue is in one slot of a Cluster: spread work over several queues where one server is
@@ -48,22 +49,48 @@ pub struct RedisQueue {
     settling: Arc<Gather>,
 }
 
-/// A script of a queue: what all begin with, what it does itself, and what all end with.
+/// A script of a queue: what all begin with, what it does itself, and what all end with. All but the first go on
+/// where memory is full, since they are how it gets free.
 macro_rules! queue_script {
-    ($name:ident, $file:literal) => {
-        script!($name, "queue/queue.lua", $file, "queue/save.lua");
+    ($name:ident, $($file:literal),+) => {
+        script!($name, "queue/queue.lua", $($file,)+ "queue/save.lua");
     };
 }
 
-queue_script!(ENQUEUE, "queue/enqueue.lua");
-queue_script!(LEASE, "queue/lease.lua");
-queue_script!(EXTEND, "queue/extend.lua");
-queue_script!(SETTLE, "queue/settle.lua");
-queue_script!(DEAD_LETTERS, "queue/dead_letters.lua");
-queue_script!(REDRIVE, "queue/redrive.lua");
-queue_script!(DISCARD, "queue/discard.lua");
-queue_script!(PURGE, "queue/purge.lua");
-queue_script!(STATS, "queue/stats.lua");
+queue_script!(ENQUEUE, "queue/due.lua", "queue/enqueue.lua");
+queue_script!(LEASE, "queue/full.lua", "queue/due.lua", "queue/lease.lua");
+queue_script!(
+    EXTEND,
+    "queue/full.lua",
+    "queue/due.lua",
+    "queue/extend.lua"
+);
+queue_script!(
+    SETTLE,
+    "queue/full.lua",
+    "queue/due.lua",
+    "queue/settle.lua"
+);
+queue_script!(
+    DEAD_LETTERS,
+    "queue/full.lua",
+    "queue/due.lua",
+    "queue/dead_letters.lua"
+);
+queue_script!(
+    REDRIVE,
+    "queue/full.lua",
+    "queue/due.lua",
+    "queue/redrive.lua"
+);
+queue_script!(
+    DISCARD,
+    "queue/full.lua",
+    "queue/due.lua",
+    "queue/discard.lua"
+);
+queue_script!(PURGE, "queue/full.lua", "queue/due.lua", "queue/purge.lua");
+queue_script!(STATS, "queue/full.lua", "queue/due.lua", "queue/stats.lua");
 
 /// Most things that one script is asked to do.
 const BATCH: usize = 1_000;
@@ -252,16 +279,17 @@ impl TaskQueue for RedisQueue {
     }
 
     async fn purge_lane(&self, lane: Lane) -> Result<usize> {
-        let (mut purged, mut rest) = (0, answer::Rest::all());
-        while rest.looked_through != "nothing" {
+        let (mut purged, mut rest) = (0, Some(answer::Rest::all()));
+        while let Some(left) = rest {
             let call = self
                 .call(&PURGE)
                 .number(lane.get())
-                .bytes(&rest.looked_through)
-                .bytes(&rest.from);
-            let (some, left) = self.redis.ask("purge", &call, answer::purged).await?;
+                .bytes(left.looked_through)
+                .bytes(left.from)
+                .bytes(left.server);
+            let some;
+            (some, rest) = self.redis.ask("purge", &call, answer::purged).await?;
             purged += some;
-            rest = left;
         }
         Ok(purged)
     }

@@ -117,7 +117,7 @@ impl Activity for RedisActivity {
     async fn erase(&self, user: UserId) -> Result<()> {
         let mut erase = cmd("DEL");
         erase.arg(self.key(user));
-        self.redis.command("erase", &erase).await?;
+        self.redis.change("erase", erase).await?;
         Ok(())
     }
 }

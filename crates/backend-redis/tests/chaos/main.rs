@@ -21,12 +21,14 @@ mod house {
     mod client;
     mod operator;
     mod slot;
+    mod takeover;
     mod until;
 
     pub(crate) use self::{
         client::{client, cluster_client},
         operator::Operator,
         slot::master_of,
+        takeover::take_over,
         until::{IN_THE_END, INTERVAL, until},
     };
 }

@@ -11,13 +11,13 @@ use std::{
 
 use backend_redis::{Redis, RedisQueue};
 use backplane::{
-    Error,
-    queue::{Enqueued, NewTask, QueueOptions, Settled, Settlement, TaskId, TaskQueue},
+    Clock, Error, SystemClock, Timestamp,
+    queue::{Enqueued, Lane, NewTask, QueueOptions, Settled, Settlement, TaskId, TaskQueue},
 };
-use engines::{Proxy, RedisCluster};
+use engines::{Proxy, RedisCluster, Way};
 
 use crate::{
-    house::{INTERVAL, master_of, until},
+    house::{INTERVAL, master_of, take_over, until},
     on_cluster, on_server,
     trouble::{TROUBLES, Trouble},
 };
@@ -209,12 +209,11 @@ async fn work_goes_on_after_a_server_has_lost_everything() {
         .map(|redis| queue(redis, "work"))
         .collect();
     let told = Told::default();
-    let mut before = HashSet::new();
+    let mut restarted = Timestamp::EPOCH;
     told.while_working([&queues[0], &queues[1], &queues[2]], async || {
         let leases = queues[0].lease(5, LEASE).await.unwrap();
         server.restart_empty().unwrap();
-        // Of the time in between, a task may be of before or after.
-        before.extend(told.accepted.lock().unwrap().keys().copied());
+        restarted = SystemClock::new().now();
         told.progress(20).await;
         let settlements = leases.iter().map(|lease| (lease.key, Settlement::Ack));
         let settled = queues[0]
@@ -227,11 +226,10 @@ async fn work_goes_on_after_a_server_has_lost_everything() {
         );
     })
     .await;
+    // An id is the time in microseconds.
     let lost: Vec<_> = told.lost();
-    assert!(
-        lost.iter().all(|task| before.contains(task)),
-        "{lost:?} {before:?}"
-    );
+    let is_before = |task: &TaskId| task.get() / 1_000 <= restarted.as_millis();
+    assert!(lost.iter().all(is_before), "{lost:?} {restarted:?}");
     let done = told.done.lock().unwrap();
     assert!(done.values().all(|times| *times == 1), "{done:?}");
 }
@@ -259,4 +257,29 @@ async fn work_goes_on_while_a_master_hangs_and_after_it() {
     .await;
     let lost = told.lost();
     assert!(lost.iter().all(|task| before.contains(task)), "{lost:?}");
+}
+
+/// A lane is purged, slice by slice, while a replica takes over that has its tasks in another order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_purge_goes_on_at_a_replica_that_takes_over() {
+    const TASKS: usize = 4_000;
+    const LATER: Duration = Duration::from_secs(3_600);
+    let cluster = RedisCluster::start_behind_proxies(3, 1).unwrap();
+    let queue = queue(on_cluster(&cluster).await, "work");
+    let [gone, kept] = [7, 8].map(Lane::new);
+    for lane in [gone, kept] {
+        let task = NewTask::new("a task").with_lane(lane).with_delay(LATER);
+        for _ in 0..TASKS / 1_000 {
+            queue.enqueue(&vec![task.clone(); 1_000]).await.unwrap();
+        }
+    }
+    let node = master_of("queue:work");
+    cluster.proxies()[node].delay(Way::ToClient, INTERVAL);
+    let takes_over = async {
+        tokio::time::sleep(3 * INTERVAL).await;
+        take_over(&cluster.urls()[node + 3]).await;
+    };
+    let (purged, ()) = tokio::join!(queue.purge_lane(gone), takes_over);
+    purged.unwrap();
+    assert_eq!(queue.stats().await.unwrap().delayed, TASKS);
 }

@@ -82,7 +82,7 @@ macro_rules! lists {
         });
 
         backplane::node_leases_conformance!(async {
-            fresh::<dyn NodeLeases>(Arc::new(RedisNodeLeases::new($redis.await, NODES)))
+            fresh::<dyn NodeLeases>(Arc::new(RedisNodeLeases::new($redis.await, "ids", NODES)))
         });
 
         backplane::id_generator_conformance!(async {

@@ -25,6 +25,7 @@ mod house {
     mod server;
     mod shared;
     mod slot;
+    mod takeover;
     mod until;
 
     pub(crate) use self::{
@@ -36,6 +37,7 @@ mod house {
         server::Server,
         shared::{CLUSTER, SERVER},
         slot::{master_of, slot_of},
+        takeover::take_over,
         until::{IN_THE_END, until},
     };
 }

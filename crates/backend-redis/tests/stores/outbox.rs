@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use crate::house::{
     CLUSTER, MovingSlot, Operator, SERVER, Server, connect, connect_one_by_one, fresh_prefix,
-    master_of, until,
+    master_of, take_over, until,
 };
 
 fn answers_as_memory_does(connect: impl AsyncFn() -> Redis) {
@@ -119,13 +119,7 @@ async fn an_outbox_that_waits_for_replicas_follows_a_slot() {
     for post in 1..=30 {
         assert_eq!(append(post).await.unwrap(), [Appended::Stored]);
     }
-    let replica = Operator::of(&urls[3]).await;
-    replica.order("CLUSTER FAILOVER").await;
-    until("the replica has taken over", async || {
-        let role: redis::Value = replica.ask("ROLE").await;
-        format!("{role:?}").contains("master")
-    })
-    .await;
+    take_over(&urls[3]).await;
     for post in 31..=60 {
         // The former master may be on its way to be a replica yet.
         until("a post is there", async || append(post).await.is_ok()).await;

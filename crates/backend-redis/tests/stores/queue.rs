@@ -1,6 +1,12 @@
 //! Many callers of one queue.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    mem,
+    panic::{self, AssertUnwindSafe},
+    pin::pin,
+    thread,
+    time::Duration,
+};
 
 use backend_redis::RedisQueue;
 use backplane::{
@@ -60,13 +66,13 @@ fn id(enqueued: &Enqueued) -> TaskId {
     }
 }
 
-/// What is called while a script is under way goes in the next one, and each caller has its own answer.
+/// What is called at once goes in one script, and each caller has its own answer.
 #[tokio::test]
 async fn callers_go_together() {
     let work = Work::begin().await;
     let before = work.scripts().await;
     let mut added = work.add(64).await;
-    assert_eq!(work.scripts().await, before + 2);
+    assert_eq!(work.scripts().await, before + 1);
     let leases = work.queue.lease(100, MINUTE).await.unwrap();
     let mut leased: Vec<_> = leases.iter().map(|lease| lease.key.task).collect();
     added.sort_unstable();
@@ -83,7 +89,7 @@ async fn callers_go_together() {
     let settled: Vec<_> = settled.into_iter().map(|it| it.unwrap()[0]).collect();
     assert_eq!(settled[..64], [Settled::Done; 64]);
     assert_eq!(settled[64], Settled::Lost);
-    assert_eq!(work.scripts().await, before + 2);
+    assert_eq!(work.scripts().await, before + 1);
 }
 
 /// Whoever goes away takes nobody along, whether it has sent or waits.
@@ -104,6 +110,47 @@ async fn a_caller_that_goes_away_leaves_the_others_alone() {
         assert_eq!(others.await.len(), 8);
     }
     assert_eq!(work.add(1).await.len(), 1, "somebody can call again");
+}
+
+/// Whoever has begun a call and does something else first keeps nobody waiting.
+#[tokio::test]
+async fn a_caller_that_nobody_polls_leaves_the_others_alone() {
+    let work = Work::begin().await;
+    let task = [NewTask::new("a task")];
+    let mut held = pin!(work.queue.enqueue(&task));
+    assert!(poll!(&mut held).is_pending());
+    let others = tokio::time::timeout(MINUTE, work.add(8)).await.unwrap();
+    assert_eq!(others.len(), 8);
+    held.await.unwrap();
+    assert_eq!(work.queue.stats().await.unwrap().ready, 9);
+}
+
+/// A call may be made on any runtime, which need not go on afterwards.
+#[test]
+fn callers_of_several_runtimes_leave_each_other_alone() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let server = runtime();
+    let work = server.block_on(Work::begin());
+    let task = [NewTask::new("a task")];
+    let panics = panic::catch_unwind(AssertUnwindSafe(|| {
+        futures::executor::block_on(work.queue.enqueue(&task))
+    }));
+    assert!(panics.is_err(), "there is no runtime");
+    // What goes on is the server's, which has the connection.
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(|| server.block_on(stopped));
+        for _ in 0..3 {
+            let left = runtime();
+            let call = async { tokio::time::timeout(MINUTE, work.queue.enqueue(&task)).await };
+            left.block_on(call).unwrap().unwrap();
+            mem::forget(left);
+        }
+        stop.send(()).unwrap();
+    });
 }
 
 /// When a script fails, all of those fail who went in it, and none of those who come later.

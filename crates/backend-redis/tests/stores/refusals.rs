@@ -14,8 +14,8 @@ use backplane::{
     Clock, ErrorKind, SystemClock, Timestamp, Topic,
     bus::{Bus, HistoryRead, IdempotencyKey, Outgoing, Published},
     directory::{Directory, DirectoryOptions, Incarnation, Joined, Membership, Node},
-    id::{Acquired, IdGenerator, KeeperOptions, Layout, NodeLeases},
-    queue::{NewTask, Priority, QueueOptions, TaskQueue},
+    id::{Acquired, IdGenerator, KeeperOptions, Layout, NodeLease, NodeLeases},
+    queue::{Extended, Lane, NewTask, Priority, QueueOptions, Settled, Settlement, TaskQueue},
 };
 use feed_core::{
     Action, Actions, Activity, Counters, Entry, Graph, Habit, Hide, ListId, PostId, Route,
@@ -23,7 +23,7 @@ use feed_core::{
 };
 use futures::join;
 
-use crate::house::{Server, client, connect};
+use crate::house::{Server, client, connect, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -59,6 +59,89 @@ async fn a_server_out_of_memory_is_full_and_nothing_was_added() {
     assert_eq!(refusal(&queue).await, ErrorKind::Full);
     server.order("CONFIG SET maxmemory 0").await;
     assert_eq!(ready_after_one_more(&queue).await, 1);
+}
+
+/// What a worker does goes on, also once a lease has passed: else nothing would get free.
+#[tokio::test]
+async fn work_goes_on_where_memory_is_full() {
+    let server = Server::start().await;
+    let queue = queue(&server.redis);
+    queue
+        .enqueue(&vec![NewTask::new("a task"); 6])
+        .await
+        .unwrap();
+    let passed = queue.lease(1, Duration::from_millis(1)).await.unwrap();
+    let held = queue.lease(4, MINUTE).await.unwrap();
+    server.order("CONFIG SET maxmemory 1").await;
+    until("the lease has passed", async || {
+        queue.stats().await.unwrap().ready == 2
+    })
+    .await;
+    let keys: Vec<_> = held.iter().map(|lease| lease.key).collect();
+    let extended = queue.extend(&keys, MINUTE).await.unwrap();
+    assert_eq!(extended, [Extended::Held; 4]);
+    let (delay, reason) = (MINUTE, "later".to_owned());
+    let bury = Settlement::Bury {
+        reason: reason.clone(),
+    };
+    let settlements = [
+        (keys[0], Settlement::Ack),
+        (keys[1], Settlement::Release { delay }),
+        (keys[2], Settlement::Retry { delay, reason }),
+        (keys[3], bury),
+    ];
+    let settled = queue.settle(&settlements).await.unwrap();
+    assert_eq!(settled, [Settled::Done; 4]);
+    let dead = queue.dead_letters(None, 9).await.unwrap();
+    assert_eq!(queue.redrive(&[dead[0].task]).await.unwrap(), 1);
+    let again = queue.lease(1, MINUTE).await.unwrap();
+    assert_eq!(again[0].payload, passed[0].payload);
+    assert_eq!(refusal(&queue).await, ErrorKind::Full);
+    assert_eq!(queue.purge_lane(Lane::default()).await.unwrap(), 5);
+}
+
+/// A user who may use no channels publishes nothing, and leaves a stream to which others can.
+#[tokio::test]
+async fn a_publication_that_is_forbidden_leaves_a_whole_stream() {
+    let server = Server::start().await;
+    let guest = guest(&server, "~* +@all resetchannels").await;
+    let bus = |redis: Redis| {
+        let client = client(&server.engine.url());
+        RedisBus::new(redis, client, RedisBusOptions::default())
+    };
+    let (guest, owner) = (bus(guest), bus(server.redis.clone()));
+    let publish = async |bus: &RedisBus, key| {
+        let message = Outgoing::new("room".parse().unwrap(), "x");
+        let message = message.with_key(IdempotencyKey::new(key));
+        let published = bus.publish(&[message]).await.unwrap().remove(0);
+        published.map_err(|error| error.kind())
+    };
+    assert_eq!(publish(&guest, 1).await, Err(ErrorKind::Invalid));
+    assert_eq!(publish(&guest, 2).await, Err(ErrorKind::Invalid));
+    let third = publish(&owner, 3).await.unwrap().position();
+    let read = HistoryRead::new("room".parse().unwrap(), None, 9);
+    let page = owner.history(&[read]).await.unwrap().remove(0).unwrap();
+    assert_eq!((page.top, page.messages.len()), (third, 3));
+    let first = publish(&owner, 1).await.unwrap();
+    assert!(matches!(first, Published::Duplicate(position) if position.offset < third.offset));
+}
+
+/// Delays and leases end in their time where the clock of a server is far behind what it was.
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_nobody_waiting() {
+    let server = Server::start().await;
+    let queue = queue(&server.redis);
+    server.order("HSET {queue:work} now 4000000000000000").await;
+    let task = NewTask::new("a task").with_delay(Duration::from_millis(20));
+    queue.enqueue(&[task]).await.unwrap();
+    let twice = async {
+        for _ in 0..2 {
+            queue.ready().await.unwrap();
+            let leased = queue.lease(1, Duration::from_millis(20)).await.unwrap();
+            assert_eq!(leased.len(), 1);
+        }
+    };
+    tokio::time::timeout(MINUTE, twice).await.unwrap();
 }
 
 /// A topic that there is no room for is not made, nor a message added to one that is there; what is there
@@ -202,7 +285,7 @@ async fn numbers_go_on_above_all_that_were_lost() {
     let server = Server::start().await;
     let queue = queue(&server.redis);
     let directory = RedisDirectory::new(server.redis.clone(), DirectoryOptions::default());
-    let leases = RedisNodeLeases::new(server.redis.clone(), 1);
+    let leases = RedisNodeLeases::new(server.redis.clone(), "ids", 1);
     let mut seen = Vec::new();
     for _ in 0..2 {
         assert_eq!(ready_after_one_more(&queue).await, 1);
@@ -220,6 +303,36 @@ async fn numbers_go_on_above_all_that_were_lost() {
     }
     for (before, after) in seen[0].iter().zip(seen[1]) {
         assert!(after > *before, "{seen:?}");
+    }
+}
+
+async fn lease(nodes: &RedisNodeLeases) -> Option<NodeLease> {
+    match nodes.acquire(MINUTE, Timestamp::EPOCH).await.unwrap() {
+        Acquired::Granted(lease) => Some(lease),
+        Acquired::AllTaken { .. } => None,
+    }
+}
+
+/// Where there are to be fewer nodes than there were, nobody is given one of the others.
+#[tokio::test]
+async fn nodes_are_leased_out_of_so_many() {
+    let server = Server::start().await;
+    let nodes = |count| RedisNodeLeases::new(server.redis.clone(), "ids", count);
+    let (many, few) = (nodes(3), nodes(1));
+    let mut leased = Vec::new();
+    for node in 0..3 {
+        leased.extend(lease(&many).await);
+        assert_eq!(leased[node].node as usize, node);
+    }
+    many.release(&leased[2], Timestamp::EPOCH).await.unwrap();
+    many.release(&leased[1], Timestamp::EPOCH).await.unwrap();
+    assert_eq!(lease(&few).await, None);
+    many.release(&leased[0], Timestamp::EPOCH).await.unwrap();
+    assert_eq!(lease(&few).await.unwrap().node, 0);
+    let others = RedisNodeLeases::new(server.redis.clone(), "others", 1);
+    assert_eq!(lease(&others).await.unwrap().node, 0);
+    for _ in 0..2 {
+        assert_ne!(lease(&many).await.unwrap().node, 0);
     }
 }
 

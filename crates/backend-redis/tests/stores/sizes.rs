@@ -106,7 +106,7 @@ async fn rate(scale: &mut Scale) {
 async fn node_leases(scale: &mut Scale, count: u64) {
     scale.empty().await;
     let nodes = u32::try_from(count).unwrap();
-    let leases = RedisNodeLeases::new(scale.redis(), nodes);
+    let leases = RedisNodeLeases::new(scale.redis(), "ids", nodes);
     for _ in 0..count {
         leases.acquire(MINUTE, Timestamp::EPOCH).await.unwrap();
     }

@@ -21,7 +21,7 @@ local function forget_keys()
   end
 end
 
-local answer, top_before = { epoch }, top
+local answer, news = { epoch }, {}
 for at = 8, #ARGV, 2 do
   local key, payload = ARGV[at], ARGV[at + 1]
   local known = key ~= '' and known_offset(key)
@@ -39,16 +39,20 @@ for at = 8, #ARGV, 2 do
       redis.call('ZADD', ORDER, top, key)
       forget_keys()
     end
-    redis.call(publish, base, epoch .. string.format('%020.0f', top) .. payload)
+    news[#news + 1] = epoch .. string.format('%020.0f', top) .. payload
     answer[#answer + 1] = 1
     answer[#answer + 1] = offset
   end
 end
-if top > top_before then
+if #news > 0 then
   redis.call('HSET', base, 'top', text(top))
 end
 redis.call('PEXPIRE', base, topic_ttl)
 redis.call('PEXPIRE', HISTORY, message_ttl)
 redis.call('PEXPIRE', BY_KEY, key_ttl)
 redis.call('PEXPIRE', ORDER, key_ttl)
+-- Last of all, since whose user may use no channels is refused here.
+for _, message in ipairs(news) do
+  redis.call(publish, base, message)
+end
 return answer

@@ -1,6 +1,9 @@
 //! A node as its scripts keep it: numbers as text of fixed length, which they cut out and compare.
 
-use backplane::directory::{Incarnation, Node, NodeState};
+use backplane::{
+    Error, ErrorKind, Result,
+    directory::{Incarnation, Node, NodeState},
+};
 
 /// As text that sorts as the number does.
 pub(super) fn digits(number: u64) -> String {
@@ -11,20 +14,20 @@ pub(super) fn weight(weight: u32) -> String {
     format!("{weight:010}")
 }
 
-pub(super) const fn state(state: NodeState) -> &'static str {
+pub(super) fn state(op: &'static str, state: NodeState) -> Result<&'static str> {
     match state {
-        NodeState::Draining => "d",
-        _ => "u",
+        NodeState::Up => Ok("u"),
+        NodeState::Draining => Ok("d"),
+        _ => Err(Error::new(ErrorKind::Invalid, op, "an unknown state")),
     }
 }
 
 /// What follows upon the incarnation and the token.
-pub(super) fn pack(node: &Node) -> Vec<u8> {
-    let weight = weight(node.weight);
+pub(super) fn pack(op: &'static str, node: &Node) -> Result<Vec<u8>> {
+    let (state, weight) = (state(op, node.state)?, weight(node.weight));
     let address = format!("{:03}{}", node.address.len(), node.address);
-    [state(node.state), &weight, &address, &node.region]
-        .concat()
-        .into_bytes()
+    let row = [state, &weight, &address, &node.region].concat();
+    Ok(row.into_bytes())
 }
 
 /// The node of a whole row.

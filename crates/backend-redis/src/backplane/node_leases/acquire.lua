@@ -23,7 +23,19 @@ if leased < count then
   node = tostring(leased)
   redis.call('HSET', known, 'leased', leased + 1)
 else
-  node = redis.call('ZPOPMIN', free)[1]
+  -- Those beyond the count are of when there were more.
+  local beyond = {}
+  repeat
+    local mark
+    node, mark = unpack(redis.call('ZPOPMIN', free))
+    local is_beyond = node and tonumber(node) >= count
+    if is_beyond then
+      beyond[#beyond + 1] = { mark, node }
+    end
+  until not is_beyond
+  for _, one in ipairs(beyond) do
+    redis.call('ZADD', free, one[1], one[2])
+  end
 end
 if not node then
   local first = redis.call('ZRANGE', held, 0, 0, 'WITHSCORES')

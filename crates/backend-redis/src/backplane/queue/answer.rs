@@ -107,7 +107,7 @@ pub(super) fn dead_letters(answer: &Value) -> Option<Vec<DeadLetter>> {
     parts(answer)?.chunks(4).map(letter).collect()
 }
 
-/// What `pack` of the scripts makes of a task.
+/// A task as the scripts keep it.
 struct Task {
     attempts: u32,
     token: u64,
@@ -128,7 +128,7 @@ impl Task {
             [b'2', b':'] => Priority::Low,
             _ => return None,
         };
-        let lane = packed.get(..usize::from(length) - 2)?;
+        let lane = packed.get(..usize::from(length).checked_sub(2)?)?;
         Some(Self {
             attempts,
             token,
@@ -165,29 +165,42 @@ pub(super) const fn discarded(answer: i64) -> Option<Discarded> {
     }
 }
 
-/// What a purge has yet to look through, and from where.
+/// What a purge has yet to look through, and from where on which server.
 pub(super) struct Rest {
-    pub(super) looked_through: String,
+    pub(super) looked_through: &'static str,
     pub(super) from: String,
+    pub(super) server: String,
 }
+
+const TASKS: &str = "tasks";
+const SETTLED: &str = "settled";
 
 impl Rest {
     pub(super) fn all() -> Self {
         Self {
-            looked_through: "tasks".into(),
+            looked_through: TASKS,
             from: "0".into(),
+            server: String::new(),
         }
     }
 }
 
-/// How many tasks are gone, and what is left.
-pub(super) fn purged(answer: &Value) -> Option<(usize, Rest)> {
-    let (purged, looked_through, from) = FromRedisValue::from_redis_value_ref(answer).ok()?;
+/// How many tasks are gone, and what is left, if there is something.
+pub(super) fn purged(answer: &Value) -> Option<(usize, Option<Rest>)> {
+    let (purged, looked_through, from, server): (_, String, _, _) =
+        FromRedisValue::from_redis_value_ref(answer).ok()?;
+    let looked_through = match &looked_through[..] {
+        "nothing" => return Some((purged, None)),
+        TASKS => TASKS,
+        SETTLED => SETTLED,
+        _ => return None,
+    };
     let rest = Rest {
         looked_through,
         from,
+        server,
     };
-    Some((purged, rest))
+    Some((purged, Some(rest)))
 }
 
 /// How much there is, how long until a task is due, and whether that was all that was due.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    mem,
+    iter, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +10,7 @@ use backplane::{Error, ErrorKind, Result};
 use redis::Value;
 use tokio::{
     runtime::Handle,
-    sync::oneshot::{self, Receiver, Sender},
+    sync::oneshot::{self, Sender},
     task::yield_now,
 };
 
@@ -33,17 +33,22 @@ pub(super) struct Gather {
 #[derive(Debug, Default)]
 struct State {
     is_under_way: bool,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Caller>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Caller {
     part: Arguments,
     things: usize,
     answer: Sender<Answer>,
+    /// Which goes on at least as long as the caller waits.
+    runtime: Handle,
 }
 
 type Answer = Result<Value, Arc<Error>>;
+
+/// How many bytes of parts one script is given, unless one part alone has more.
+const BYTES: usize = 4 << 20;
 
 impl Gather {
     pub(super) fn new(op: &'static str, begin: fn(&RedisQueue) -> Call) -> Self {
@@ -62,52 +67,36 @@ impl Gather {
         part: Arguments,
         things: usize,
     ) -> Result<Value> {
-        let runtime = Handle::current();
-        let answer = match self.line_up(part, things) {
-            Ok(part) => {
-                let _turn = Turn {
-                    gather: Arc::clone(self),
-                    queue: queue.clone(),
-                    runtime,
-                };
-                return match self.send(queue, [&part]).await?.pop() {
-                    Some(answer) => Ok(answer),
-                    None => Err(Error::bare(ErrorKind::Corrupt, self.op)),
-                };
-            }
-            Err(answer) => answer.await,
+        let (sender, answer) = oneshot::channel();
+        let caller = Caller {
+            part,
+            things,
+            answer: sender,
+            runtime: Handle::current(),
         };
-        match answer {
+        if self.line_up(caller) {
+            // Not sent from here: others wait for the answer, and nobody may poll this caller again.
+            drop(Turn::of(self, queue));
+        }
+        match answer.await {
             Ok(answer) => answer.map_err(|error| Error::new(error.kind(), self.op, error)),
             Err(ended) => Err(Error::new(ErrorKind::Unavailable, self.op, ended)),
         }
     }
 
-    /// The part again, if it is the caller's turn, or else where its answer comes.
-    fn line_up(&self, part: Arguments, things: usize) -> Result<Arguments, Receiver<Answer>> {
+    /// Whether it is the caller's turn to have something sent.
+    fn line_up(&self, caller: Caller) -> bool {
         let mut state = self.lock();
-        if !mem::replace(&mut state.is_under_way, true) {
-            return Ok(part);
-        }
-        let (sender, answer) = oneshot::channel();
-        state.waiting.push_back(Waiting {
-            part,
-            things,
-            answer: sender,
-        });
-        Err(answer)
+        state.waiting.push_back(caller);
+        !mem::replace(&mut state.is_under_way, true)
     }
 
     /// The answer to each part.
-    async fn send(
-        &self,
-        queue: &RedisQueue,
-        parts: impl IntoIterator<Item = &Arguments>,
-    ) -> Result<Vec<Value>> {
-        let parts = parts.into_iter();
+    async fn send(&self, queue: &RedisQueue, batch: &[Caller]) -> Result<Vec<Value>> {
+        let parts = batch.iter().map(|caller| &caller.part);
         let call = parts.fold((self.begin)(queue), Call::all);
         match queue.redis.run(self.op, &call).await? {
-            Value::Array(answers) => Ok(answers),
+            Value::Array(answers) if answers.len() == batch.len() => Ok(answers),
             strange => Err(failure::strange(self.op, &strange)),
         }
     }
@@ -118,59 +107,76 @@ impl Gather {
 }
 
 impl State {
-    /// Those who go next; nobody, if nobody waits.
-    fn next(&mut self) -> Vec<Waiting> {
-        let (mut batch, mut room) = (Vec::new(), BATCH);
+    /// Who waits longest and still does. If nobody does, nothing is under way any more.
+    fn first(&mut self) -> Option<Caller> {
+        let mut waiting = iter::from_fn(|| self.waiting.pop_front());
+        let first = waiting.find(|caller| !caller.answer.is_closed());
+        self.is_under_way = first.is_some();
+        first
+    }
+
+    /// Those who go with the first.
+    fn join(&mut self, first: Caller) -> Vec<Caller> {
+        let mut things = BATCH.saturating_sub(first.things);
+        let mut bytes = BYTES.saturating_sub(first.part.size());
+        let mut batch = vec![first];
         while let Some(next) = self.waiting.front()
-            && (batch.is_empty() || next.things <= room)
+            && next.things <= things
+            && next.part.size() <= bytes
         {
-            room = room.saturating_sub(next.things);
-            batch.extend(self.waiting.pop_front());
+            things -= next.things;
+            bytes -= next.part.size();
+            let next = self.waiting.pop_front();
+            batch.extend(next.filter(|caller| !caller.answer.is_closed()));
         }
-        self.is_under_way = !batch.is_empty();
         batch
     }
 }
 
-/// The right to send. When it ends, it goes to those who wait.
+/// The right to send. When it ends, it goes to whoever waits longest, and a task of their runtime sends.
 struct Turn {
     gather: Arc<Gather>,
     queue: RedisQueue,
-    runtime: Handle,
 }
 
 impl Turn {
-    /// Sends the parts of all of `batch`, and lets those who have their answers line up again.
-    async fn serve(self, batch: Vec<Waiting>) {
-        let parts = batch.iter().map(|waiting| &waiting.part);
-        match self.gather.send(&self.queue, parts).await {
+    fn of(gather: &Arc<Gather>, queue: &RedisQueue) -> Self {
+        Self {
+            gather: Arc::clone(gather),
+            queue: queue.clone(),
+        }
+    }
+
+    async fn serve(self, first: Caller) {
+        // Those line up first who have had their answers just now.
+        yield_now().await;
+        let batch = self.gather.lock().join(first);
+        match self.gather.send(&self.queue, &batch).await {
             Ok(answers) => {
-                for (waiting, answer) in batch.into_iter().zip(answers) {
+                for (caller, answer) in batch.into_iter().zip(answers) {
                     // Who does not wait any more needs no answer.
-                    let _ = waiting.answer.send(Ok(answer));
+                    let _ = caller.answer.send(Ok(answer));
                 }
             }
             Err(error) => {
                 let error = Arc::new(error);
-                for waiting in batch {
-                    let _ = waiting.answer.send(Err(Arc::clone(&error)));
+                for caller in batch {
+                    let _ = caller.answer.send(Err(Arc::clone(&error)));
                 }
             }
         }
-        yield_now().await;
+        // In the same step: with the last answer this runtime may be left to itself.
+        drop(self);
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let batch = self.gather.lock().next();
-        if !batch.is_empty() {
-            let turn = Self {
-                gather: Arc::clone(&self.gather),
-                queue: self.queue.clone(),
-                runtime: self.runtime.clone(),
-            };
-            self.runtime.spawn(turn.serve(batch));
+        let first = self.gather.lock().first();
+        if let Some(first) = first {
+            let runtime = first.runtime.clone();
+            let turn = Self::of(&self.gather, &self.queue);
+            runtime.spawn(turn.serve(first));
         }
     }
 }

@@ -66,13 +66,17 @@ if #ids > 0 then
   local token = math.max(tonumber(numbers[4] or 0) + 1, now)
   local ends = string.format('%.0f', until_when)
   kept, leased, leaving[':ready'] = {}, {}, ids
+  local count = 0
   for at, id in ipairs(ids) do
-    local attempts = struct.unpack('>I4', tasks[at])
-    local task = struct.pack('>I4I8', attempts + 1, token) .. string.sub(tasks[at], 13)
-    token = token + 1
-    kept[2 * at - 1], kept[2 * at] = id, task
-    leased[2 * at - 1], leased[2 * at] = ends, id
-    answer[3 * at - 2], answer[3 * at - 1], answer[3 * at] = id, task, found[at]
+    if tasks[at] then
+      count = count + 1
+      local attempts = struct.unpack('>I4', tasks[at])
+      local task = struct.pack('>I4I8', attempts + 1, token) .. string.sub(tasks[at], 13)
+      token = token + 1
+      kept[2 * count - 1], kept[2 * count] = id, task
+      leased[2 * count - 1], leased[2 * count] = ends, id
+      answer[3 * count - 2], answer[3 * count - 1], answer[3 * count] = id, task, found[at]
+    end
   end
   due = math.min(due, until_when)
   news[#news + 1] = 'token'

@@ -1,7 +1,12 @@
--- ARGV[6…]: a lane, of which it forgets a slice; and what the last slice answered, or 'tasks' and 0: what is
--- looked through, and from where.
--- Answers how many tasks it forgot, and what is left to look through, from where; 'nothing' at the end.
+-- ARGV[6…]: a lane, of which it forgets a slice; and what the last slice answered, or 'tasks', 0 and nothing: what
+-- is looked through, from where, and of which server that is, as others have another order.
+-- Answers how many tasks it forgot, and what is left to look through, from where on this server; 'nothing' at the
+-- end.
 local lane, looked_through, from, left = ARGV[6], ARGV[7], ARGV[8], SLICE
+local here = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+if here ~= ARGV[9] then
+  looked_through, from = 'tasks', '0'
+end
 local gone = {}
 
 -- Those who stand in line go first, since no task may be ready and stand in none.
@@ -60,4 +65,4 @@ end
 for _, set in ipairs({ ':ready', ':waiting', ':leased', ':dead' }) do
   leaving[set] = gone
 end
-answer = { #gone, looked_through, from }
+answer = { #gone, looked_through, from, here }

@@ -1,7 +1,8 @@
 -- ARGV: of each change of a tie to this user its kind, who made the tie, the number of the change and the
 -- tie, empty if it is gone.
 -- Answers of each nothing, or the number above which it must be for the copy to be made: one that was
--- removed may have been of a later change to the same tie.
+-- removed, or is there, may be of a later change to the same tie. So it is, unless the tie was lost since, by a
+-- server whose clock is behind.
 --
 -- The tie is there, so its copy is made also where memory is full: it may be, after this.
 redis.call('PEXPIRE', base, KEPT)
@@ -23,7 +24,7 @@ local function found(kind, from)
     local number = redis.call('HGET', TIES, 'b' .. from)
     return number and value_of(number)
   end
-  return tonumber(redis.call('ZSCORE', MUTED_BY, from) or nil)
+  return tonumber(redis.call('ZSCORE', MUTED_BY, from) or '')
 end
 
 local function remove(kind, from, member)
@@ -54,7 +55,9 @@ for at = 1, #ARGV, 4 do
   local kind, from, number, tie = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local change, refused = value_of(number), ''
   local copied, member = found(kind, from)
-  if not copied or copied < change then
+  if copied and copied > change then
+    refused = text(copied)
+  elseif copied ~= change then
     if tie == '' then
       if copied then
         remove(kind, from, member)

@@ -145,7 +145,8 @@ impl RedisGraph {
 
     /// Makes copies follow the changes to their ties, which are pending no more then.
     ///
-    /// A change is refused whose number is not above that of a copy which was removed. It then gets another.
+    /// A change is refused whose number is not above that of a copy which was removed, or below that of one
+    /// which is there. If it is the newest, it then gets another.
     pub(super) async fn pay(
         &self,
         op: &'static str,

@@ -6,6 +6,8 @@ use feed_core::{
 };
 use futures::future::join_all;
 
+use crate::house::until;
+
 use super::{POLLS, Place, Process, cut_short, late::Tape, on_each_place};
 
 pub(crate) const ANN: UserId = UserId::new(1);
@@ -74,6 +76,10 @@ async fn apply(graph: &dyn Graph, op: Op, (viewer, author): (UserId, UserId)) {
     }
 }
 
+const fn row(user: UserId) -> [u8; 8] {
+    user.get().to_be_bytes()
+}
+
 async fn stamp(graph: &dyn Graph, viewer: UserId, author: UserId) -> RouteStamp {
     let followers = graph.followers(author, None, 9).await.unwrap();
     let edge = followers.into_iter().find(|one| one.viewer == viewer);
@@ -128,6 +134,7 @@ on_each_place! {
     #[tokio::test(flavor = "multi_thread")] a_crowd_that_dies_in_the_middle_leaves_both_ends_alike,
     #[tokio::test] late_commands_leave_both_ends_alike,
     #[tokio::test] a_copy_that_is_refused_gets_another_number,
+    #[tokio::test] a_copy_that_is_ahead_of_its_tie_is_overtaken,
     #[tokio::test] an_edge_that_one_end_has_lost_is_healed_by_who_reroutes_it,
 }
 
@@ -283,6 +290,50 @@ async fn a_copy_that_is_refused_gets_another_number(place: Place) {
     assert!(graph.reroute(&[route]).await.unwrap()[0].is_some());
     assert_both_ends(&process).await;
     assert!(graph.unfollow(ANN, BOB).await.unwrap());
+    assert_both_ends(&process).await;
+}
+
+/// A copy whose tie was lost by a server with a clock that was ahead is in nobody's way.
+async fn a_copy_that_is_ahead_of_its_tie_is_overtaken(place: Place) {
+    let process = Process::start(place).await.with_prefix("overtaken:");
+    let graph = process.graph();
+    let ahead = 2_000_000_000_000_000_u64;
+    let edge = [&[0][..], &ahead.to_be_bytes()].concat();
+    let follower = [&row(ANN)[..], &edge].concat();
+    let copy = async || {
+        let followers = format!("{{graph:{BOB}}}:followers");
+        process
+            .order::<i64>("ZADD", &followers, &[b"0", &follower])
+            .await;
+        let block = [b"b", &row(ANN)[..]].concat();
+        let ties = format!("{{graph:{BOB}}}:ties");
+        process
+            .order::<i64>("HSET", &ties, &[&block, &ahead.to_be_bytes()])
+            .await;
+        let muted_by = format!("{{graph:{BOB}}}:muted_by");
+        process
+            .order::<i64>(
+                "ZADD",
+                &muted_by,
+                &[ahead.to_string().as_bytes(), &row(ANN)],
+            )
+            .await;
+    };
+    copy().await;
+    graph.follow(ANN, BOB, None).await.unwrap();
+    graph.hide(ANN, BOB, Hide::Block, true).await.unwrap();
+    graph.hide(ANN, BOB, Hide::Mute, true).await.unwrap();
+    assert_both_ends(&process).await;
+    let followers = graph.followers(BOB, None, 9).await.unwrap();
+    assert_eq!(followers[0].stamp, stamp(&graph, ANN, BOB).await);
+    assert!(graph.erase(ANN, 9).await.unwrap() > 0);
+
+    copy().await;
+    until("what has no tie is gone", async || {
+        graph.erase(BOB, 9).await.unwrap() == 0
+    })
+    .await;
+    assert_eq!(graph.degrees(&[BOB]).await.unwrap()[0].followers, 0);
     assert_both_ends(&process).await;
 }
 

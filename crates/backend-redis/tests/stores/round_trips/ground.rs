@@ -46,7 +46,10 @@ async fn rate(meter: &mut Meter) {
 }
 
 async fn node_leases(meter: &mut Meter) {
-    let (leases, until) = (RedisNodeLeases::new(meter.redis(), 4), Timestamp::EPOCH);
+    let (leases, until) = (
+        RedisNodeLeases::new(meter.redis(), "ids", 4),
+        Timestamp::EPOCH,
+    );
     let acquired = meter
         .cost("`NodeLeases::acquire`", leases.acquire(MINUTE, until))
         .await;
