@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use backend_redis::RedisActions;
 use engines::RedisCluster;
 use fastrand::Rng;
-use feed_core::{Action, ActionKind, Actions, Counters, Entry, PostId, Result, UserId};
+use feed_core::{Action, ActionKind, Actions, Counters, Entry, Error, PostId, Result, UserId};
 
 use crate::{
     crowd::{Crowd, WORKERS},
-    master_of, on_cluster, on_replicas, replica_lacks, until,
+    house::{master_of, until},
+    on_cluster, on_replicas, replica_lacks,
 };
 
 const USERS: u64 = 3 * WORKERS;
@@ -169,7 +170,7 @@ async fn no_action_is_lost_that_every_replica_had() {
     let actions = RedisActions::new(on_replicas(&cluster).await);
     // The replica that takes over has none itself.
     let judge = RedisActions::new(on_cluster(&cluster).await);
-    let crowd = Crowd::new();
+    let crowd = Crowd::new(Error::is_retryable);
     let change = async |worker, rng: &mut Rng| change(&actions, worker, rng).await;
     crowd
         .while_working(change, async || {
@@ -213,9 +214,12 @@ async fn erase(actions: &RedisActions, deeds: &[Deed]) -> BTreeSet<Deed> {
 
 /// Actions are lost with a master: only those that were counted or noted there are not as was acknowledged, and
 /// counts are those of what is left.
-async fn actions_are_lost(cluster: &RedisCluster, happens: impl AsyncFnOnce(&Crowd<Deed, bool>)) {
+async fn actions_are_lost(
+    cluster: &RedisCluster,
+    happens: impl AsyncFnOnce(&Crowd<Deed, bool, Error>),
+) {
     let actions = RedisActions::new(on_cluster(cluster).await);
-    let crowd = Crowd::new();
+    let crowd = Crowd::new(Error::is_retryable);
     let change = async |worker, rng: &mut Rng| change(&actions, worker, rng).await;
     crowd
         .while_working(change, async || {

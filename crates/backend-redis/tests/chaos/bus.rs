@@ -1,7 +1,6 @@
 //! Readers of a bus.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use backend_redis::{Redis, RedisBus, RedisBusOptions};
 use backplane::{
@@ -9,19 +8,17 @@ use backplane::{
     bus::{Bus, Relay, RelayOptions},
 };
 use engines::{Proxy, RedisCluster};
-use redis::Client;
 
 use crate::{
-    IN_THE_END,
+    house::{IN_THE_END, client, until},
     load::{Load, TOPICS},
     on_cluster, on_server,
     reader::Reader,
     trouble::{TROUBLES, Trouble},
-    until,
 };
 
 fn node(redis: Redis, url: &str) -> Arc<dyn Bus> {
-    let client = Client::open(url).unwrap();
+    let client = client(url);
     let options = RedisBusOptions::default().with_probe_every(Duration::from_secs(1));
     Arc::new(RedisBus::new(redis, client, options))
 }

@@ -10,10 +10,9 @@ use std::{
 };
 
 use fastrand::Rng;
-use feed_core::Result;
 use futures::future::join_all;
 
-use crate::until;
+use crate::house::until;
 
 /// How many change something at a time.
 pub(crate) const WORKERS: u64 = 8;
@@ -26,7 +25,8 @@ const SOME: usize = 40;
 
 /// What was done, and what those were told who did it.
 #[derive(Debug)]
-pub(crate) struct Crowd<K, S> {
+pub(crate) struct Crowd<K, S, E> {
+    is_retryable: fn(&E) -> bool,
     accounts: Mutex<BTreeMap<K, Account<S>>>,
     acknowledged: AtomicUsize,
     tried: AtomicUsize,
@@ -42,9 +42,11 @@ pub(crate) struct Account<S> {
     pub(crate) ever: BTreeSet<S>,
 }
 
-impl<K: Copy + Debug + Ord, S: Copy + Debug + Default + Ord> Crowd<K, S> {
-    pub(crate) const fn new() -> Self {
+impl<K: Copy + Ord, S: Copy + Default + Ord, E: Debug> Crowd<K, S, E> {
+    /// A change may fail, but only with an error that `is_retryable`.
+    pub(crate) const fn new(is_retryable: fn(&E) -> bool) -> Self {
         Self {
+            is_retryable,
             accounts: Mutex::new(BTreeMap::new()),
             acknowledged: AtomicUsize::new(0),
             tried: AtomicUsize::new(0),
@@ -57,7 +59,7 @@ impl<K: Copy + Debug + Ord, S: Copy + Debug + Default + Ord> Crowd<K, S> {
     #[expect(clippy::future_not_send, reason = "a test awaits it where it is made")]
     pub(crate) async fn while_working(
         &self,
-        change: impl AsyncFn(u64, &mut Rng) -> (K, S, Result<()>),
+        change: impl AsyncFn(u64, &mut Rng) -> (K, S, Result<(), E>),
         story: impl AsyncFnOnce(),
     ) {
         let work = async |worker| {
@@ -93,7 +95,7 @@ impl<K: Copy + Debug + Ord, S: Copy + Debug + Default + Ord> Crowd<K, S> {
         .await;
     }
 
-    fn note(&self, thing: K, state: S, answer: Result<()>) {
+    fn note(&self, thing: K, state: S, answer: Result<(), E>) {
         let mut accounts = self.accounts.lock().unwrap();
         let account = accounts.entry(thing).or_default();
         match answer {
@@ -102,7 +104,7 @@ impl<K: Copy + Debug + Ord, S: Copy + Debug + Default + Ord> Crowd<K, S> {
                 self.acknowledged.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => {
-                assert!(error.is_retryable(), "{error:?}");
+                assert!((self.is_retryable)(&error), "{error:?}");
                 account.now.insert(state);
             }
         }

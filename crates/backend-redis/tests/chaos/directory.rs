@@ -16,9 +16,9 @@ use backplane::{
 use engines::{Proxy, RedisCluster};
 
 use crate::{
-    INTERVAL, master_of, on_cluster, on_server,
+    house::{INTERVAL, master_of, until},
+    on_cluster, on_server,
     trouble::{TROUBLES, Trouble},
-    until,
 };
 
 const LEASE: Duration = Duration::from_secs(1);

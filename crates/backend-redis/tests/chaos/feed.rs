@@ -16,7 +16,7 @@ use feed_core::{Feed, FeedOptions, NewPost, PageRequest, PageSize, PostId, Resul
 use futures::future::join_all;
 use tokio::sync::oneshot;
 
-use crate::{on_cluster, on_replicas, replica_lacks, until};
+use crate::{house::until, on_cluster, on_replicas, replica_lacks};
 
 const AUTHORS: u64 = 12;
 const VIEWERS: u64 = 24;

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use backend_redis::RedisGraph;
 use engines::RedisCluster;
 use fastrand::Rng;
-use feed_core::{EdgeRoute, FollowSettings, Graph, Hide, Result, Route, UserId};
+use feed_core::{EdgeRoute, Error, FollowSettings, Graph, Hide, Result, Route, UserId};
 
 use crate::{
     crowd::{Account, Crowd, WORKERS},
-    master_of, on_cluster, on_replicas, replica_lacks, until,
+    house::{master_of, until},
+    on_cluster, on_replicas, replica_lacks,
 };
 
 const USERS: u64 = 3 * WORKERS;
@@ -145,7 +146,7 @@ async fn no_tie_is_lost_that_every_replica_had() {
     let graph = RedisGraph::new(on_replicas(&cluster).await);
     // The replica that takes over has none itself, which must not keep anybody from looking.
     let judge = RedisGraph::new(on_cluster(&cluster).await);
-    let crowd = Crowd::new();
+    let crowd = Crowd::new(Error::is_retryable);
     let change = async |worker, rng: &mut Rng| change(&graph, worker, rng).await;
     crowd
         .while_working(change, async || {
@@ -182,9 +183,12 @@ async fn ties_are_made_while_a_master_hangs() {
 
 /// Changes to ties are lost with a master: only those that have an end there are not as was acknowledged, and each
 /// end is as it was once. Who changes a tie again, or settles a follower, brings its ends together.
-async fn ties_are_lost(cluster: &RedisCluster, happens: impl AsyncFnOnce(&Crowd<Tie, State>)) {
+async fn ties_are_lost(
+    cluster: &RedisCluster,
+    happens: impl AsyncFnOnce(&Crowd<Tie, State, Error>),
+) {
     let graph = RedisGraph::new(on_cluster(cluster).await);
-    let crowd = Crowd::new();
+    let crowd = Crowd::new(Error::is_retryable);
     let change = async |worker, rng: &mut Rng| change(&graph, worker, rng).await;
     crowd
         .while_working(change, async || {

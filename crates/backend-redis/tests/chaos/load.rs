@@ -7,6 +7,8 @@ use backplane::{
     bus::{Bus, Outgoing},
 };
 
+use crate::house::INTERVAL;
+
 pub(crate) const TOPICS: usize = 30;
 
 /// A node that publishes, and where the messages stand that were acknowledged.
@@ -67,7 +69,7 @@ impl<'a> Load<'a> {
             .any(|(topic, acked)| acked.len() < enough[topic])
         {
             self.round().await;
-            tokio::time::sleep(crate::INTERVAL).await;
+            tokio::time::sleep(INTERVAL).await;
         }
     }
 

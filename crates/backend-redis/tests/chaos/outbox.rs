@@ -3,7 +3,10 @@ use std::time::Duration;
 use backend_redis::{RedisOutbox, RedisOutboxOptions};
 use feed_core::{Entry, Outbox, PostId, PostState, Publication, UserId};
 
-use crate::{master_of, on_cluster, on_replicas, replica_lacks, until};
+use crate::{
+    house::{master_of, until},
+    on_cluster, on_replicas, replica_lacks,
+};
 
 /// Asks until the servers answer.
 async fn live(outbox: &RedisOutbox, posts: &[PostId]) -> usize {

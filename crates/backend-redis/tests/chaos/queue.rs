@@ -17,9 +17,9 @@ use backplane::{
 use engines::{Proxy, RedisCluster, Way};
 
 use crate::{
-    INTERVAL, fail_over, master_of, on_cluster, on_server,
+    house::{INTERVAL, master_of, take_over, until},
+    on_cluster, on_server,
     trouble::{TROUBLES, Trouble},
-    until,
 };
 
 const LEASE: Duration = Duration::from_secs(1);
@@ -277,7 +277,7 @@ async fn a_purge_goes_on_at_a_replica_that_takes_over() {
     cluster.proxies()[node].delay(Way::ToClient, INTERVAL);
     let takes_over = async {
         tokio::time::sleep(3 * INTERVAL).await;
-        fail_over(&cluster, node + 3).await;
+        take_over(&cluster.urls()[node + 3]).await;
     };
     let (purged, ()) = tokio::join!(queue.purge_lane(gone), takes_over);
     purged.unwrap();

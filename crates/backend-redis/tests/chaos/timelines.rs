@@ -16,7 +16,10 @@ use feed_core::{
 };
 use futures::future::join_all;
 
-use crate::{INTERVAL, master_of, on_cluster, replica_lacks, until};
+use crate::{
+    house::{INTERVAL, master_of, until},
+    on_cluster, replica_lacks,
+};
 
 const OWNERS: u64 = 30;
 const CAPACITY: usize = 80;

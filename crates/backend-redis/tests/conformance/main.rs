@@ -2,14 +2,26 @@
 //! and of Valkey.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
-mod connect;
 mod feed;
 mod network;
 
-use std::sync::{
-    Arc, LazyLock,
-    atomic::{AtomicU32, Ordering},
-};
+/// What tests share.
+#[path = "../house"]
+mod house {
+    mod client;
+    mod connection;
+    mod operator;
+    mod prefix;
+
+    pub(crate) use self::{
+        client::client,
+        connection::{connect, connect_one_by_one},
+        operator::Operator,
+        prefix::connect_apart,
+    };
+}
+
+use std::sync::{Arc, LazyLock};
 
 use backend_redis::{
     Redis, RedisDirectory, RedisIds, RedisNodeLeases, RedisOutbox, RedisOutboxOptions, RedisQueue,
@@ -25,45 +37,37 @@ use backplane::{
 };
 use engines::Flavour;
 
-use crate::network::Network;
+use crate::{house::connect_apart, network::Network};
 
 /// A server and a Cluster of one flavour, which all cases share.
-struct House {
+struct Engines {
     server: LazyLock<engines::Redis>,
     cluster: LazyLock<engines::RedisCluster>,
 }
 
-static REDIS: House = House {
+static REDIS: Engines = Engines {
     server: LazyLock::new(|| engines::Redis::start_as(Flavour::Redis).unwrap()),
     cluster: LazyLock::new(|| engines::RedisCluster::start_as(Flavour::Redis, 3, 0).unwrap()),
 };
 
-static REDIS_6_2: House = House {
+static REDIS_6_2: Engines = Engines {
     server: LazyLock::new(|| engines::Redis::start_as(Flavour::Redis62).unwrap()),
     cluster: LazyLock::new(|| engines::RedisCluster::start_as(Flavour::Redis62, 3, 0).unwrap()),
 };
 
-static VALKEY: House = House {
+static VALKEY: Engines = Engines {
     server: LazyLock::new(|| engines::Redis::start_as(Flavour::Valkey).unwrap()),
     cluster: LazyLock::new(|| engines::RedisCluster::start_as(Flavour::Valkey, 3, 0).unwrap()),
 };
 
-impl House {
+impl Engines {
     async fn server(&self) -> Redis {
-        own(connect::to_server(&self.server).await)
+        connect_apart(&[self.server.url()]).await
     }
 
     async fn cluster(&self) -> Redis {
-        let client = connect::client_of(&self.cluster);
-        own(Redis::cluster(&client).await.unwrap())
+        connect_apart(&self.cluster.urls()).await
     }
-}
-
-/// A part of the key space for one case.
-fn own(redis: Redis) -> Redis {
-    static CASES: AtomicU32 = AtomicU32::new(0);
-    let case = CASES.fetch_add(1, Ordering::Relaxed);
-    redis.with_prefix(&format!("case{case}:")).unwrap()
 }
 
 fn fresh<T: ?Sized>(store: Arc<T>) -> Fresh<T> {
@@ -122,13 +126,14 @@ mod on_redis_6_2 {
     backplane::bus_conformance!(async { Network::of_a_server(Flavour::Redis62) });
 
     /// What has to do with more than one node of a Cluster, which is all that may differ from both a server
-    /// of Redis 6.2 and a Cluster of a newer one.
+    /// of Redis 6.2 and a Cluster of a newer one. Of all lists, only that of the bus goes here by a connection
+    /// over which each command goes by itself.
     mod cluster {
         use super::*;
 
         feed::timelines!(REDIS_6_2.cluster());
 
-        backplane::bus_conformance!(async { Network::of_a_cluster(Flavour::Redis62) });
+        backplane::bus_conformance!(async { Network::one_by_one(Flavour::Redis62) });
     }
 }
 

@@ -10,15 +10,17 @@ use backplane::{
     conformance::{Fresh, TestTime, bus::BusNetwork},
 };
 use engines::Flavour;
-use redis::Client;
+use redis::cmd;
 
-use crate::connect;
+use crate::house::{Operator, client, connect, connect_one_by_one};
 
 /// Nodes on servers of their own, whose connections can be cut.
 #[derive(Debug)]
 pub(crate) enum Network {
     Server(engines::Redis),
     Cluster(engines::RedisCluster),
+    /// Over which each command goes by itself.
+    OneByOne(engines::RedisCluster),
 }
 
 impl Network {
@@ -28,6 +30,10 @@ impl Network {
 
     pub(crate) fn of_a_cluster(flavour: Flavour) -> Fresh<dyn BusNetwork> {
         Self::Cluster(engines::RedisCluster::start_as(flavour, 3, 0).unwrap()).fresh()
+    }
+
+    pub(crate) fn one_by_one(flavour: Flavour) -> Fresh<dyn BusNetwork> {
+        Self::OneByOne(engines::RedisCluster::start_as(flavour, 3, 0).unwrap()).fresh()
     }
 
     fn fresh(self) -> Fresh<dyn BusNetwork> {
@@ -40,30 +46,14 @@ impl Network {
     fn urls(&self) -> Vec<String> {
         match self {
             Self::Server(server) => vec![server.url()],
-            Self::Cluster(cluster) => cluster.urls(),
+            Self::Cluster(cluster) | Self::OneByOne(cluster) => cluster.urls(),
         }
     }
 
     async fn connect(&self) -> Redis {
         match self {
-            Self::Server(server) => connect::to_server(server).await,
-            Self::Cluster(cluster) => {
-                let client = connect::client_of(cluster);
-                client.get_async_connection().await.unwrap().into()
-            }
-        }
-    }
-
-    /// Asks every server.
-    async fn ask(&self, command: &[&str]) {
-        for url in self.urls() {
-            let client = Client::open(url).unwrap();
-            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-            let (name, arguments) = command.split_first().unwrap();
-            let mut command = redis::cmd(name);
-            command.arg(arguments);
-            // Where a key is not, nothing is lost.
-            let _ = command.exec_async(&mut connection).await;
+            Self::Server(_) | Self::Cluster(_) => connect(&self.urls()).await,
+            Self::OneByOne(cluster) => connect_one_by_one(cluster).await,
         }
     }
 }
@@ -78,7 +68,7 @@ impl BusNetwork for Network {
         limits.idempotency_window = Duration::from_secs(4);
         limits.payload = 1_000;
         let options = RedisBusOptions::default().with_limits(limits);
-        let client = Client::open(&*self.urls()[0]).unwrap();
+        let client = client(&self.urls()[0]);
         let redis = self.connect().await;
         Arc::new(RedisBus::new(redis, client, options))
     }
@@ -86,14 +76,16 @@ impl BusNetwork for Network {
     async fn lose(&self, topic: &Topic) {
         let key = format!("{{bus:{topic}}}");
         let keys = ["", ":history", ":keys", ":order"].map(|part| format!("{key}{part}"));
-        let mut command = vec!["DEL"];
-        command.extend(keys.iter().map(String::as_str));
-        self.ask(&command).await;
+        let redis = self.connect().await;
+        redis.command("lose", cmd("DEL").arg(&keys)).await.unwrap();
     }
 
     async fn cut(&self) {
-        for kind in ["pubsub", "normal"] {
-            self.ask(&["CLIENT", "KILL", "TYPE", kind]).await;
+        for url in self.urls() {
+            let operator = Operator::of(&url).await;
+            for kind in ["pubsub", "normal"] {
+                operator.order(&format!("CLIENT KILL TYPE {kind}")).await;
+            }
         }
     }
 }
