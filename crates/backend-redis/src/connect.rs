@@ -14,7 +14,9 @@ impl Redis {
     /// Connects to a server, or to the Cluster of which `urls` name one node or several: whichever it is
     /// that answers. The client is for [`RedisBus`](crate::RedisBus), which makes connections of its own.
     ///
-    /// Applications that have connections already, or need other timeouts, make a [`Redis`] of those.
+    /// Connections have `TCP_NODELAY`, and five seconds to be made and for each answer; on Linux the kernel ends
+    /// one on which nothing was heard for as long. Applications that have connections already, or need other
+    /// timeouts, make a [`Redis`] of those.
     ///
     /// ```no_run
     /// use backend_redis::{Redis, RedisBus, RedisBusOptions};

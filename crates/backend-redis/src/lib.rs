@@ -19,14 +19,25 @@
 //!
 //! Each script is done whole or not at all, also if several nodes make changes at once. A change that is
 //! about several servers, such as a post or a follow, is one script on each, and what stopped between two is
-//! brought to its end by whoever meets it. What a server loses when it dies, and what a store makes of that, stands with each store and
-//! in `docs/redis.md`, with all keys.
+//! brought to its end by whoever meets it. What a server loses when it dies, and what a store makes of that,
+//! stands with each store and in `docs/redis.md`, with all keys.
+//!
+//! | trait | store |
+//! |---|---|
+//! | `Bus` | [`RedisBus`] |
+//! | `TaskQueue` | [`RedisQueue`] |
+//! | `RateLimiter` | [`RedisRateLimiter`] |
+//! | `Directory` | [`RedisDirectory`] |
+//! | `NodeLeases`, `IdGenerator` | [`RedisNodeLeases`], [`RedisIds`] |
+//!
+//! With the feature `feed`, which is on by default, those of `feed-core`: `feed_parts` makes all of them.
 //!
 //! # Errors
 //!
-//! A server that is out of memory is `Full`. One that cannot be reached, loads its data, has become a
-//! replica or serves a slot no more is `Unavailable`. A user without the right is `Invalid`, and what does
-//! not decode is `Corrupt`.
+//! A server that is out of memory is `Full`. One that cannot be reached or does not answer in time, loads its
+//! data, has become a replica or serves a slot no more is `Unavailable`; if it was reached, it may have done
+//! what it was asked. A user without the right is `Invalid`, what does not decode is `Corrupt`, and a bus that
+//! was drained is `Closed`.
 //!
 //! # What it is not
 //!

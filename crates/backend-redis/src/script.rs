@@ -10,11 +10,14 @@ pub(crate) struct Script {
 }
 
 /// `script!(NAME, "file.lua", …)`: a script of files one behind the other, of which others share those that
-/// it begins or ends with.
+/// it begins or ends with. Paths are from the file that says so.
 macro_rules! script {
     ($name:ident, $($file:literal),+) => {
         static $name: $crate::script::Script =
-            $crate::script::Script::new(concat!($(include_str!($file)),+));
+            $crate::script::Script::new(concat!(
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/lua/effects.lua")),
+                $(include_str!($file)),+
+            ));
     };
 }
 

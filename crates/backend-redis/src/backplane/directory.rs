@@ -61,6 +61,13 @@ impl RedisDirectory {
         self
     }
 
+    /// Measures the pauses between looks by `clock`. Leases go by that of the server.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// What every script of a service begins with.
     fn about(&self, service: &str, call: Call) -> Call {
         let key = |kind: &str| {

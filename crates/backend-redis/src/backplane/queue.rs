@@ -30,14 +30,18 @@ use crate::{
 /// [`purge_lane`](TaskQueue::purge_lane), which looks through all tasks of the queue, a thousand at a time.
 /// Of [`enqueue`](TaskQueue::enqueue) and [`settle`](TaskQueue::settle) a process has one script of each
 /// under way, in a task of its own: what is called meanwhile goes in the next one, so that many callers cost
-/// little more than one.
-/// A script tells Redis a few things, each about all of its tasks, but for one of each lane, and first makes
-/// up to two thousand tasks due whose time has come. [`lease`](TaskQueue::lease) hands out at most a
-/// thousand. A queue is in one slot of a Cluster: spread work over several queues where one server is
-/// not enough.
+/// little more than one. A script tells Redis a few things, each about all of its tasks, but for one of each
+/// lane, and first ends up to a thousand delays and as many leases that have passed.
+/// [`lease`](TaskQueue::lease) hands out at most a thousand. A queue is in one slot of a Cluster: spread work over
+/// several queues where one server is not enough.
 ///
 /// [`ready`](TaskQueue::ready) wakes at once for what this process does, and looks every
 /// [`poll_every`](Self::with_poll_every) for what others do.
+///
+/// # Panics
+///
+/// `enqueue` and `settle` do, outside of a tokio runtime. The one that they are called on has to go on until they
+/// have answered, also where the caller has gone away.
 #[derive(Clone, Debug)]
 pub struct RedisQueue {
     redis: Redis,
@@ -133,6 +137,13 @@ impl RedisQueue {
     #[must_use]
     pub fn with_poll_every(mut self, interval: Duration) -> Self {
         self.poll_every = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// Measures its naps by `clock`. Whatever else has a time goes by that of the server.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 

@@ -6,9 +6,6 @@
 local denominator = tonumber(ARGV[1])
 local cost, cost_ticks = tonumber(ARGV[2]), tonumber(ARGV[3])
 local capacity, capacity_ticks = tonumber(ARGV[4]), tonumber(ARGV[5])
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 

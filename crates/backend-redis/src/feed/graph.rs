@@ -72,11 +72,36 @@ pub struct RedisGraph {
     redis: Redis,
 }
 
-script!(FOLLOW, "graph/user.lua", "graph/follow.lua");
-script!(REROUTE, "graph/user.lua", "graph/reroute.lua");
-script!(HIDE, "graph/user.lua", "graph/hide.lua");
-script!(DEGREE, "graph/user.lua", "graph/degree.lua");
-script!(HIDDEN, "graph/user.lua", "graph/hidden.lua");
+script!(
+    FOLLOW,
+    "../lua/numbers.lua",
+    "graph/user.lua",
+    "graph/follow.lua"
+);
+script!(
+    REROUTE,
+    "../lua/numbers.lua",
+    "graph/user.lua",
+    "graph/reroute.lua"
+);
+script!(
+    HIDE,
+    "../lua/numbers.lua",
+    "graph/user.lua",
+    "graph/hide.lua"
+);
+script!(
+    DEGREE,
+    "../lua/numbers.lua",
+    "graph/user.lua",
+    "graph/degree.lua"
+);
+script!(
+    HIDDEN,
+    "../lua/numbers.lua",
+    "graph/user.lua",
+    "graph/hidden.lua"
+);
 
 impl RedisGraph {
     /// The graph whose keys begin with the prefix of `redis` and `{graph:`.

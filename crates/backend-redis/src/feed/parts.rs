@@ -51,7 +51,9 @@ pub async fn feed_parts(
     let redis = || redis.clone();
     let ids = RedisIds::open(redis(), Layout::TWITTER, Arc::clone(&clock), options.ids).await?;
     let queue = RedisQueue::new(redis(), "feed", options.queue);
-    let queue = queue.with_after_loss(Feed::task_after_loss());
+    let queue = queue
+        .with_after_loss(Feed::task_after_loss())
+        .with_clock(Arc::clone(&clock));
     let actions = Arc::new(RedisActions::new(redis()));
     Ok(FeedParts {
         timelines: Arc::new(RedisTimelines::new(redis(), options.timelines)),

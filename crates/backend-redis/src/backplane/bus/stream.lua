@@ -9,9 +9,6 @@
 -- Times are milliseconds of the server's clock.
 --
 -- ARGV begins with the epoch that a new stream takes, for how long a topic is kept, and a message.
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
-end
 local base = KEYS[1]
 local new_epoch, topic_ttl, message_ttl = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local HISTORY, BY_KEY, ORDER = base .. ':history', base .. ':keys', base .. ':order'

@@ -3,9 +3,6 @@
 -- A node is its incarnation and its token, of twenty digits each, its state, its weight of ten digits,
 -- and what does not change.
 local known, ends, nodes = KEYS[1], KEYS[2], KEYS[3]
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local epoch = tonumber(redis.call('HGET', known, 'epoch') or '0')

@@ -5,9 +5,6 @@
 -- Answers { node, token, floor } or { when the first lease ends, in microseconds from now }.
 local known, held, free = KEYS[1], KEYS[2], KEYS[3]
 local count, ttl, mark = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 

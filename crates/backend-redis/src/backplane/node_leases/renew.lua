@@ -3,9 +3,6 @@
 -- Answers whether the lease was held.
 local known, held = KEYS[1], KEYS[2]
 local node, token, ttl, mark = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
-end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 

@@ -55,9 +55,6 @@ local function read(key, fields)
   return values
 end
 
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
-end
 local base = KEYS[1]
 local numbers = redis.call('HMGET', base, 'now', 'due', 'task', 'token', 'passed:1', 'passed:2', 'behind')
 local time = redis.call('TIME')

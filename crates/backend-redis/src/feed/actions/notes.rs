@@ -11,9 +11,9 @@ use crate::{
     script::{Call, script},
 };
 
-script!(NOTE, "user.lua", "note.lua");
-script!(UNNOTE, "user.lua", "unnote.lua");
-script!(NOTES, "user.lua", "notes.lua");
+script!(NOTE, "../../lua/numbers.lua", "user.lua", "note.lua");
+script!(UNNOTE, "../../lua/numbers.lua", "user.lua", "unnote.lua");
+script!(NOTES, "../../lua/numbers.lua", "user.lua", "notes.lua");
 
 /// What a note is of.
 #[derive(Clone, Copy, Debug)]

@@ -6,9 +6,6 @@
 --   …:replies  sorted set, by name: actors, each with the reply and the number of the note
 --   …:reposts  hash: of each actor the repost and the number of their note
 -- Users, posts, numbers and kinds are as with users.
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after commands without a fixed answer
-end
 local base = KEYS[1]
 local LIKES, REPLIES, REPOSTS = base .. ':likes', base .. ':replies', base .. ':reposts'
 

@@ -8,22 +8,9 @@
 --   …:made   sorted set, by name: replies and reposts, each with its kind, the post it is of and the number
 --   …:posts  hash: of each post of theirs the number of the note
 -- Users, posts and numbers have eight bytes, big endian. The kind is 0 for a post of the user's, 1 for a
--- like, 2 for a reply, 3 for a repost. Numbers are below 2^53 until the year 2255.
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
-end
-local base = KEYS[1]
+-- like, 2 for a reply, 3 for a repost.
 local MADE = base .. ':made'
 local BY_POST = { ['0'] = base .. ':posts', ['1'] = base .. ':likes' }
-
--- For how long numbers are remembered, for calls that are late and a clock that is set back: a day, and up to
--- an hour more.
-local HOUR = 3600 * 1000
-local KEPT = 25 * HOUR
-
-local function value_of(number)
-  return (struct.unpack('>I8', number))
-end
 
 local function made(item, kind, post)
   local what = item .. kind .. post

@@ -7,7 +7,7 @@ use crate::{batches::BATCH, script::script};
 
 const OP: &str = "erase";
 
-script!(ENDS, "user.lua", "ends.lua");
+script!(ENDS, "../../lua/numbers.lua", "user.lua", "ends.lua");
 
 impl RedisGraph {
     pub(super) async fn erase_some(&self, user: UserId, limit: usize) -> Result<usize> {

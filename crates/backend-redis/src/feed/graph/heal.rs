@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{answer::Maybe, script::script};
 
-script!(HEAL, "user.lua", "heal.lua");
+script!(HEAL, "../../lua/numbers.lua", "user.lua", "heal.lua");
 
 impl RedisGraph {
     /// Looks at the copies of edges that were not found as the caller has seen them. With each edge comes its

@@ -15,12 +15,30 @@ use crate::{
     script::script,
 };
 
-script!(NUMBER, "user.lua", "number.lua");
-script!(ENLIST, "user.lua", "enlist.lua");
-script!(SET_LIST, "user.lua", "list.lua", "set_list.lua");
-script!(STRIKE, "user.lua", "list.lua", "strike.lua");
-script!(CUT_LIST, "user.lua", "list.lua", "cut_list.lua");
-script!(UNLIST, "user.lua", "unlist.lua");
+script!(NUMBER, "../../lua/numbers.lua", "user.lua", "number.lua");
+script!(ENLIST, "../../lua/numbers.lua", "user.lua", "enlist.lua");
+script!(
+    SET_LIST,
+    "../../lua/numbers.lua",
+    "user.lua",
+    "list.lua",
+    "set_list.lua"
+);
+script!(
+    STRIKE,
+    "../../lua/numbers.lua",
+    "user.lua",
+    "list.lua",
+    "strike.lua"
+);
+script!(
+    CUT_LIST,
+    "../../lua/numbers.lua",
+    "user.lua",
+    "list.lua",
+    "cut_list.lua"
+);
+script!(UNLIST, "../../lua/numbers.lua", "user.lua", "unlist.lua");
 
 /// An owner and one of their lists.
 type Listing = (UserId, ListId);

@@ -3,9 +3,6 @@
 -- Answers the new stamp, empty if nothing changed.
 --
 -- A route is its kind, its stamp and that post. An author who has none has the stamp 0.
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
-end
 local routes, author, seen, route, pulled_until = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local found = redis.call('HGET', routes, author)
 local stamp = found and string.sub(found, 2, 9) or struct.pack('>I8', 0)

@@ -10,10 +10,10 @@ use crate::{
     script::{Call, script},
 };
 
-script!(UNTIE, "user.lua", "untie.lua");
-script!(COPY, "user.lua", "copy.lua");
-script!(SETTLE, "user.lua", "settle.lua");
-script!(OWED, "user.lua", "owed.lua");
+script!(UNTIE, "../../lua/numbers.lua", "user.lua", "untie.lua");
+script!(COPY, "../../lua/numbers.lua", "user.lua", "copy.lua");
+script!(SETTLE, "../../lua/numbers.lua", "user.lua", "settle.lua");
+script!(OWED, "../../lua/numbers.lua", "user.lua", "owed.lua");
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {

@@ -16,43 +16,9 @@
 -- Users, lists, numbers, stamps and posts have eight bytes, big endian. An edge is one byte, its stamp,
 -- the post up to which it is pulled, if there is one, and its number, if that is not the stamp. In the
 -- byte are the kind of route, the viewer's wishes (4, 8), and whether there is a number (16).
---
--- Numbers are below 2^53 until the year 2255.
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has read the time
-end
-local base = KEYS[1]
 local FOLLOWEES, FOLLOWERS, TIES = base .. ':followees', base .. ':followers', base .. ':ties'
 local MUTED_BY, PENDING = base .. ':muted_by', base .. ':pending'
 local LISTS, LISTED = base .. ':lists', base .. ':listed'
-
--- For how long numbers are remembered, for calls that are late and a clock that is set back: a day, and up to
--- an hour more.
-local HOUR = 3600 * 1000
-local KEPT = 25 * HOUR
-
-local function value_of(number)
-  return (struct.unpack('>I8', number))
-end
-
--- All digits, which a number alone does not keep when it becomes text.
-local function text(value)
-  return string.format('%.0f', value)
-end
-
--- The next number: above all before it, also those that Redis may have lost, and above `least`.
-local function next_number(least)
-  local time = redis.call('TIME')
-  local now = time[1] * 1000000 + time[2]
-  local last = tonumber(redis.call('HGET', base, 'last') or '0')
-  local value = math.max(math.max(last, least or 0) + 1, now)
-  redis.call('HSET', base, 'last', text(value))
-  -- Redis writes each change of a TTL to its replicas, so few numbers make one.
-  if last > now or last < now - HOUR * 1000 then
-    redis.call('PEXPIRE', base, KEPT)
-  end
-  return struct.pack('>I8', value)
-end
 
 local function parts(edge)
   local flags, stamp = string.byte(edge), string.sub(edge, 2, 9)

@@ -5,9 +5,6 @@
 -- The header: the state, B (building) or W (warm); the generation, 16 hexadecimal digits; how often the list
 -- was packed, 8; the floor, 16; when the build began, 16 decimal digits; the replication id of the server
 -- that it began on, 40.
-if redis.replicate_commands then
-  redis.replicate_commands() -- what Redis 6 needs to write after it has looked at itself
-end
 local key = KEYS[1]
 local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 local header = redis.call('LINDEX', key, 0)
