@@ -146,7 +146,7 @@ impl fmt::Display for Bars {
         writeln!(f, "\n{}", self.title)?;
         let columns = ["median", "least", "bar", "met"];
         let [median, least, bar, met] = columns;
-        writeln!(f, "{:<22}{median:>9}{least:>9}{bar:>8}{met:>6}  cap", "")?;
+        writeln!(f, "{:<22}{median:>10}{least:>10}{bar:>8}{met:>6}  cap", "")?;
         for line in rows.iter().chain(&peers) {
             writeln!(f, "{line}")?;
         }
@@ -178,7 +178,7 @@ struct Line<'a> {
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (row, median, least) = (self.row, self.median, self.least);
-        write!(f, "{:<22}{median:>9.2}{least:>9.2}", row.bench)?;
+        write!(f, "{:<22}{median:>10.2}{least:>10.2}", row.bench)?;
         match row.bar {
             Some(bar) => {
                 let met = if median <= bar { "yes" } else { "NO" };
