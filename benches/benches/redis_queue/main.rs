@@ -10,7 +10,7 @@
 //! `apalis` is `apalis-redis` as it comes, but with batches as large as ours; `apalis_lean` locks no tasks
 //! and tells nobody of them, of which its documentation proposes the first for short ones. `streams` is what
 //! a queue could be made of, and does less: a stream whose tasks are claimed by a group and then deleted.
-//! `bullmq` is BullMQ 6 with a worker of a hundred tasks at once. It is left out unless Node.js finds it:
+//! `bullmq` is [BullMQ](https://bullmq.io) 6 with a worker of a hundred tasks at once. It is left out unless Node.js finds it:
 //!
 //! ```sh
 //! npm install --prefix /tmp/bullmq bullmq@6.7.0 ioredis@5
