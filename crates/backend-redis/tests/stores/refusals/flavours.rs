@@ -6,7 +6,7 @@ use engines::Flavour;
 
 use crate::house::Server;
 
-use super::{guest, queue, refusal, refusals_of_writes};
+use super::{guest, queue, refusal, social::refusals_of_writes};
 
 /// How everything fails that a server is asked to write.
 async fn refusals(redis: &Redis) -> (ErrorKind, Vec<feed_core::ErrorKind>) {

@@ -10,7 +10,10 @@ use redis::{RedisError, ServerErrorKind, cmd};
 
 use crate::house::{Server, until};
 
-use super::{ANN, BOB, queue, ready_after_one_more, refusal, refusals_of_writes};
+use super::{
+    queue, ready_after_one_more, refusal,
+    social::{ANN, BOB, refusals_of_writes},
+};
 
 /// So many, with bodies so large, that a server that takes its time is busy with them for a while.
 const POSTS: u64 = 120;
