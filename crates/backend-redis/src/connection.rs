@@ -44,7 +44,7 @@ enum Connection {
     Server(ConnectionManager),
     Cluster(Cluster),
     /// Of a Cluster too, but commands go one by one.
-    Single(Client<MultiplexedConnection>),
+    OneByOne(Client<MultiplexedConnection>),
 }
 
 /// A prefix has a brace, which would put every key into one slot of a Cluster.
@@ -284,7 +284,7 @@ impl Redis {
         let answer = match &self.connection {
             Connection::Server(_) => self.connection.send(&command).await,
             Connection::Cluster(cluster) => cluster.send_to(node, command).await,
-            Connection::Single(client) => client.send_to(node, command).await,
+            Connection::OneByOne(client) => client.send_to(node, command).await,
         };
         answer.map_err(|error| failure::of(op, error))
     }
@@ -295,7 +295,7 @@ impl Connection {
         match self {
             Self::Server(connection) => command.query_async(&mut connection.clone()).await,
             Self::Cluster(cluster) => cluster.send(command).await,
-            Self::Single(client) => client.send(command).await,
+            Self::OneByOne(client) => client.send(command).await,
         }
     }
 
@@ -307,7 +307,7 @@ impl Connection {
                 let send = |commands| self.send_together(commands);
                 cluster.send_all(&commands, send).await
             }
-            Self::Single(_) => join_all(commands.iter().map(|command| self.send(command))).await,
+            Self::OneByOne(_) => join_all(commands.iter().map(|command| self.send(command))).await,
         }
     }
 
@@ -324,7 +324,7 @@ impl Connection {
                 connection.send_packed_commands(&pipeline, 0, count).await
             }
             Self::Cluster(cluster) => cluster.pipe(pipeline).await,
-            Self::Single(client) => client.pipe(pipeline).await,
+            Self::OneByOne(client) => client.pipe(pipeline).await,
         };
         match sent {
             Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
@@ -382,7 +382,7 @@ impl From<ConnectionManager> for Redis {
 
 impl From<ClusterConnection> for Redis {
     fn from(connection: ClusterConnection) -> Self {
-        Connection::Single(connection.into()).into()
+        Connection::OneByOne(connection.into()).into()
     }
 }
 
@@ -390,7 +390,7 @@ impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.connection {
             Connection::Server(_) => "server",
-            Connection::Cluster(_) | Connection::Single(_) => "cluster",
+            Connection::Cluster(_) | Connection::OneByOne(_) => "cluster",
         };
         f.debug_struct("Redis")
             .field("connection", &kind)

@@ -59,7 +59,8 @@ mod view;
 ///
 /// A view's epoch grows whenever its nodes change, at least by one, and at no other time; renewing
 /// is no change. It never goes back, also when the service is empty for a while. An epoch or a token that
-/// was handed out is never handed out for anything else, whatever an engine loses.
+/// was handed out is not handed out for anything else, also if an engine has lost it; an implementation on which
+/// that has a condition says so.
 ///
 /// # Calls that come late
 ///

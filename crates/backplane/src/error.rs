@@ -31,7 +31,7 @@ pub struct Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// An error of `op`, the trait method that failed, caused by `source`.
+    /// An error of `op`, the trait method that failed, in words, caused by `source`.
     pub fn new(
         kind: ErrorKind,
         op: &'static str,

@@ -112,14 +112,8 @@ impl RedisQueue {
             clock: Arc::new(SystemClock::new()),
             poll_every: Duration::from_millis(100),
             stirred: Arc::default(),
-            enqueuing: Arc::new(Gather::new("enqueue", |queue| {
-                let options = &queue.options;
-                queue
-                    .call(&ENQUEUE)
-                    .number(options.capacity as u64)
-                    .number(options.dead_letters as u64)
-            })),
-            settling: Arc::new(Gather::new("settle", |queue| queue.call(&SETTLE))),
+            enqueuing: enqueuing(),
+            settling: settling(),
         }
     }
 
@@ -130,6 +124,8 @@ impl RedisQueue {
     #[must_use]
     pub fn with_after_loss(mut self, task: NewTask) -> Self {
         self.after_loss = Some(Arc::new(task));
+        // Who goes together says the same.
+        (self.enqueuing, self.settling) = (enqueuing(), settling());
         self
     }
 
@@ -323,6 +319,20 @@ impl TaskQueue for RedisQueue {
             stirred.or_after(Some(nap), &*self.clock).await;
         }
     }
+}
+
+fn enqueuing() -> Arc<Gather> {
+    Arc::new(Gather::new("enqueue", |queue| {
+        let options = &queue.options;
+        queue
+            .call(&ENQUEUE)
+            .number(options.capacity as u64)
+            .number(options.dead_letters as u64)
+    }))
+}
+
+fn settling() -> Arc<Gather> {
+    Arc::new(Gather::new("settle", |queue| queue.call(&SETTLE)))
 }
 
 /// What a script that adds tasks is told of them.

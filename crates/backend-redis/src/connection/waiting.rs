@@ -38,7 +38,7 @@ impl Waiting {
                     let send = |scripts| self.send_together(scripts);
                     answers.extend(cluster.send_all(scripts, send).await);
                 }
-                Connection::Single(_) => {
+                Connection::OneByOne(_) => {
                     let each = scripts.iter().map(|script| self.send_one(script.clone()));
                     answers.extend(join_all(each).await);
                 }

@@ -266,7 +266,7 @@ impl TimelineStore for RedisTimelines {
             .number(header::time(stale));
         let started = BuildStart::Started(BuildTicket::new(owner, generation));
         let begun = |answer: &Value| answer::begun(answer, started);
-        Ok(self.redis.ask("begin_build", &call, begun).await?)
+        Ok(self.redis.ask("begin build", &call, begun).await?)
     }
 
     async fn commit_build(
@@ -280,7 +280,7 @@ impl TimelineStore for RedisTimelines {
             .about(ticket.owner, Call::of(&COMMIT))
             .bytes(header::digits(ticket.generation))
             .bytes(Change::Committed { floor, entries }.encode());
-        Ok(self.redis.ask("commit_build", &call, flag).await?)
+        Ok(self.redis.ask("commit build", &call, flag).await?)
     }
 
     async fn drop_many(&self, owners: &[UserId]) -> Result<Vec<UserId>> {
