@@ -55,48 +55,38 @@ pub struct RedisQueue {
     settling: Arc<Gather>,
 }
 
-/// A script of a queue: what all begin with, what it does itself, and what all end with. All but the first go on
-/// where memory is full, since they are how it gets free.
+/// A script of a queue: what all begin with, what it does itself, and what all end with. It goes on where memory
+/// is full, since that is how it gets free.
 macro_rules! queue_script {
-    ($name:ident, $($file:literal),+) => {
-        script!($name, "queue/queue.lua", $($file,)+ "queue/save.lua");
+    ($name:ident, $file:literal) => {
+        script!(
+            $name,
+            "queue/queue.lua",
+            "queue/full.lua",
+            "queue/due.lua",
+            $file,
+            "queue/save.lua"
+        );
     };
 }
 
-queue_script!(ENQUEUE, "queue/due.lua", "queue/enqueue.lua");
-queue_script!(LEASE, "queue/full.lua", "queue/due.lua", "queue/lease.lua");
-queue_script!(
-    EXTEND,
-    "queue/full.lua",
+queue_script!(LEASE, "queue/lease.lua");
+queue_script!(EXTEND, "queue/extend.lua");
+queue_script!(SETTLE, "queue/settle.lua");
+queue_script!(DEAD_LETTERS, "queue/dead_letters.lua");
+queue_script!(REDRIVE, "queue/redrive.lua");
+queue_script!(DISCARD, "queue/discard.lua");
+queue_script!(PURGE, "queue/purge.lua");
+queue_script!(STATS, "queue/stats.lua");
+
+// The only one that fills it.
+script!(
+    ENQUEUE,
+    "queue/queue.lua",
     "queue/due.lua",
-    "queue/extend.lua"
+    "queue/enqueue.lua",
+    "queue/save.lua"
 );
-queue_script!(
-    SETTLE,
-    "queue/full.lua",
-    "queue/due.lua",
-    "queue/settle.lua"
-);
-queue_script!(
-    DEAD_LETTERS,
-    "queue/full.lua",
-    "queue/due.lua",
-    "queue/dead_letters.lua"
-);
-queue_script!(
-    REDRIVE,
-    "queue/full.lua",
-    "queue/due.lua",
-    "queue/redrive.lua"
-);
-queue_script!(
-    DISCARD,
-    "queue/full.lua",
-    "queue/due.lua",
-    "queue/discard.lua"
-);
-queue_script!(PURGE, "queue/full.lua", "queue/due.lua", "queue/purge.lua");
-queue_script!(STATS, "queue/full.lua", "queue/due.lua", "queue/stats.lua");
 
 impl RedisQueue {
     /// The queue called `name`, whose keys begin with the prefix of `redis` and `{queue:name}`. All
