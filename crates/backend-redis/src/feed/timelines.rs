@@ -6,8 +6,6 @@ mod line;
 mod options;
 mod varint;
 
-use std::fmt;
-
 use async_trait::async_trait;
 use backplane::Timestamp;
 use feed_core::{
@@ -65,7 +63,7 @@ use crate::{
 /// for them, which also leaves them cold; so are those that were written by another version.
 ///
 /// A push counts as reached what only a reader will find to be cold.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RedisTimelines {
     redis: Redis,
     options: RedisTimelinesOptions,
@@ -309,15 +307,6 @@ impl TimelineStore for RedisTimelines {
             }
         }
         Ok(dropped)
-    }
-}
-
-impl fmt::Debug for RedisTimelines {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisTimelines")
-            .field("redis", &self.redis)
-            .field("options", &self.options)
-            .finish()
     }
 }
 
