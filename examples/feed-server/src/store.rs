@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use backend_redb::{
     RedbFeedOptions, Writer, WriterOptions,
     redb::{Database, backends::InMemoryBackend},
@@ -81,9 +81,11 @@ impl Store {
     ///
     /// If none of them can be reached, or what is there is damaged.
     pub async fn on_redis(urls: &[String]) -> anyhow::Result<Self> {
+        let servers = servers(urls)?;
         let connected = Redis::connect(urls).await;
-        let cannot = || format!("cannot connect to {}", servers(urls));
-        let (redis, client) = connected.with_context(cannot)?;
+        let (redis, client) = connected.with_context(|| {
+            format!("cannot use {servers}: is there a Redis, and does the URL have its password?")
+        })?;
         let bus = RedisBus::new(redis.clone(), client, RedisBusOptions::default());
         let bus: Arc<dyn Bus> = Arc::new(bus);
         let clock: Arc<dyn Clock> = Arc::new(CoarseClock::new());
@@ -123,12 +125,16 @@ impl Store {
 }
 
 /// The servers that these URLs name, without the passwords that may stand there.
-fn servers(urls: &[String]) -> String {
-    let server = |url: &String| match url.as_str().into_connection_info() {
-        Ok(info) => info.addr().to_string(),
-        Err(_) => String::from("a URL that is none"),
+fn servers(urls: &[String]) -> anyhow::Result<String> {
+    let server = |(number, url): (usize, &String)| match url.as_str().into_connection_info() {
+        Ok(info) => Ok(info.addr().to_string()),
+        // Of the URL itself nothing is said, since what is wrong may be its password.
+        Err(_) => bail!(
+            "URL {number} is none of a Redis server: give one like redis://127.0.0.1:6379/ or redis://:PASSWORD@HOST/"
+        ),
     };
-    urls.iter().map(server).collect::<Vec<_>>().join(", ")
+    let servers: Result<Vec<_>, _> = (1..).zip(urls).map(server).collect();
+    Ok(servers?.join(", "))
 }
 
 /// Opens the file, which is made if it is missing, and hides it from everybody else.
