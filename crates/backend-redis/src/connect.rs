@@ -50,7 +50,9 @@ impl Redis {
                 Ok(false) => {
                     let config = ConnectionManagerConfig::new()
                         .set_connection_timeout(Some(PATIENCE))
-                        .set_response_timeout(Some(PATIENCE));
+                        .set_response_timeout(Some(PATIENCE))
+                        // The next call tries again: more would keep this one waiting.
+                        .set_number_of_retries(1);
                     let manager = client.get_connection_manager_with_config(config).await?;
                     return Ok((manager.into(), client));
                 }

@@ -91,8 +91,11 @@ impl Store {
         let clock: Arc<dyn Clock> = Arc::new(CoarseClock::new());
         let live = LiveFeeds::across(Arc::clone(&bus), Arc::clone(&clock), HubOptions::default());
         let options = RedisFeedOptions::default();
-        let parts = backend_redis::feed_parts(&redis, clock, options).await?;
-        let accounts = Accounts::on_redis(redis.clone()).await?;
+        let cannot = || format!("cannot open what is on {servers}");
+        let parts = backend_redis::feed_parts(&redis, clock, options).await;
+        let parts = parts.with_context(cannot)?;
+        let accounts = Accounts::on_redis(redis.clone()).await;
+        let accounts = accounts.with_context(cannot)?;
         let engine = Engine::Redis { redis, bus };
         Ok(Self::of(parts, live, accounts, engine))
     }

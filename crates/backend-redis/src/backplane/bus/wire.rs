@@ -24,6 +24,9 @@ use super::answer;
 /// How long a call waits for its subscriptions, and a connection for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long after a connection could not be made the next is tried, at most: nobody hears anything meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
 /// How long after a server has refused a channel it is asked again, unless that is elsewhere by then.
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 
@@ -183,7 +186,8 @@ impl Drop for Wire {
 
 impl Shared {
     async fn run(self: Arc<Self>) {
-        let (backoff, mut jitter, mut failures) = (BackoffOptions::default(), Rng::new(), 0);
+        let backoff = BackoffOptions::default().with_max_delay(LONGEST_PAUSE);
+        let (mut jitter, mut failures) = (Rng::new(), 0);
         loop {
             failures += 1;
             match self.connect().await {
