@@ -179,6 +179,8 @@ impl Launch for Launcher {
             command
                 .args(["--cluster-enabled", "yes"])
                 .args(["--cluster-node-timeout", cluster::NODE_TIMEOUT])
+                // However long a replica was cut off, it takes over.
+                .args(["--cluster-replica-validity-factor", "0"])
                 .args(["--repl-diskless-sync-delay", "0"]);
         }
         if self.loading {
