@@ -89,8 +89,9 @@ impl Redis {
     /// `within` some time. By default a change need not be on any replica.
     ///
     /// A change that failed so has taken effect all the same, and another call may find it. What all replicas
-    /// of a server have acknowledged is not lost when one of them takes over. What may be lost anyway is not
-    /// waited for: items of a [`RedisSharedCache`](crate::RedisSharedCache), and what is pushed to timelines.
+    /// of a server have acknowledged is not lost when one of them takes over. What goes without a
+    /// script is not waited for, and may be lost anyway: items that are put into a
+    /// [`RedisSharedCache`](crate::RedisSharedCache), and what is pushed to timelines.
     ///
     /// The server is told to `WAIT` on the connection that has written, and answers nothing else on it
     /// meanwhile: for about a round trip to the replicas, and for all of `within`, a millisecond at least, where

@@ -23,8 +23,8 @@
     for at = 1, #finished, 2 do
       local task = finished[at + 1]
       gone[#gone + 1] = finished[at]
-      local place, behind = struct.unpack('Bc0', task, 19)
-      local key = behind <= #task and string.sub(task, behind + 1)
+      local place, after = struct.unpack('Bc0', task, 19)
+      local key = after <= #task and string.sub(task, after + 1)
       if key and remembers and remembered_until > now and most > 0 then
         due = math.min(due, remembered_until)
         settled[#settled + 1] = string.format('%.0f', remembered_until)
