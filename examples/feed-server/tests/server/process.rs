@@ -139,8 +139,8 @@ fn what_keeps_it_from_starting_is_said_in_words() {
 fn a_server_that_cannot_be_reached_is_named_without_its_password() {
     let program = env!("CARGO_BIN_EXE_feed-server");
     for (url, words) in [
-        ("redis://ann:hunter2@127.0.0.1:1/", "to 127.0.0.1:1"),
-        ("redis://ann:hunter2@127.0.0.1:hello/", "to a URL"),
+        ("redis://ann:hunter2@127.0.0.1:1/", "use 127.0.0.1:1:"),
+        ("redis://ann:hunter2@127.0.0.1:hello/", "URL 1 is none"),
     ] {
         let ended = Command::new(program).args(["--redis", url]).output();
         let message = String::from_utf8(ended.unwrap().stderr).unwrap();
