@@ -1,11 +1,13 @@
 mod client;
 mod cluster;
+mod node;
+mod server;
 mod waiting;
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, future::Future, io, pin::pin, sync::Arc, time::Duration};
 
-use backplane::{Error, ErrorKind, Result};
-use futures::future::join_all;
+use backplane::{Clock, Error, ErrorKind, Result, SystemClock};
+use futures::future::{Either, join_all, select};
 use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{
     Cmd, Pipeline, RedisError, Value,
@@ -16,7 +18,7 @@ use redis::{
 
 use crate::{failure, script::Call, slots::SlotMap};
 
-use self::{client::Client, cluster::Cluster, waiting::Waiting};
+use self::{client::Client, cluster::Cluster, server::Server, waiting::Waiting};
 
 /// A connection that the application has made, and the part of the key space that is given to these
 /// stores.
@@ -41,7 +43,7 @@ pub struct Redis {
 
 #[derive(Clone)]
 enum Connection {
-    Server(ConnectionManager),
+    Server(Server),
     Cluster(Cluster),
     /// Of a Cluster too, but commands go one by one.
     OneByOne(Client<MultiplexedConnection>),
@@ -89,9 +91,9 @@ impl Redis {
     /// `within` some time. By default a change need not be on any replica.
     ///
     /// A change that failed so has taken effect all the same, and another call may find it. What all replicas
-    /// of a server have acknowledged is not lost when one of them takes over. What goes without a
-    /// script is not waited for, and may be lost anyway: items that are put into a
-    /// [`RedisSharedCache`](crate::RedisSharedCache), and what is pushed to timelines.
+    /// of a server have acknowledged is not lost when one of them takes over. What may be lost anyway is not
+    /// waited for: timelines, the items of a [`RedisSharedCache`](crate::RedisSharedCache), and what a
+    /// [`RedisRateLimiter`](crate::RedisRateLimiter) has counted.
     ///
     /// The server is told to `WAIT` on the connection that has written, and answers nothing else on it
     /// meanwhile: for about a round trip to the replicas, and for all of `within`, a millisecond at least, where
@@ -151,11 +153,7 @@ impl Redis {
     /// reads is tried again.
     pub(crate) async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
         let mut answer = self.send_call(call, Call::by_digest).await;
-        if call.only_reads()
-            && answer
-                .as_ref()
-                .is_err_and(RedisError::is_connection_dropped)
-        {
+        if call.only_reads() && answer.as_ref().is_err_and(is_lost) {
             answer = self.send_call(call, Call::by_digest).await;
         }
         if answer.as_ref().is_err_and(failure::is_unknown_script) {
@@ -166,7 +164,7 @@ impl Redis {
 
     async fn send_call(&self, call: &Call, form: fn(&Call) -> Cmd) -> Result<Value, RedisError> {
         match &self.waiting {
-            Some(waiting) if !call.only_reads() => waiting.send_one(form(call)).await,
+            Some(waiting) if !call.may_be_lost() => waiting.send_one(form(call)).await,
             _ => self.connection.send(&form(call)).await,
         }
     }
@@ -174,7 +172,7 @@ impl Redis {
     async fn send_calls(&self, calls: &[&Call], form: fn(&Call) -> Cmd) -> Answers {
         let commands: Vec<_> = calls.iter().map(|call| form(call)).collect();
         match &self.waiting {
-            Some(waiting) if !calls.iter().all(|call| call.only_reads()) => {
+            Some(waiting) if !calls.iter().all(|call| call.may_be_lost()) => {
                 waiting.send(&commands).await
             }
             _ => self.send_all(commands).await,
@@ -213,7 +211,7 @@ impl Redis {
         let every: Vec<_> = calls.iter().collect();
         let mut answers = self.send_calls(&every, Call::by_digest).await;
         let dropped = those(&answers, |error, place| {
-            calls[place].only_reads() && RedisError::is_connection_dropped(error)
+            calls[place].only_reads() && is_lost(error)
         });
         let some: Vec<_> = dropped.iter().map(|&place| &calls[place]).collect();
         put(
@@ -244,7 +242,7 @@ impl Redis {
         read: impl Fn(&Value) -> Option<T>,
     ) -> Vec<Result<T>> {
         let mut answers = self.send_all(commands).await;
-        let dropped = those(&answers, |error, _| error.is_connection_dropped());
+        let dropped = those(&answers, |error, _| is_lost(error));
         let some: Vec<_> = dropped
             .iter()
             .map(|&place| commands[place].clone())
@@ -294,7 +292,7 @@ impl Redis {
 impl Connection {
     async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
         match self {
-            Self::Server(connection) => command.query_async(&mut connection.clone()).await,
+            Self::Server(server) => server.send(command).await,
             Self::Cluster(cluster) => cluster.send(command).await,
             Self::OneByOne(client) => client.send(command).await,
         }
@@ -320,10 +318,7 @@ impl Connection {
             pipeline.add_command(command);
         }
         let sent = match self {
-            Self::Server(connection) => {
-                let mut connection = connection.clone();
-                connection.send_packed_commands(&pipeline, 0, count).await
-            }
+            Self::Server(server) => server.pipe(&pipeline).await,
             Self::Cluster(cluster) => cluster.pipe(pipeline).await,
             Self::OneByOne(client) => client.pipe(pipeline).await,
         };
@@ -331,6 +326,25 @@ impl Connection {
             Ok(answers) => answers.into_iter().map(Value::extract_error).collect(),
             Err(error) => vec![Err(error); count],
         }
+    }
+}
+
+/// Whether a command's connection was lost.
+fn is_lost(error: &RedisError) -> bool {
+    node::unanswered(error)
+        .unwrap_or(error)
+        .is_connection_dropped()
+}
+
+/// What comes of `sent` if it does in time.
+async fn within<T>(
+    patience: Duration,
+    sent: impl Future<Output = Result<T, RedisError>>,
+) -> Result<T, RedisError> {
+    let late = SystemClock::new().sleep(patience);
+    match select(pin!(sent), late).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     }
 }
 
@@ -377,7 +391,7 @@ impl From<Connection> for Redis {
 
 impl From<ConnectionManager> for Redis {
     fn from(connection: ConnectionManager) -> Self {
-        Connection::Server(connection).into()
+        Connection::Server(connection.into()).into()
     }
 }
 

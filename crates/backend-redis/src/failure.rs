@@ -25,6 +25,11 @@ pub(crate) fn is_unknown_script(error: &RedisError) -> bool {
     error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
 }
 
+/// Whether a replica has refused to change something.
+pub(crate) fn is_of_replica(error: &RedisError) -> bool {
+    code(error) == Some("READONLY")
+}
+
 fn kind(error: &RedisError) -> ErrorKind {
     use redis::ErrorKind as Redis;
     match code(error) {

@@ -141,13 +141,9 @@ impl Layout {
     }
 }
 
-/// By its address, as the client may have another view of the slots; or if the host is not known but to the
-/// client, as it sees fit.
+/// By one of its slots: a client that does not know an address makes all its connections anew. If the slot goes
+/// to another server meanwhile, so does the rest of the walk, and [`Layout`] is not the same after it.
 fn to(master: &Range) -> SingleNodeRoutingInfo {
-    let (host, port) = master.address.clone();
-    if !host.is_empty() {
-        return SingleNodeRoutingInfo::ByAddress { host, port };
-    }
     let slot = Slot::new(master.first);
     SingleNodeRoutingInfo::from(slot.map(|slot| Route::with_slot(slot, SlotAddr::Master)))
 }

@@ -30,7 +30,16 @@ pub(crate) struct Call {
     /// The keys, and then what a script is given.
     arguments: Arguments,
     keys: usize,
-    only_reads: bool,
+    effect: Effect,
+}
+
+/// What a script does to what is there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Effect {
+    Reads,
+    /// May be lost.
+    Passes,
+    Stays,
 }
 
 /// Bytes one behind the other, and where each argument ends.
@@ -56,25 +65,44 @@ impl Script {
 }
 
 impl Call {
+    /// Changes something, of which replicas are to know if the [`Redis`](crate::Redis) says so.
     pub(crate) const fn of(script: &'static Script) -> Self {
-        Self {
-            script,
-            arguments: Arguments::new(),
-            keys: 0,
-            only_reads: false,
-        }
+        Self::with(script, Effect::Stays)
+    }
+
+    /// Changes something that may be lost with a server: waits for no replica.
+    pub(crate) const fn passing(script: &'static Script) -> Self {
+        Self::with(script, Effect::Passes)
     }
 
     /// Answers what is there. It may tidy up on the way, but acknowledges no change: so it is made again when a
     /// connection was lost, and waits for no replica.
     pub(crate) const fn reading(script: &'static Script) -> Self {
-        let mut call = Self::of(script);
-        call.only_reads = true;
-        call
+        Self::with(script, Effect::Reads)
     }
 
-    pub(crate) const fn only_reads(&self) -> bool {
-        self.only_reads
+    const fn with(script: &'static Script, effect: Effect) -> Self {
+        Self {
+            script,
+            arguments: Arguments::new(),
+            keys: 0,
+            effect,
+        }
+    }
+
+    pub(crate) fn only_reads(&self) -> bool {
+        self.effect == Effect::Reads
+    }
+
+    /// Whether nobody relies on what it changes.
+    pub(crate) fn may_be_lost(&self) -> bool {
+        self.effect != Effect::Stays
+    }
+
+    /// The same, but waits for no replica.
+    pub(crate) fn in_passing(mut self) -> Self {
+        self.effect = Effect::Passes;
+        self
     }
 
     /// All keys of a call have one hash tag, since a script is run where its first key is. They come before

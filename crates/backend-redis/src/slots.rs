@@ -1,5 +1,7 @@
 //! Which server of a Cluster serves which slot.
 
+use std::collections::BTreeSet;
+
 use redis::{FromRedisValue, Value};
 
 const SLOTS: u16 = 16_384;
@@ -49,8 +51,23 @@ impl SlotMap {
 
     /// The server of a slot, if any serves it.
     pub(crate) fn address(&self, slot: u16) -> Option<&Address> {
+        Some(&self.range(slot)?.address)
+    }
+
+    fn range(&self, slot: u16) -> Option<&Range> {
         let holds = |range: &&Range| (range.first..=range.last).contains(&slot);
-        self.0.iter().find(holds).map(|range| &range.address)
+        self.0.iter().find(holds)
+    }
+
+    /// The name of the master of a slot, if any serves it.
+    pub(crate) fn master(&self, slot: u16) -> Option<&str> {
+        Some(&self.range(slot)?.node)
+    }
+
+    /// How many masters there are, one at least.
+    pub(crate) fn count(&self) -> usize {
+        let names: BTreeSet<_> = self.0.iter().map(|range| &range.node).collect();
+        names.len().max(1)
     }
 
     /// One range of each master, by the names of the masters.

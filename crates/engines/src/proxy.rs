@@ -54,14 +54,13 @@ pub enum Way {
 
 /// What the threads share.
 struct Network {
-    server: SocketAddr,
     tally: Arc<Tally>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct State {
+    server: SocketAddr,
     is_over: bool,
     refuses: bool,
     to_server: Weather,
@@ -89,9 +88,8 @@ impl Proxy {
         let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = door.local_addr()?;
         let network = Arc::new(Network {
-            server,
             tally,
-            state: Mutex::default(),
+            state: Mutex::new(State::of(server)),
             changed: Condvar::new(),
         });
         let inside = Arc::clone(&network);
@@ -157,6 +155,11 @@ impl Proxy {
         self.network.change(|state| state.refuses = true);
     }
 
+    /// Leads connections that are made from now on to another server.
+    pub fn lead_to(&self, server: SocketAddr) {
+        self.network.change(|state| state.server = server);
+    }
+
     /// Takes connections again.
     pub fn admit(&self) {
         self.network.change(|state| state.refuses = false);
@@ -181,7 +184,7 @@ impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxy")
             .field("address", &self.address)
-            .field("server", &self.network.server)
+            .field("server", &self.network.state().server)
             .finish_non_exhaustive()
     }
 }
@@ -190,7 +193,10 @@ impl Network {
     fn admit_from(self: &Arc<Self>, door: &TcpListener) {
         for client in door.incoming() {
             let State {
-                is_over, refuses, ..
+                server,
+                is_over,
+                refuses,
+                ..
             } = *self.state();
             if is_over {
                 return;
@@ -199,7 +205,7 @@ impl Network {
                 continue;
             }
             // Where the server cannot be reached, neither can the proxy.
-            if let Ok(link) = client.and_then(|client| Link::new(client, self.server)) {
+            if let Ok(link) = client.and_then(|client| Link::new(client, server)) {
                 self.carry(&Arc::new(link));
             }
         }
@@ -239,6 +245,17 @@ impl Network {
 }
 
 impl State {
+    fn of(server: SocketAddr) -> Self {
+        Self {
+            server,
+            is_over: false,
+            refuses: false,
+            to_server: Weather::default(),
+            to_client: Weather::default(),
+            links: Vec::new(),
+        }
+    }
+
     const fn on(&mut self, way: Way) -> &mut Weather {
         match way {
             Way::ToServer => &mut self.to_server,

@@ -45,7 +45,7 @@ impl RateLimiter for RedisRateLimiter {
             return Ok(Decision::Oversized);
         }
         let pace = Pace::of(quota);
-        let mut call = Call::of(&CHECK)
+        let mut call = Call::passing(&CHECK)
             .key([self.redis.prefix().as_bytes(), b"rate:", key].concat())
             .number(pace.ticks_per_microsecond);
         for instant in [pace.ticks_of(cost), pace.ticks_of(quota.burst())] {

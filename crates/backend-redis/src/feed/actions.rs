@@ -30,7 +30,7 @@ use crate::{Redis, batches::BATCH};
 /// | [`withdraw_items`](Actions::withdraw_items) | 3, or 1 | `ZRANGEBYLEX` an item, then as above |
 /// | [`acted`](Actions::acted) | 1 | `HEXISTS`, `HGET` or `ZRANGEBYLEX` a post |
 /// | [`counts`](Counters::counts) | 1 | two `HLEN` and a `ZCARD` a post |
-/// | [`forget`](Actions::forget) | 3 for each thousand actions on a post, and 1 | those of the counts, then a script a post, one an actor and one an author |
+/// | [`forget`](Actions::forget) | 3 for each thousand actions on a post, and 1; 2 where there are none | those of the counts, then a script a post, one an actor and one an author |
 /// | [`erase`](Actions::erase) | 3 for each thousand actions of the user, 4 for each hundred posts, and 2 | as above |
 ///
 /// An action takes two round trips more if another one on the same post has been taken back meanwhile whose
@@ -163,6 +163,11 @@ impl Actions for RedisActions {
                 break;
             }
             forgotten += some;
+        }
+        if forgotten == 0 {
+            // A call before this one may have forgotten all and failed, since replicas did not know of it yet.
+            let nothing = posts.into_iter().map(|post| (post, 0));
+            self.forget_shares("forget", nothing.collect()).await?;
         }
         Ok(forgotten)
     }

@@ -173,14 +173,18 @@ impl Graph for RedisGraph {
         let (mut stamps, mut owed) = (Vec::with_capacity(edges.len()), Vec::new());
         let mut doubts = Vec::new();
         for (edge, answer) in edges.iter().zip(answers) {
+            let tie = Tie::new(Kind::Edge, edge.viewer, edge.author);
             stamps.push(answer.map(|rerouted| match rerouted {
                 Rerouted::To(now, change) => {
-                    let tie = Tie::new(Kind::Edge, edge.viewer, edge.author);
                     owed.extend(change.map(|change| tie.owed(change)));
                     Some(now.stamp)
                 }
-                Rerouted::Not(seen) => {
-                    doubts.extend(seen.map(|seen| (*edge, seen)));
+                Rerouted::Not(_, Some(change)) => {
+                    owed.push(tie.owed(change));
+                    None
+                }
+                Rerouted::Not(seen, None) => {
+                    doubts.push((*edge, seen));
                     None
                 }
             }));
@@ -239,7 +243,7 @@ impl Graph for RedisGraph {
         for (&user, answer) in users.iter().zip(answers) {
             let (degree, pending) = answer?;
             if pending {
-                self.pay_all("degrees", user).await?;
+                self.show_all("degrees", user).await?;
             }
             degrees.push(degree);
         }
@@ -267,7 +271,7 @@ impl Graph for RedisGraph {
             let call = self.reading(&HIDDEN, author).bytes(asked);
             let (pending, mut some) = self.redis.ask(OP, &call, answer::hidden).await?;
             if pending {
-                self.pay_all(OP, author).await?;
+                self.show_all(OP, author).await?;
             }
             some.resize(viewers.len(), false);
             hidden.extend(some);

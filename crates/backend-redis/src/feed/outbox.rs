@@ -337,6 +337,7 @@ impl Outbox for RedisOutbox {
         for ((author, some), answer) in answers.await {
             let found = pass_over(answer, || self.key(author), Vec::new())?;
             for (which, found) in some.into_iter().zip(found) {
+                let found = pass_over(found, || self.key(author), None)?;
                 whole[places[which]] = found.map(|(line, body)| line.whole(author, body));
             }
         }

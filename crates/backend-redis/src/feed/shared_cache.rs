@@ -120,7 +120,7 @@ impl SharedCache for RedisSharedCache {
         let mut replaced = Vec::with_capacity(items.len());
         for items in runs(items, |(_, item)| item.key()) {
             let replace = |(expected, item): &(Bytes, CacheItem)| {
-                Call::of(&REPLACE)
+                Call::passing(&REPLACE)
                     .key(self.key(item.key()))
                     .bytes(&expected[..])
                     .bytes(&item.value()[..])

@@ -165,7 +165,7 @@ impl RedisTimelines {
 
     fn packing(&self, owner: UserId, list: List) -> Call {
         let (floor, entries) = list.line.into_parts();
-        Call::of(&PACK)
+        Call::passing(&PACK)
             .key(self.key(owner))
             .bytes(list.header_element)
             .number(list.changes as u64)
@@ -219,7 +219,7 @@ impl TimelineStore for RedisTimelines {
 
     async fn merge(&self, owner: UserId, entries: &[Entry]) -> Result<TimelineState> {
         let change = Change::Merged(ascending(entries)).encode();
-        let call = self.about(owner, Call::of(&MERGE)).bytes(change);
+        let call = self.about(owner, Call::passing(&MERGE)).bytes(change);
         let Some(list) = self.found("merge", owner, &call).await? else {
             return Ok(TimelineState::Cold);
         };
@@ -259,7 +259,7 @@ impl TimelineStore for RedisTimelines {
     ) -> Result<BuildStart> {
         let generation = fastrand::u64(..);
         let call = self
-            .about(owner, Call::of(&BEGIN))
+            .about(owner, Call::passing(&BEGIN))
             .bytes(Header::building(generation, now).encode())
             .number(header::time(stale));
         let started = BuildStart::Started(BuildTicket::new(owner, generation));
@@ -275,7 +275,7 @@ impl TimelineStore for RedisTimelines {
     ) -> Result<bool> {
         let entries = ascending(entries);
         let call = self
-            .about(ticket.owner, Call::of(&COMMIT))
+            .about(ticket.owner, Call::passing(&COMMIT))
             .bytes(header::digits(ticket.generation))
             .bytes(Change::Committed { floor, entries }.encode());
         Ok(self.redis.ask("commit build", &call, flag).await?)

@@ -16,6 +16,13 @@ local function text(value)
   return string.format('%.0f', value)
 end
 
+-- Numbers that come are above `value`, which may be of a time that Redis has lost.
+local function outlast(value)
+  if value > tonumber(redis.call('HGET', base, 'last') or '0') then
+    redis.call('HSET', base, 'last', text(value))
+  end
+end
+
 -- The next number: above all before it, also those that Redis may have lost, and above `least`.
 local function next_number(least)
   local time = redis.call('TIME')

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 mod bus;
+mod cluster;
 mod feed;
 mod half_moved;
 mod halfway;

@@ -6,6 +6,7 @@ mod flavours;
 mod leases;
 mod loading;
 mod queue;
+mod replicas;
 mod social;
 
 use std::time::Duration;
@@ -15,8 +16,9 @@ use backplane::{
     ErrorKind,
     queue::{NewTask, QueueOptions, TaskQueue},
 };
+use engines::Proxy;
 
-use crate::house::{Server, connect};
+use crate::house::{Server, connect, until};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -63,6 +65,25 @@ async fn a_server_that_became_a_replica_is_unavailable() {
     assert_eq!(refusal(&queue).await, ErrorKind::Unavailable);
     server.order("REPLICAOF NO ONE").await;
     assert_eq!(ready_after_one_more(&queue).await, 2);
+}
+
+/// A name leads to another server, which was the replica of the first, and is its master now.
+#[tokio::test]
+async fn a_server_that_became_a_replica_is_left() {
+    let [old, new] = [Server::start().await, Server::start().await];
+    let proxy = Proxy::start(old.engine.address()).unwrap();
+    let queue = queue(&connect(&[proxy.url()]).await);
+    assert_eq!(ready_after_one_more(&queue).await, 1);
+    proxy.lead_to(new.engine.address());
+    let port = new.engine.address().port();
+    old.order(&format!("REPLICAOF 127.0.0.1 {port}")).await;
+    assert_eq!(refusal(&queue).await, ErrorKind::Unavailable);
+    until("the new master answers", async || {
+        queue.enqueue(&[NewTask::new("accepted")]).await.is_ok()
+    })
+    .await;
+    let there = self::queue(&new.redis);
+    assert_eq!(there.stats().await.unwrap().ready, 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 -- ARGV: how many actions to take back; and if the post must be somebody's, who, and the number of their note.
 -- Answers the author, if there is one, and the number of their note, if nothing is left; then of each action
 -- its kind, the actor, the item and the number of its note.
+redis.call('HDEL', base, '') -- a write: so that full memory refuses none after it
 local left, whose, noted = tonumber(ARGV[1]), ARGV[2], ARGV[3]
 if whose ~= '' and author ~= whose then
   gone = math.max(gone, value_of(noted))

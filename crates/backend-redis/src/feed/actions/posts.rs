@@ -139,6 +139,15 @@ impl RedisActions {
         limit: usize,
     ) -> Result<usize> {
         let shares = self.shares(op, posts, limit.min(BATCH)).await?;
+        self.forget_shares(op, shares).await
+    }
+
+    /// Forgets so much of each post. What is forgotten nothing of is closed if nothing is left.
+    pub(super) async fn forget_shares(
+        &self,
+        op: &'static str,
+        shares: Vec<(Share, usize)>,
+    ) -> Result<usize> {
         let call = |&((post, whose), share): &(Share, usize)| {
             let (user, number) = whose.unzip();
             let bytes = |number: Option<u64>| number.map(|number| number.to_be_bytes().to_vec());

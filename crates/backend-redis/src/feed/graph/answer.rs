@@ -11,9 +11,8 @@ use crate::answer::{Maybe, bytes, flag, maybe_number, number, parts, rows};
 
 /// What became of an edge that was to have another route.
 pub(super) enum Rerouted {
-    /// It is gone, or was changed by somebody else. If nothing is pending, the number of the edge, which is
-    /// empty if there is none.
-    Not(Option<Vec<u8>>),
+    /// It is gone, or was changed by somebody else: its number, which is empty if there is none.
+    Not(Vec<u8>, Option<Change>),
     To(Edge, Option<Change>),
 }
 
@@ -36,10 +35,7 @@ pub(super) fn rerouted(answer: &Value) -> Option<Rerouted> {
         return None;
     };
     match (bytes(edge)?, owed) {
-        ([], [settled, number]) => {
-            let number = bytes(number)?.to_vec();
-            Some(Rerouted::Not(flag(settled)?.then_some(number)))
-        }
+        ([], [number, owed @ ..]) => Some(Rerouted::Not(bytes(number)?.to_vec(), change(owed)?.0)),
         (edge, owed) => Some(Rerouted::To(row::edge(edge)?, change(owed)?.0)),
     }
 }
@@ -195,13 +191,15 @@ pub(super) fn cut(answer: &Value) -> Option<Maybe<CutList>> {
     }
 }
 
-/// Owners and their lists.
-pub(super) fn listings(answer: &Value) -> Option<Vec<(UserId, ListId)>> {
-    let listing = |row: &[u8]| {
+/// Owners and their lists, with the numbers of the notes of them.
+pub(super) fn listings(answer: &Value) -> Option<Vec<((UserId, ListId), u64)>> {
+    let listing = |(row, noted): (Vec<u8>, f64)| {
         let (owner, list) = row.split_at_checked(8)?;
-        Some((row::user(owner)?, ListId::new(number(list)?)))
+        let listing = (row::user(owner)?, ListId::new(number(list)?));
+        Some((listing, noted as u64))
     };
-    rows(answer)?.into_iter().map(listing).collect()
+    let listings = Vec::<(Vec<u8>, f64)>::from_redis_value_ref(answer).ok()?;
+    listings.into_iter().map(listing).collect()
 }
 
 /// The ties that a user has an end of.

@@ -39,7 +39,7 @@ impl RedisGraph {
         let routes = routes?;
         for (&viewer, pending) in zip(viewers, pending) {
             if pending? {
-                self.pay_all(OP, viewer).await?;
+                self.show_all(OP, viewer).await?;
             }
         }
 

@@ -104,19 +104,21 @@ impl RedisGraph {
         const OP: &str = "erase";
         let mut look = cmd("ZRANGE");
         look.arg(self.key(user, "listed")).arg(0).arg(limit - 1);
+        look.arg("WITHSCORES");
         let listings = self.redis.read_one(OP, look, answer::listings).await?;
         if listings.is_empty() {
             return Ok(None);
         }
-        let strike = |&(owner, list): &Listing| {
+        let strike = |&((owner, list), noted): &(Listing, u64)| {
             self.call(&STRIKE, owner)
                 .bytes(list.get().to_be_bytes())
                 .bytes(row::bytes(user))
+                .number(noted)
         };
         let calls: Vec<_> = listings.iter().map(strike).collect();
         let answers = self.redis.ask_all(OP, &calls, answer::struck).await;
         let (mut struck, mut gone) = (0, Vec::new());
-        for (listing, answer) in zip(listings, answers) {
+        for ((listing, _), answer) in zip(listings, answers) {
             let (was_there, number) = answer?;
             struck += usize::from(was_there);
             gone.push((user, listing, number));

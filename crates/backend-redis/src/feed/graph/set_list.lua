@@ -6,5 +6,6 @@ if changed(list) > value_of(number) then
 end
 local before = redis.call('HGET', LISTS, list) or ''
 put_list(list, members, number)
+outlast(value_of(number))
 redis.call('PEXPIRE', base, KEPT)
 return before

@@ -45,6 +45,22 @@ pub(super) struct Owed {
     change: Change,
 }
 
+/// Whether those scripts wait for replicas by which copies are made.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Wait {
+    ForReplicas,
+    No,
+}
+
+impl Wait {
+    fn as_told(self, call: Call) -> Call {
+        match self {
+            Self::ForReplicas => call,
+            Self::No => call.in_passing(),
+        }
+    }
+}
+
 impl Kind {
     pub(super) fn hiding(how: Hide) -> Result<Self> {
         match how {
@@ -135,15 +151,40 @@ impl RedisGraph {
     /// Makes the copies of all that is pending with a user.
     pub(super) async fn pay_all(&self, op: &'static str, maker: UserId) -> Result<()> {
         loop {
-            let call = self.reading(&OWED, maker).number(BATCH as u64);
-            let pending = self.redis.ask(op, &call, answer::pending).await?;
+            let pending = self.pending(op, maker).await?;
             let count = pending.len();
-            let owed = |(kind, other, change)| Tie::new(kind, maker, other).owed(change);
-            self.pay(op, pending.into_iter().map(owed)).await?;
+            self.pay(op, pending).await?;
             if count < BATCH {
                 return Ok(());
             }
         }
+    }
+
+    /// The same for somebody who only reads: where replicas do not answer that are waited for, the copies are
+    /// made nevertheless, and stay pending since they may be lost.
+    pub(super) async fn show_all(&self, op: &'static str, maker: UserId) -> Result<()> {
+        match self.pay_all(op, maker).await {
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                let pending = self.pending(op, maker).await?;
+                // Those that stay pending would be met again.
+                if pending.len() == BATCH {
+                    return Err(error);
+                }
+                self.make_copies(op, pending, Wait::No).await
+            }
+            paid => paid,
+        }
+    }
+
+    async fn pending(&self, op: &'static str, maker: UserId) -> Result<Vec<Owed>> {
+        let call = self.reading(&OWED, maker).number(BATCH as u64);
+        let pending = self
+            .redis
+            .ask(op, &call, answer::pending)
+            .await?
+            .into_iter();
+        let owed = |(kind, other, change)| Tie::new(kind, maker, other).owed(change);
+        Ok(pending.map(owed).collect())
     }
 
     /// Makes copies follow the changes to their ties, which are pending no more then.
@@ -155,18 +196,26 @@ impl RedisGraph {
         op: &'static str,
         owed: impl IntoIterator<Item = Owed>,
     ) -> Result<()> {
-        let mut owed: Vec<_> = owed.into_iter().collect();
+        let owed = owed.into_iter().collect();
+        self.make_copies(op, owed, Wait::ForReplicas).await
+    }
+
+    async fn make_copies(&self, op: &'static str, mut owed: Vec<Owed>, wait: Wait) -> Result<()> {
         while !owed.is_empty() {
-            let refused = self.copy(op, &owed).await?;
-            owed = self.settle(op, &owed, &refused).await?;
+            let refused = self.copy(op, &owed, wait).await?;
+            let mut made = zip(owed, refused).collect::<Vec<_>>();
+            if wait == Wait::No {
+                made.retain(|(_, refused)| !refused.is_empty());
+            }
+            owed = self.settle(op, &made, wait).await?;
         }
         Ok(())
     }
 
     /// Answers of each change nothing, or above what its number must be.
-    async fn copy(&self, op: &'static str, owed: &[Owed]) -> Result<Vec<Vec<u8>>> {
+    async fn copy(&self, op: &'static str, owed: &[Owed], wait: Wait) -> Result<Vec<Vec<u8>>> {
         let call = |other: &UserId, places: &[usize]| {
-            let call = self.call(&COPY, *other);
+            let call = wait.as_told(self.call(&COPY, *other));
             places.iter().fold(call, |call, &place| {
                 let Owed { tie, change } = &owed[place];
                 call.bytes(tie.kind.name())
@@ -184,19 +233,17 @@ impl RedisGraph {
     async fn settle(
         &self,
         op: &'static str,
-        owed: &[Owed],
-        refused: &[Vec<u8>],
+        made: &[(Owed, Vec<u8>)],
+        wait: Wait,
     ) -> Result<Vec<Owed>> {
         let call = |maker: &UserId, places: &[usize]| {
-            let call = self.call(&SETTLE, *maker);
+            let call = wait.as_told(self.call(&SETTLE, *maker));
             places.iter().fold(call, |call, &place| {
-                let Owed { tie, change } = &owed[place];
-                tie.about(call)
-                    .bytes(change.number)
-                    .bytes(&refused[place][..])
+                let (Owed { tie, change }, refused) = &made[place];
+                tie.about(call).bytes(change.number).bytes(&refused[..])
             })
         };
-        let makers = owed.iter().map(|owed| owed.tie.maker);
+        let makers = made.iter().map(|(owed, _)| owed.tie.maker);
         let settled = self.redis.ask_batches(op, makers, call, answer::pending);
         let mut owed = Vec::new();
         for ((maker, _), answer) in settled.await {

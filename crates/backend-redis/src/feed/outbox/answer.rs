@@ -1,5 +1,6 @@
 //! What the scripts of an outbox answer.
 
+use backplane::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use feed_core::PostId;
 use redis::Value;
@@ -82,16 +83,15 @@ pub(super) fn withdrawn(answer: &Value) -> Option<Withdrawn> {
     })
 }
 
-/// Live posts with their bodies.
-pub(super) fn whole(answer: &Value) -> Option<Vec<Option<(Line, Bytes)>>> {
+/// Of each post, if it is live, the line and the body, unless the line does not decode.
+pub(super) fn whole(answer: &Value) -> Option<Vec<Result<Option<(Line, Bytes)>>>> {
     let one = |pair: &[Value]| {
         let [line, body] = pair else { return None };
-        Some(match bytes(line)? {
-            [] => None,
-            line => {
-                let body = Bytes::copy_from_slice(bytes(body)?);
-                Some((Line::decode(line)?, body))
-            }
+        let (line, body) = (bytes(line)?, bytes(body)?);
+        Some(match Line::decode(line) {
+            _ if line.is_empty() => Ok(None),
+            Some(line) => Ok(Some((line, Bytes::copy_from_slice(body)))),
+            None => Err(Error::bare(ErrorKind::Corrupt, "posts")),
         })
     };
     parts(answer)?.chunks(2).map(one).collect()

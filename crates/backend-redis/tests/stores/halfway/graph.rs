@@ -1,10 +1,10 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, pin::pin};
 
 use backend_redis::RedisGraph;
 use feed_core::{
     EdgeRoute, FollowSettings, Followed, Follower, Graph, Hide, ListId, Route, RouteStamp, UserId,
 };
-use futures::future::join_all;
+use futures::{future::join_all, poll};
 
 use crate::house::until;
 
@@ -136,6 +136,8 @@ on_each_place! {
     #[tokio::test] a_copy_that_is_refused_gets_another_number,
     #[tokio::test] a_copy_that_is_ahead_of_its_tie_is_overtaken,
     #[tokio::test] an_edge_that_one_end_has_lost_is_healed_by_who_reroutes_it,
+    #[tokio::test] who_reroutes_ends_what_is_pending,
+    #[tokio::test] a_number_that_is_ahead_of_its_list_is_overtaken,
 }
 
 async fn who_looks_ends_what_was_cut_short(place: Place) {
@@ -384,4 +386,58 @@ async fn an_edge_that_one_end_has_lost_is_healed_by_who_reroutes_it(place: Place
         let routes: Vec<_> = found.iter().map(|one| one.route).collect();
         assert_eq!(routes, if is_new { vec![] } else { vec![Route::Both] });
     }
+}
+
+/// Somebody who has seen another state of the edge.
+async fn who_reroutes_ends_what_is_pending(place: Place) {
+    let process = Process::start(place).await.with_prefix("rerouted:");
+    let graph = process.graph();
+    let Followed::Added(stamp) = graph.follow(ANN, BOB, None).await.unwrap() else {
+        panic!("there was an edge");
+    };
+    let followers = format!("{{graph:{BOB}}}:followers");
+    process.order::<i64>("DEL", &followers, &[]).await;
+    let (pending, edge) = (
+        format!("{{graph:{ANN}}}:pending"),
+        [b"F", &row(BOB)[..]].concat(),
+    );
+    let number = stamp.get().to_be_bytes();
+    process
+        .order::<i64>("HSET", &pending, &[&edge, &number])
+        .await;
+    let older = EdgeRoute {
+        viewer: ANN,
+        author: BOB,
+        stamp: RouteStamp::default(),
+        route: Route::PUSH,
+    };
+    assert_eq!(graph.reroute(&[older]).await.unwrap(), [None]);
+    assert!(!process.order::<bool>("EXISTS", &pending, &[]).await);
+    assert_both_ends(&process).await;
+    assert_eq!(graph.followers(BOB, None, 9).await.unwrap().len(), 1);
+}
+
+/// The owner's server has lost what its number was, and its clock is behind.
+async fn a_number_that_is_ahead_of_its_list_is_overtaken(place: Place) {
+    let process = Process::start(place).await.with_prefix("ahead of list:");
+    let graph = process.graph();
+    let (ahead, owner) = (b"2000000000000000", format!("{{graph:{ANN}}}"));
+    process
+        .order::<i64>("HSET", &owner, &[b"last", ahead])
+        .await;
+    {
+        let mut set = pin!(graph.set_list(ANN, LIST, &[BOB]));
+        assert!(poll!(&mut set).is_pending());
+        // It has its number.
+        process.arrives().await;
+        process.order::<i64>("HDEL", &owner, &[b"last"]).await;
+        set.await.unwrap();
+    }
+    graph.set_list(ANN, LIST, &[BOB, CAT]).await.unwrap();
+    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [BOB, CAT]);
+
+    process.order::<i64>("HDEL", &owner, &[b"last"]).await;
+    assert_eq!(graph.erase(BOB, 9).await.unwrap(), 1);
+    assert_eq!(graph.erase(BOB, 9).await.unwrap(), 0);
+    assert_eq!(graph.list(ANN, LIST).await.unwrap(), [CAT]);
 }

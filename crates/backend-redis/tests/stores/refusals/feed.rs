@@ -93,12 +93,16 @@ async fn a_body_that_cannot_be_stored_leaves_no_post() {
 async fn what_does_not_decode_is_absent_from_pages_and_named_to_writes() {
     let server = Server::start().await;
     let desk = Desk::of(&server);
-    for (author, post) in [(1, 1), (2, 2), (3, 3)] {
+    for (author, post) in [(1, 1), (2, 2), (3, 3), (5, 5), (5, 6)] {
         assert_eq!(desk.append(author, post).await, Ok(Appended::Stored));
     }
     server.order("SET {post:1} stranger's").await;
     server.order("SET {outbox:2} stranger").await;
-    assert_eq!(desk.live().await, [3]);
+    server.order("ZREMRANGEBYRANK {outbox:5} 0 0").await;
+    server
+        .order("ZADD {outbox:5} 0 \0\0\0\0\0\0\0\u{5}strange")
+        .await;
+    assert_eq!(desk.live().await, [3, 6]);
     let corrupt = ErrorKind::Corrupt;
     assert_eq!(desk.append(2, 4).await, Err(corrupt));
     let retracted = desk.outbox.retract(UserId::new(2), PostId::new(2)).await;

@@ -57,6 +57,10 @@ async fn full_memory_takes_nothing_and_gives_everything_back() {
     let pulled = graph.route_author(BOB, RouteStamp::default(), Route::Pull);
     assert!(pulled.await.unwrap().is_some());
     actions.record(&like(ANN)).await.unwrap();
+    // A note of nothing.
+    server
+        .order("HSET {actions:3}:posts stranger 00000001")
+        .await;
     server.order("CONFIG SET maxmemory 1").await;
     let refused = refusals_of_writes(&server.redis).await;
     assert_eq!(refused, [feed_core::ErrorKind::Full; 7]);
@@ -68,6 +72,7 @@ async fn full_memory_takes_nothing_and_gives_everything_back() {
     assert!(graph.unfollow(ANN, BOB).await.unwrap());
     assert!(graph.hide(ANN, BOB, Hide::Mute, false).await.unwrap());
     assert_eq!(actions.withdraw(&like(ANN)).await.unwrap(), [true]);
+    assert_eq!(actions.erase(CAT, 9).await.unwrap(), 0);
     assert_eq!(graph.erase(BOB, 9).await.unwrap(), 1);
     assert_eq!(graph.erase(BOB, 9).await.unwrap(), 0);
     assert_eq!(graph.author_route(BOB).await.unwrap().0, Route::PUSH);
