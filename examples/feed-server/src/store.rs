@@ -13,7 +13,8 @@ use backend_redb::{
     redb::{Database, backends::InMemoryBackend},
 };
 use backend_redis::{
-    Redis, RedisBus, RedisBusOptions, RedisFeedOptions, redis::IntoConnectionInfo,
+    Redis, RedisBus, RedisBusOptions, RedisFeedOptions,
+    redis::{IntoConnectionInfo, cmd},
 };
 use backplane::{Clock, CoarseClock, bus::Bus, hub::HubOptions, id::IdError};
 use feed_core::{FeedParts, LiveFeeds};
@@ -75,7 +76,7 @@ impl Store {
     }
 
     /// Opens what is on the Redis server of this URL, or on the Cluster of which these name nodes. All
-    /// servers that do so are one service.
+    /// servers that do so are one service. One that still loads its data is waited for, a minute at most.
     ///
     /// # Errors
     ///
@@ -90,6 +91,7 @@ impl Store {
         let bus: Arc<dyn Bus> = Arc::new(bus);
         let clock: Arc<dyn Clock> = Arc::new(CoarseClock::new());
         let live = LiveFeeds::across(Arc::clone(&bus), Arc::clone(&clock), HubOptions::default());
+        wait_to_serve(&redis, &*clock).await;
         let options = RedisFeedOptions::default();
         let cannot = || format!("cannot open what is on {servers}");
         let parts = backend_redis::feed_parts(&redis, clock, options).await;
@@ -124,6 +126,20 @@ impl Store {
             accounts,
             engine,
         }
+    }
+}
+
+/// Waits for a Redis that has been started, or a Cluster that has lost a master, as long as may do any good.
+async fn wait_to_serve(redis: &Redis, clock: &dyn Clock) {
+    const LONGEST: Duration = Duration::from_secs(60);
+    const PAUSE: Duration = Duration::from_secs(1);
+    let (exists, start) = (cmd("EXISTS").arg("any key").take(), clock.monotonic());
+    while let Err(error) = redis.command("open", &exists).await
+        && error.is_retryable()
+        && clock.monotonic().saturating_sub(start) < LONGEST
+    {
+        tracing::warn!(%error, "Redis does not serve yet: waiting for it");
+        clock.sleep(PAUSE).await;
     }
 }
 

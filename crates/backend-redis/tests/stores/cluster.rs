@@ -32,7 +32,9 @@ async fn asks_another(redis: Redis, cluster: RedisCluster) {
     for url in cluster.urls() {
         // Else the others soon take it for dead, and do not answer either.
         let operator = Operator::of(&url).await;
-        operator.order("CONFIG SET cluster-node-timeout 60000").await;
+        operator
+            .order("CONFIG SET cluster-node-timeout 60000")
+            .await;
     }
     cluster.pause(0).unwrap();
     for _ in 0..2 {
@@ -88,6 +90,7 @@ async fn no_task_is_added_twice_by_one_call() {
             if is_cut {
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 proxy.cut();
+                proxy.pass(Way::ToClient);
             }
             pending::<()>().await;
         };

@@ -77,15 +77,20 @@ impl EventQueue {
 
     /// Queues word of a subscription that was renewed.
     ///
-    /// There is always room for it: an engine renews a subscription once for each connection it makes.
+    /// There is always room for it. Where nobody reads while connections come and go, it may take the place of all
+    /// that is queued, of which each topic is told then.
     pub fn renewed(&self, topic: &Topic) {
         let mut state = self.state.lock();
         if self.is_closed() || !state.topics.contains(topic) {
             return;
         }
-        state.queue_gap_of(topic);
-        let topic = topic.clone();
-        state.events.push_back(BusEvent::Resubscribed { topic });
+        if state.events.len() < self.max_events.saturating_add(state.topics.len()) {
+            state.queue_gap_of(topic);
+            let topic = topic.clone();
+            state.events.push_back(BusEvent::Resubscribed { topic });
+        } else {
+            state.cut();
+        }
         let waker = state.waker.take();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
@@ -97,12 +102,7 @@ impl EventQueue {
         if self.is_closed() {
             return;
         }
-        let renewed = |topic: &Topic| BusEvent::Resubscribed {
-            topic: topic.clone(),
-        };
-        state.events = state.topics.iter().map(renewed).collect();
-        state.bytes = 0;
-        state.dropped.clear();
+        state.cut();
         let waker = state.waker.take();
         drop(state);
         waker.into_iter().for_each(Waker::wake);
@@ -172,6 +172,15 @@ impl EventQueue {
 }
 
 impl State {
+    fn cut(&mut self) {
+        let renewed = |topic: &Topic| BusEvent::Resubscribed {
+            topic: topic.clone(),
+        };
+        self.events = self.topics.iter().map(renewed).collect();
+        self.bytes = 0;
+        self.dropped.clear();
+    }
+
     fn pop(&mut self) -> Option<BusEvent> {
         if let Some(event) = self.events.pop_front() {
             if let BusEvent::Message { message, .. } = &event {
@@ -243,5 +252,26 @@ mod tests {
         let topics: Vec<_> = events.unwrap().iter().map(|e| e.topic().clone()).collect();
         assert_eq!(topics, [a.clone(), a], "a message and a gap");
         assert!(queue.state.lock().dropped.is_empty());
+    }
+
+    #[test]
+    fn connections_that_come_and_go_while_nobody_reads_fill_no_memory() {
+        let queue = Arc::new(EventQueue::new(2, 1_000));
+        let topics: [Topic; 3] = ["a", "b", "c"].map(|name| name.parse().unwrap());
+        for topic in &topics {
+            assert!(queue.track(topic));
+        }
+        let position = Position::new(Epoch::new(1), 1);
+        let _ = queue.push(&topics[0], Message::new(position, "x".into()));
+        for _ in 0..9 {
+            topics.iter().for_each(|topic| queue.renewed(topic));
+        }
+        queue.close();
+        let events = queue.events().collect::<Vec<_>>().now_or_never().unwrap();
+        assert!(events.len() <= 2 + topics.len(), "{events:?}");
+        for topic in topics {
+            let renewed = BusEvent::Resubscribed { topic };
+            assert!(events.contains(&renewed), "{renewed:?}");
+        }
     }
 }

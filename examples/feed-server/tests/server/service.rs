@@ -13,6 +13,7 @@ use hyper::Method;
 use serde_json::json;
 use tokio::{
     sync::{Mutex, Semaphore},
+    task::spawn_blocking,
     time::{sleep, timeout},
 };
 
@@ -98,6 +99,27 @@ async fn two_servers_on_one_redis_are_one_service() {
 async fn two_servers_on_one_cluster_are_one_service() {
     let cluster = RedisCluster::start(3, 0).unwrap();
     are_one_service(&cluster.urls()).await;
+}
+
+/// A server that is started while Redis loads what it has saved serves once that is done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_waits_for_a_redis_that_loads() {
+    let server = Redis::start().unwrap();
+    let urls = [server.url()];
+    let (redis, _) = backend_redis::Redis::connect(&urls).await.unwrap();
+    for key in 0..120 {
+        let mut set = backend_redis::redis::cmd("SET");
+        set.arg(format!("key {key}")).arg(".".repeat(1_000));
+        redis.command("fill", &set).await.unwrap();
+    }
+    server.save().unwrap();
+    server.restart_loading().unwrap();
+    let starting = spawn_blocking(move || start(&urls));
+    sleep(Duration::from_millis(500)).await;
+    assert!(!starting.is_finished());
+    server.finish_loading().unwrap();
+    let server = starting.await.unwrap();
+    assert_eq!(stranger(&server).get("/healthz").await.status, 200);
 }
 
 /// Whose posts may still be there must not be somebody else.

@@ -1,7 +1,7 @@
 //! What a node is subscribed to, and on which servers.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     error::Error as StdError,
     sync::Arc,
     time::Duration,
@@ -10,11 +10,14 @@ use std::{
 use backplane::{Clock, Error, ErrorKind, Result, SystemClock, Topic, bus::EventQueue};
 use futures::future::join_all;
 use redis::{Client, ConnectionAddr};
-use tokio::{sync::Mutex, task::AbortHandle};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    task::AbortHandle,
+};
 
 use super::wire::{Ends, Wire};
 use crate::{
-    Redis,
+    Redis, failure,
     slots::{Address, SlotMap, slot_of},
 };
 
@@ -70,31 +73,24 @@ impl Subscriber {
 
     /// Says of each channel whether it is subscribed.
     pub(super) async fn subscribe(&self, channels: &[(String, Topic)]) -> Result<Vec<Result<()>>> {
-        let queue = &self.routes.ends.queue;
-        if !channels.iter().all(|(_, topic)| queue.track(topic)) {
-            return Err(Error::bare(ErrorKind::Closed, "subscribe"));
-        }
-        let wires = self.routes.place(channels).await?;
-        let waits = wires
-            .iter()
-            .map(|(wire, channels)| wire.subscribed(channels));
-        let subscribed: HashSet<_> = join_all(waits).await.into_iter().flatten().collect();
-        let outcome = |(channel, _): &(String, Topic)| {
-            if subscribed.contains(channel.as_str()) {
-                return Ok(());
+        const OP: &str = "subscribe";
+        let wires = self.routes.place(OP, channels).await?;
+        let waits = wires.iter().map(|(wire, channels)| wire.settled(channels));
+        let settled: HashMap<_, _> = join_all(waits).await.into_iter().flatten().collect();
+        let outcome = |(channel, _): &(String, Topic)| match settled.get(channel.as_str()) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(refusal)) => Err(failure::of(OP, refusal.clone())),
+            None => {
+                let silent = "no server has confirmed the subscription";
+                Err(Error::new(ErrorKind::Unavailable, OP, silent))
             }
-            let silent = "no server has confirmed the subscription";
-            Err(Error::new(ErrorKind::Unavailable, "subscribe", silent))
         };
         Ok(channels.iter().map(outcome).collect())
     }
 
     pub(super) async fn unsubscribe(&self, channels: &[(String, Topic)]) {
-        for (_, topic) in channels {
-            self.routes.ends.queue.untrack(topic);
-        }
         let wires = self.routes.displace(channels).await;
-        join_all(wires.iter().map(|(wire, channels)| wire.remove(channels))).await;
+        join_all(wires.iter().map(|(wire, channels)| wire.end(channels))).await;
     }
 
     pub(super) async fn stop(&self) {
@@ -116,11 +112,33 @@ impl Drop for Subscriber {
 type Wires<'a> = Vec<(Arc<Wire>, Vec<&'a str>)>;
 
 impl Routes {
-    /// Gives channels to the wires that they belong to; those of a slot that nobody serves, to none.
-    async fn place<'a>(&self, channels: &'a [(String, Topic)]) -> Result<Wires<'a>> {
+    /// The state, once it is known who serves which slots.
+    async fn ready(&self, op: &'static str) -> Result<MutexGuard<'_, State>> {
+        let state = self.state.lock().await;
+        if !self.ends.sharded || !state.wires.is_empty() {
+            return Ok(state);
+        }
+        drop(state);
+        let slots = self.redis.slots(op).await?;
         let mut state = self.state.lock().await;
-        if self.ends.sharded && !channels.is_empty() && state.wires.is_empty() {
-            state.slots = self.redis.slots("subscribe").await?;
+        if state.wires.is_empty() {
+            state.slots = slots;
+        }
+        Ok(state)
+    }
+
+    /// Gives channels to the wires that they belong to; those of a slot that nobody serves, to none.
+    async fn place<'a>(
+        &self,
+        op: &'static str,
+        channels: &'a [(String, Topic)],
+    ) -> Result<Wires<'a>> {
+        let mut state = self.ready(op).await?;
+        if !channels
+            .iter()
+            .all(|(_, topic)| self.ends.queue.track(topic))
+        {
+            return Err(Error::bare(ErrorKind::Closed, op));
         }
         let mut placed = BTreeMap::<_, Vec<_>>::new();
         for (channel, topic) in channels {
@@ -150,15 +168,18 @@ impl Routes {
     async fn displace<'a>(&self, channels: &'a [(String, Topic)]) -> Wires<'a> {
         let mut state = self.state.lock().await;
         let mut wires = BTreeMap::<_, Vec<_>>::new();
-        for (channel, _) in channels {
+        for (channel, topic) in channels {
+            self.ends.queue.untrack(topic);
             if let Some((_, address)) = state.homes.remove(channel.as_str()) {
                 wires.entry(address).or_default().push(channel.as_str());
             }
         }
-        let wires = wires.into_iter();
-        wires
-            .map(|(address, channels)| (state.wire(&address, self), channels))
-            .collect()
+        let forgotten = |(address, channels): (Address, Vec<&'a str>)| {
+            let wire = state.wire(&address, self);
+            wire.forget(&channels);
+            (wire, channels)
+        };
+        wires.into_iter().map(forgotten).collect()
     }
 
     fn address(&self, state: &State, channel: &str) -> Option<Address> {

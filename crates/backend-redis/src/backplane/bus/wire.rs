@@ -71,11 +71,15 @@ struct State {
     sharded: bool,
     /// Counts connections, since one that is lost may say so late.
     connections: u64,
+    /// Whether nobody has the wire any more.
+    is_over: bool,
 }
 
 struct Channel {
     topic: Topic,
     standing: Standing,
+    /// Why it must not be subscribed.
+    refusal: Option<RedisError>,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -127,16 +131,19 @@ impl Wire {
         self.shared.stirred.raise();
     }
 
-    /// Waits for the channels to be subscribed, and says which are in the end.
-    pub(super) async fn subscribed<'a>(&self, channels: &[&'a str]) -> Vec<&'a str> {
+    /// Waits for the channels to be subscribed, and says which are in the end, or why they must not be.
+    pub(super) async fn settled<'a>(
+        &self,
+        channels: &[&'a str],
+    ) -> Vec<(&'a str, RedisResult<()>)> {
         let clock = &self.shared.ends.clock;
         let deadline = clock.monotonic() + PATIENCE;
         loop {
             let settled = self.shared.settled.listen();
-            let subscribed = self.shared.state().subscribed(channels);
+            let outcomes = self.shared.state().outcomes(channels);
             let left = deadline.saturating_sub(clock.monotonic());
-            if subscribed.len() == channels.len() || left.is_zero() {
-                return subscribed;
+            if outcomes.len() == channels.len() || left.is_zero() {
+                return outcomes;
             }
             settled.or_after(Some(left), clock).await;
         }
@@ -156,16 +163,13 @@ impl Wire {
     pub(super) fn leave(&self, channel: &str) {
         self.forget(&[channel]);
         let state = self.shared.state();
-        if let Some(connection) = state.connection.clone().filter(|_| !state.sharded) {
-            let mut command = cmd("UNSUBSCRIBE");
-            command.arg(channel);
-            tokio::spawn(send(command, connection));
+        if !state.sharded {
+            state.end(channel);
         }
     }
 
-    /// Ends subscriptions. Where that fails, they are forgotten.
-    pub(super) async fn remove(&self, channels: &[&str]) {
-        self.forget(channels);
+    /// Ends subscriptions that were [forgotten](Self::forget). Where that fails, they go on for nothing.
+    pub(super) async fn end(&self, channels: &[&str]) {
         let connection = self.shared.state().connection.clone();
         if let Some(mut connection) = connection {
             let ended = self.shared.name("UNSUBSCRIBE", channels, &mut connection);
@@ -180,7 +184,10 @@ impl Drop for Wire {
     fn drop(&mut self) {
         self.task.abort();
         // The connection has an inbox, and that has what holds the connection.
-        *self.shared.state() = State::default();
+        *self.shared.state() = State {
+            is_over: true,
+            ..State::default()
+        };
     }
 }
 
@@ -223,7 +230,11 @@ impl Shared {
         let connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        self.state().connection = Some(connection.clone());
+        let mut state = self.state();
+        if !state.is_over {
+            state.connection = Some(connection.clone());
+        }
+        drop(state);
         Ok(connection)
     }
 
@@ -284,16 +295,51 @@ impl Shared {
         connection: &mut MultiplexedConnection,
     ) -> RedisResult<()> {
         if self.state().sharded {
-            match name_each(command, channels, connection).await {
+            match self
+                .name_each(&format!("S{command}"), channels, connection)
+                .await
+            {
                 Err(error) if is_unknown_command(&error) => self.state().sharded = false,
                 named => return named,
             }
         }
-        if command == "SUBSCRIBE" {
+        let named = if command == "SUBSCRIBE" {
             connection.subscribe(channels).await
         } else {
             connection.unsubscribe(channels).await
+        };
+        match named {
+            // None is subscribed, since of one it must not be.
+            Err(error) if is_forbidden(&error) => {
+                self.name_each(command, channels, connection).await
+            }
+            named => named,
         }
+    }
+
+    /// Names channels, one in each command: those of shards would have to be of one slot.
+    async fn name_each(
+        &self,
+        command: &str,
+        channels: &[&str],
+        connection: &MultiplexedConnection,
+    ) -> RedisResult<()> {
+        let one = |channel: &&str| {
+            let mut command = cmd(command);
+            command.arg(*channel);
+            send(command, connection.clone())
+        };
+        let sent = join_all(channels.iter().map(one)).await;
+        let mut state = self.state();
+        for (&channel, named) in channels.iter().zip(&sent) {
+            if let (Some(channel), Err(error)) = (state.channels.get_mut(channel), named)
+                && is_forbidden(error)
+            {
+                channel.refusal = Some(error.clone());
+            }
+        }
+        drop(state);
+        sent.into_iter().collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -301,19 +347,8 @@ impl Shared {
     }
 }
 
-/// Names shard channels, one in each command: several would have to be of one slot.
-async fn name_each(
-    command: &str,
-    channels: &[&str],
-    connection: &MultiplexedConnection,
-) -> RedisResult<()> {
-    let one = |channel: &&str| {
-        let mut command = cmd(&format!("S{command}"));
-        command.arg(*channel);
-        send(command, connection.clone())
-    };
-    let sent = join_all(channels.iter().map(one)).await;
-    sent.into_iter().collect()
+fn is_forbidden(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM")
 }
 
 fn is_unknown_command(error: &RedisError) -> bool {
@@ -346,16 +381,35 @@ impl State {
         let name: Arc<str> = name.into();
         let topic = topic.clone();
         self.pending.insert(Arc::clone(&name));
-        self.channels.insert(name, Channel { topic, standing });
+        let channel = Channel {
+            topic,
+            standing,
+            refusal: None,
+        };
+        self.channels.insert(name, channel);
     }
 
-    /// Which of the channels are subscribed, or were removed meanwhile, so that nobody waits for nothing.
-    fn subscribed<'a>(&self, channels: &[&'a str]) -> Vec<&'a str> {
-        let is_subscribed = |name: &&&str| {
-            let channel = self.channels.get(**name);
-            channel.is_none_or(|channel| channel.standing == Standing::Subscribed)
+    /// Which of the channels are subscribed, or must not be; or were removed meanwhile, so that nobody waits for
+    /// nothing.
+    fn outcomes<'a>(&self, channels: &[&'a str]) -> Vec<(&'a str, RedisResult<()>)> {
+        let outcome = |name: &&'a str| match self.channels.get(*name) {
+            Some(channel) if channel.standing != Standing::Subscribed => {
+                let refusal = channel.refusal.clone()?;
+                Some((*name, Err(refusal)))
+            }
+            _ => Some((*name, Ok(()))),
         };
-        channels.iter().filter(is_subscribed).copied().collect()
+        channels.iter().filter_map(outcome).collect()
+    }
+
+    /// Ends a subscription, without waiting for it.
+    fn end(&self, channel: &str) {
+        if let Some(connection) = self.connection.clone() {
+            let shard = if self.sharded { "S" } else { "" };
+            let mut command = cmd(&format!("{shard}UNSUBSCRIBE"));
+            command.arg(channel);
+            tokio::spawn(send(command, connection));
+        }
     }
 }
 
@@ -377,7 +431,12 @@ impl Inbox {
                 return None;
             }
             state.pending.remove(channel);
-            let channel = state.channels.get_mut(channel)?;
+            let Some(channel) = state.channels.get_mut(channel) else {
+                // It was forgotten after the server had been told.
+                state.end(channel);
+                return None;
+            };
+            channel.refusal = None;
             let was = std::mem::replace(&mut channel.standing, Standing::Subscribed);
             (was == Standing::Renewing).then(|| channel.topic.clone())
         };

@@ -421,6 +421,8 @@ async fn who_reroutes_ends_what_is_pending(place: Place) {
 async fn a_number_that_is_ahead_of_its_list_is_overtaken(place: Place) {
     let process = Process::start(place).await.with_prefix("ahead of list:");
     let graph = process.graph();
+    // The server knows the scripts.
+    graph.set_list(ANN, LIST, &[CAT]).await.unwrap();
     let (ahead, owner) = (b"2000000000000000", format!("{{graph:{ANN}}}"));
     process
         .order::<i64>("HSET", &owner, &[b"last", ahead])

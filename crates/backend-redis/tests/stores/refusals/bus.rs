@@ -1,8 +1,9 @@
 use backend_redis::{Redis, RedisBus, RedisBusOptions};
 use backplane::{
     ErrorKind, Topic,
-    bus::{Bus, HistoryRead, IdempotencyKey, Outgoing, Published},
+    bus::{Bus, BusEvent, HistoryRead, IdempotencyKey, Outgoing, Published},
 };
+use futures::StreamExt as _;
 
 use super::guest;
 use crate::house::{Server, client};
@@ -31,6 +32,32 @@ async fn a_publication_that_is_forbidden_leaves_a_whole_stream() {
     assert_eq!((page.top, page.messages.len()), (third, 3));
     let first = publish(&owner, 1).await.unwrap();
     assert!(matches!(first, Published::Duplicate(position) if position.offset < third.offset));
+}
+
+/// What a user must not hear is said, and keeps nothing else from them.
+#[tokio::test]
+async fn a_subscription_that_is_forbidden_stands_in_nobodys_way() {
+    let server = Server::start().await;
+    let guest = guest(&server, "~* +@all resetchannels &{bus:open}").await;
+    let url = server
+        .engine
+        .url()
+        .replace("redis://", "redis://guest:any@");
+    let bus = RedisBus::new(guest, client(&url), RedisBusOptions::default());
+    let topics: [Topic; 2] = ["closed", "open"].map(|name| name.parse().unwrap());
+    let subscribed = bus.subscribe(&topics).await.unwrap();
+    let [closed, open] = &subscribed[..] else {
+        panic!("{subscribed:?}");
+    };
+    assert_eq!(closed.as_ref().unwrap_err().kind(), ErrorKind::Invalid);
+    let message = Outgoing::new(topics[1].clone(), "x");
+    let published = bus.publish(&[message]).await.unwrap().remove(0).unwrap();
+    assert!(published.position().offset > open.as_ref().unwrap().offset);
+    let event = bus.events().next().await;
+    assert!(matches!(event, Some(BusEvent::Message { topic, .. }) if topic == topics[1]));
+    // Who asks again is told so again.
+    let again = bus.subscribe(&topics[..1]).await.unwrap().remove(0);
+    assert_eq!(again.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 /// A topic that there is no room for is not made, nor a message added to one that is there; what is there
