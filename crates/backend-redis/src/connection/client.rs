@@ -174,7 +174,7 @@ impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client
         let is_other = before.is_some_and(|before| before.master(slot) != slots.master(slot));
         self.know(slots);
         let now = self.shared.clock.monotonic();
-        if is_other || now - *looked > PAUSE {
+        if is_other || now.saturating_sub(*looked) > PAUSE {
             *looked = now;
             self.send_astray(key).await;
         }

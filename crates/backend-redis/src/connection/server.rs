@@ -56,7 +56,7 @@ impl Server {
             return;
         };
         let now = self.clock.monotonic();
-        if left.is_none_or(|last| now - last >= PAUSE) {
+        if left.is_none_or(|last| now.saturating_sub(last) >= PAUSE) {
             *left = Some(now);
             tracing::info!("the server is a replica: connecting anew");
             let mut connection = self.connection.clone();

@@ -264,7 +264,9 @@ mod tests {
         let position = Position::new(Epoch::new(1), 1);
         let _ = queue.push(&topics[0], Message::new(position, "x".into()));
         for _ in 0..9 {
-            topics.iter().for_each(|topic| queue.renewed(topic));
+            for topic in &topics {
+                queue.renewed(topic);
+            }
         }
         queue.close();
         let events = queue.events().collect::<Vec<_>>().now_or_never().unwrap();

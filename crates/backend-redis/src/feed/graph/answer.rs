@@ -192,11 +192,10 @@ pub(super) fn cut(answer: &Value) -> Option<Maybe<CutList>> {
 }
 
 /// Owners and their lists, with the numbers of the notes of them.
-pub(super) fn listings(answer: &Value) -> Option<Vec<((UserId, ListId), u64)>> {
+pub(super) fn listings(answer: &Value) -> Option<Vec<((UserId, ListId), f64)>> {
     let listing = |(row, noted): (Vec<u8>, f64)| {
         let (owner, list) = row.split_at_checked(8)?;
-        let listing = (row::user(owner)?, ListId::new(number(list)?));
-        Some((listing, noted as u64))
+        Some(((row::user(owner)?, ListId::new(number(list)?)), noted))
     };
     let listings = Vec::<(Vec<u8>, f64)>::from_redis_value_ref(answer).ok()?;
     listings.into_iter().map(listing).collect()

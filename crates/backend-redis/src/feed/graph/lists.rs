@@ -109,11 +109,11 @@ impl RedisGraph {
         if listings.is_empty() {
             return Ok(None);
         }
-        let strike = |&((owner, list), noted): &(Listing, u64)| {
+        let strike = |&((owner, list), noted): &(Listing, f64)| {
             self.call(&STRIKE, owner)
                 .bytes(list.get().to_be_bytes())
                 .bytes(row::bytes(user))
-                .number(noted)
+                .bytes(noted.to_string())
         };
         let calls: Vec<_> = listings.iter().map(strike).collect();
         let answers = self.redis.ask_all(OP, &calls, answer::struck).await;

@@ -83,8 +83,10 @@ pub(super) fn withdrawn(answer: &Value) -> Option<Withdrawn> {
     })
 }
 
-/// Of each post, if it is live, the line and the body, unless the line does not decode.
-pub(super) fn whole(answer: &Value) -> Option<Vec<Result<Option<(Line, Bytes)>>>> {
+/// The line of a post and its body, if it is live, unless the line does not decode.
+type Whole = Result<Option<(Line, Bytes)>>;
+
+pub(super) fn whole(answer: &Value) -> Option<Vec<Whole>> {
     let one = |pair: &[Value]| {
         let [line, body] = pair else { return None };
         let (line, body) = (bytes(line)?, bytes(body)?);
