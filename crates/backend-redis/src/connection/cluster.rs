@@ -21,8 +21,9 @@ pub(super) struct Cluster(Client<Node>);
 
 impl Cluster {
     pub(super) async fn connect(client: &ClusterClient) -> Result<Self, RedisError> {
-        let connection = client.get_async_generic_connection().await?;
-        Ok(Self(connection.into()))
+        let client: Client<_> = client.get_async_generic_connection().await?.into();
+        client.slots().await;
+        Ok(Self(client))
     }
 
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
