@@ -10,12 +10,16 @@ use crate::Redis;
 /// How long a connection may take to be made, and a server to answer, before it is taken for dead.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a connection to a node of a Cluster may take to be made: meanwhile the client may send nothing to the
+/// others.
+const CONNECTING: Duration = Duration::from_secs(1);
+
 impl Redis {
     /// Connects to a server, or to the Cluster of which `urls` name one node or several: whichever it is
     /// that answers. The client is for [`RedisBus`](crate::RedisBus), which makes connections of its own.
     ///
-    /// Connections have `TCP_NODELAY`, and five seconds to be made and for each answer; on Linux the kernel ends
-    /// one on which nothing was heard for as long. Applications that have connections already, or need other
+    /// Connections have `TCP_NODELAY`, and five seconds to be made, one in a Cluster, and for each answer; on Linux
+    /// the kernel ends one on which nothing was heard for as long. Applications that have connections already, or need other
     /// timeouts, make a [`Redis`] of those.
     ///
     /// ```no_run
@@ -37,7 +41,7 @@ impl Redis {
                 Ok(true) => {
                     let urls = urls.iter().map(AsRef::as_ref);
                     let cluster = ClusterClientBuilder::new(urls)
-                        .connection_timeout(PATIENCE)
+                        .connection_timeout(CONNECTING)
                         .response_timeout(PATIENCE)
                         .tcp_settings(tcp())
                         .build()?;

@@ -37,6 +37,9 @@ use crate::{Redis, batches::BATCH};
 /// number is higher, since two servers' clocks differ. A script does a bounded number of commands for each
 /// action that it is about, and no answer is larger than what was asked for.
 ///
+/// A call that has failed may arrive all the same, and later than others: an action that was withdrawn before it was
+/// there counts until it is withdrawn again.
+///
 /// # What a loss means
 ///
 /// A server that loses its newest writes has lost actions on its posts, or has those again that were taken

@@ -66,7 +66,9 @@ use crate::{
 /// who is left at the author alone costs fanout a write, and an edge whose copy is lost, or has another
 /// route, can leave its viewer without posts of that author. A [`reroute`](Graph::reroute) whose stamp is
 /// that of the copy alone finds it out: it takes such a follower away, and makes such a viewer pull until
-/// the edge is settled. So does the next change of the edge.
+/// the edge is settled. So does the next change of the edge. An author whose route is lost is pushed, as all are at
+/// first, and what was published while they were pulled is on no page until fanout routes them anew: when they
+/// publish again.
 #[derive(Clone, Debug)]
 pub struct RedisGraph {
     redis: Redis,
