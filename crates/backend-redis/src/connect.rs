@@ -12,13 +12,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a connection to a node of a Cluster may take to be made: meanwhile the client may send nothing to the
 /// others.
-const CONNECTING: Duration = Duration::from_secs(1);
+const CONNECTING: Duration = Duration::from_secs(2);
 
 impl Redis {
     /// Connects to a server, or to the Cluster of which `urls` name one node or several: whichever it is
     /// that answers. The client is for [`RedisBus`](crate::RedisBus), which makes connections of its own.
     ///
-    /// Connections have `TCP_NODELAY`, and five seconds to be made, one in a Cluster, and for each answer; on Linux
+    /// Connections have `TCP_NODELAY`, and five seconds to be made, two in a Cluster, and for each answer; on Linux
     /// the kernel ends one on which nothing was heard for as long. Applications that have connections already, or need other
     /// timeouts, make a [`Redis`] of those.
     ///
@@ -57,8 +57,7 @@ impl Redis {
                         .set_response_timeout(Some(PATIENCE))
                         // The next call tries again: more would keep this one waiting.
                         .set_number_of_retries(1);
-                    let manager = client.get_connection_manager_with_config(config).await?;
-                    return Ok((manager.into(), client));
+                    return Ok((Self::server(client.clone(), config).await?, client));
                 }
                 Err(error) => last = error,
             }

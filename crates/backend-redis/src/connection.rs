@@ -11,7 +11,7 @@ use futures::future::{Either, join_all, select};
 use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{
     Cmd, Pipeline, RedisError, Value,
-    aio::{ConnectionManager, MultiplexedConnection},
+    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
 };
@@ -62,6 +62,9 @@ type Answers = Vec<Result<Value, RedisError>>;
 /// server.
 const AT_ONCE: usize = 1_000;
 
+/// How many nodes of a Cluster may turn out to be gone while something is read.
+const NODES_LOST: usize = 8;
+
 impl Redis {
     /// Connects to a Cluster. A call about many keys sends one pipeline to each master that has some of
     /// them; with a [`ClusterConnection`] it sends each command by itself.
@@ -71,6 +74,14 @@ impl Redis {
     /// If no node can be reached.
     pub async fn cluster(client: &ClusterClient) -> Result<Self, RedisError> {
         Ok(Connection::Cluster(Cluster::connect(client).await?).into())
+    }
+
+    /// Connects to one server, and again where that is of no use any more.
+    pub(crate) async fn server(
+        client: redis::Client,
+        config: ConnectionManagerConfig,
+    ) -> Result<Self, RedisError> {
+        Ok(Connection::Server(Server::connect(client, config).await?).into())
     }
 
     /// Begins every key with `prefix`, so that others may use the same server.
@@ -153,8 +164,10 @@ impl Redis {
     /// reads is tried again.
     pub(crate) async fn run(&self, op: &'static str, call: &Call) -> Result<Value> {
         let mut answer = self.send_call(call, Call::by_digest).await;
-        if call.only_reads() && answer.as_ref().is_err_and(is_lost) {
+        let mut round = 0;
+        while call.only_reads() && answer.as_ref().is_err_and(|error| is_lost(error, round)) {
             answer = self.send_call(call, Call::by_digest).await;
+            round += 1;
         }
         if answer.as_ref().is_err_and(failure::is_unknown_script) {
             answer = self.send_call(call, Call::in_full).await;
@@ -196,8 +209,9 @@ impl Redis {
 
     /// Which server of a Cluster serves which slot.
     pub(crate) async fn slots(&self, op: &'static str) -> Result<SlotMap> {
-        let mut command = redis::cmd("CLUSTER");
-        let answer = self.command(op, command.arg("SLOTS")).await?;
+        let slots = redis::cmd("CLUSTER").arg("SLOTS").take();
+        let anyone = SingleNodeRoutingInfo::Random;
+        let answer = self.command_at(op, anyone, slots).await?;
         SlotMap::read(&answer).ok_or_else(|| Error::bare(ErrorKind::Corrupt, op))
     }
 
@@ -210,15 +224,17 @@ impl Redis {
     ) -> Vec<Result<T>> {
         let every: Vec<_> = calls.iter().collect();
         let mut answers = self.send_calls(&every, Call::by_digest).await;
-        let dropped = those(&answers, |error, place| {
-            calls[place].only_reads() && is_lost(error)
-        });
-        let some: Vec<_> = dropped.iter().map(|&place| &calls[place]).collect();
-        put(
-            &mut answers,
-            dropped,
-            self.send_calls(&some, Call::by_digest).await,
-        );
+        for round in 0.. {
+            let lost = those(&answers, |error, place| {
+                calls[place].only_reads() && is_lost(error, round)
+            });
+            if lost.is_empty() {
+                break;
+            }
+            let some: Vec<_> = lost.iter().map(|&place| &calls[place]).collect();
+            let again = self.send_calls(&some, Call::by_digest).await;
+            put(&mut answers, lost, again);
+        }
         // One in full is enough for a server, and which of them are of one server is not known here.
         loop {
             let unknown = those(&answers, |error, _| failure::is_unknown_script(error));
@@ -242,12 +258,15 @@ impl Redis {
         read: impl Fn(&Value) -> Option<T>,
     ) -> Vec<Result<T>> {
         let mut answers = self.send_all(commands).await;
-        let dropped = those(&answers, |error, _| is_lost(error));
-        let some: Vec<_> = dropped
-            .iter()
-            .map(|&place| commands[place].clone())
-            .collect();
-        put(&mut answers, dropped, self.send_all(some).await);
+        for round in 0.. {
+            let lost = those(&answers, |error, _| is_lost(error, round));
+            if lost.is_empty() {
+                break;
+            }
+            let some = lost.iter().map(|&place| commands[place].clone());
+            let again = self.send_all(some.collect::<Vec<_>>()).await;
+            put(&mut answers, lost, again);
+        }
         read_each(op, answers, read)
     }
 
@@ -287,6 +306,32 @@ impl Redis {
         };
         answer.map_err(|error| failure::of(op, error))
     }
+
+    /// Sends commands at once to one of the nodes, or to the server, and answers each.
+    pub(crate) async fn all_at(
+        &self,
+        op: &'static str,
+        node: SingleNodeRoutingInfo,
+        commands: Vec<Cmd>,
+    ) -> Result<Vec<Value>> {
+        let pipeline = pipeline(commands);
+        let answers = match &self.connection {
+            Connection::Server(server) => server.pipe(&pipeline).await,
+            Connection::Cluster(cluster) => cluster.pipe_to(node, pipeline).await,
+            Connection::OneByOne(client) => client.pipe_to(node, pipeline, None).await,
+        };
+        let whole = |answers: Vec<Value>| answers.into_iter().map(Value::extract_error).collect();
+        let answers = answers.and_then(whole);
+        answers.map_err(|error| failure::of(op, error))
+    }
+}
+
+fn pipeline(commands: Vec<Cmd>) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    pipeline
 }
 
 impl Connection {
@@ -313,10 +358,7 @@ impl Connection {
     /// Sends commands to one server: that of the first one's key.
     async fn send_together(&self, commands: Vec<Cmd>) -> Answers {
         let count = commands.len();
-        let mut pipeline = Pipeline::with_capacity(count);
-        for command in commands {
-            pipeline.add_command(command);
-        }
+        let pipeline = pipeline(commands);
         let sent = match self {
             Self::Server(server) => server.pipe(&pipeline).await,
             Self::Cluster(cluster) => cluster.pipe(pipeline).await,
@@ -329,11 +371,13 @@ impl Connection {
     }
 }
 
-/// Whether a command's connection was lost.
-fn is_lost(error: &RedisError) -> bool {
-    node::unanswered(error)
-        .unwrap_or(error)
-        .is_connection_dropped()
+/// Whether a command's connection was lost, so that it may be sent again after so many rounds. In a Cluster each
+/// round may meet another node whose connection is gone.
+fn is_lost(error: &RedisError, rounds: usize) -> bool {
+    match node::unanswered(error) {
+        Some(cause) => rounds < NODES_LOST && cause.is_connection_dropped(),
+        None => rounds == 0 && error.is_connection_dropped(),
+    }
 }
 
 /// What comes of `sent` if it does in time.

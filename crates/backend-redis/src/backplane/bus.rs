@@ -131,7 +131,16 @@ impl Bus for RedisBus {
             subscribed?;
             Ok(page?.top)
         };
-        Ok(subscribed.into_iter().zip(tops).map(position).collect())
+        let positions: Vec<_> = subscribed.into_iter().zip(tops).map(position).collect();
+        let is_final =
+            |error: &Error| !matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Corrupt);
+        let refused = topics.iter().zip(&positions);
+        let refused = refused.filter(|(_, position)| position.as_ref().is_err_and(is_final));
+        let refused: Vec<_> = refused.map(|(topic, _)| topic.clone()).collect();
+        if !refused.is_empty() {
+            self.subscriber.unsubscribe(&self.channels(&refused)).await;
+        }
+        Ok(positions)
     }
 
     async fn unsubscribe(&self, topics: &[Topic]) -> Result<()> {

@@ -3,13 +3,12 @@
 use std::{
     collections::BTreeMap,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use backplane::{Clock, SystemClock};
 use futures::{
-    TryFutureExt as _,
     future::{join_all, select_ok},
     lock::Mutex as AsyncMutex,
 };
@@ -20,7 +19,10 @@ use redis::{
     cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, Slot, SlotAddr},
     cmd,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use super::{node::unanswered, within};
 use crate::slots::{SlotMap, slot_of};
@@ -33,17 +35,18 @@ const UNDER_WAY: usize = 32;
 const OF_ONE: usize = 4;
 
 /// How long a request waits for room.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ROOM_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many servers are asked for the masters. One of them may be what hangs, and another serve the key
 /// that it is asked for.
 const ASKED: usize = 6;
 
-/// How long it is waited for their answers, which come at once or not at all.
-const AT_ONCE: Duration = Duration::from_millis(200);
+/// How long it is waited for their answers, which come soon or not at all.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 
-/// After how long the client looks again though nothing seems to have changed: it may have looked too early.
-const PAUSE: Duration = Duration::from_secs(30);
+/// When the client looks once more after it has looked: by then it may have looked too early.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
+const AGAIN_UNTIL: Duration = Duration::from_secs(120);
 
 /// The client of a Cluster, which is given only so much to do at a time, and made to look for the masters
 /// when another serves what one of them did not answer.
@@ -52,7 +55,8 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// the slots anew, it holds back requests that hold what it waits for. And by itself it looks only when a
 /// connection breaks, or when a server says that another serves a slot. A master that hangs, or whose
 /// machine is gone, does neither: the client would go on asking it long after a replica has taken over. While it
-/// looks nothing else is sent, and that takes long where a node hangs; so it is not made to look without a reason.
+/// looks nothing else is sent, and that takes long where a node hangs, again and again; so it is not made to look
+/// without a reason.
 #[derive(Clone)]
 pub(super) struct Client<C> {
     connection: ClusterConnection<C>,
@@ -62,28 +66,46 @@ pub(super) struct Client<C> {
 /// What clones of a client share.
 struct Shared {
     room: Arc<Semaphore>,
-    /// Of each master, by its name.
-    places: Mutex<BTreeMap<String, Arc<Semaphore>>>,
-    /// Who serves which slots, as a server has said; none, if a command was sent to the wrong one since.
-    slots: Mutex<Option<Arc<SlotMap>>>,
-    /// Held while the servers are asked for that.
+    view: Mutex<View>,
+    /// Held while servers are asked for a view.
     asking: AsyncMutex<()>,
-    /// Held while the client is made to look: when it was the last time.
-    looking: AsyncMutex<Duration>,
+    /// Held while the client is made to look.
+    looking: AsyncMutex<Sight>,
     clock: SystemClock,
+}
+
+/// Who serves which slots, as a server has said last.
+#[derive(Default)]
+struct View {
+    slots: Option<Arc<SlotMap>>,
+    /// Whether a command was sent to the wrong one since.
+    is_stale: bool,
+    /// The room of each master, by its name.
+    places: BTreeMap<String, Arc<Semaphore>>,
+}
+
+/// What the client has seen when it was made to look for the last time, and when that was.
+#[derive(Default)]
+struct Sight {
+    slots: Option<Arc<SlotMap>>,
+    at: Option<Duration>,
 }
 
 /// What a request takes: a place at its master if that is known, and one of all.
 type Room = Vec<OwnedSemaphorePermit>;
 
 impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client<C> {
-    /// Sends a command to the master of its key.
+    /// Sends a command to the master of its key; without one, to whom the client sends it.
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, RedisError> {
-        let answer = {
-            let _room = self.enter(Some(slot(command))).await?;
-            command.query_async(&mut self.connection.clone()).await
-        };
-        self.heed(answer, command).await
+        let (command, mut connection) = (command.clone(), self.connection.clone());
+        let key = first_key(&command).to_vec();
+        if key.is_empty() {
+            let sent = async move { command.query_async(&mut connection).await };
+            return self.request(None, sent).await;
+        }
+        let node = RoutingInfo::SingleNode(master_of(&key));
+        let sent = async move { connection.route_command(command, node).await };
+        self.request(Some(key), sent).await?.extract_error()
     }
 
     /// Sends a command to `node`.
@@ -92,107 +114,162 @@ impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client
         node: SingleNodeRoutingInfo,
         command: Cmd,
     ) -> Result<Value, RedisError> {
-        let _room = self.enter(None).await?;
-        let node = RoutingInfo::SingleNode(node);
-        self.connection.clone().route_command(command, node).await
+        let (node, mut connection) = (RoutingInfo::SingleNode(node), self.connection.clone());
+        let sent = async move { connection.route_command(command, node).await };
+        self.request(None, sent).await?.extract_error()
     }
 
     /// Sends commands to the master of the first one's key. An error of the whole is answered once.
     pub(super) async fn pipe(&self, pipeline: Pipeline) -> Result<Vec<Value>, RedisError> {
-        let count = pipeline.len();
-        let Some(first) = pipeline.cmd_iter().next().cloned() else {
-            return Ok(Vec::new());
-        };
-        let master = Slot::new(slot(&first)).map(|slot| Route::with_slot(slot, SlotAddr::Master));
-        let node = SingleNodeRoutingInfo::from(master);
-        let answers = {
-            let _room = self.enter(Some(slot(&first))).await?;
-            let mut connection = self.connection.clone();
-            connection.route_pipeline(pipeline, 0, count, node).await
-        };
-        self.heed(answers, &first).await
+        let first = pipeline.cmd_iter().next();
+        let key = first.map_or_else(Vec::new, |first| first_key(first).to_vec());
+        self.pipe_to(master_of(&key), pipeline, Some(key)).await
     }
 
-    /// Who serves which slots; `None` if no server says so.
+    /// Sends commands to `node`, because it is the master of a key, or else for itself.
+    pub(super) async fn pipe_to(
+        &self,
+        node: SingleNodeRoutingInfo,
+        pipeline: Pipeline,
+        key: Option<Vec<u8>>,
+    ) -> Result<Vec<Value>, RedisError> {
+        let (count, mut connection) = (pipeline.len(), self.connection.clone());
+        let sent = async move { connection.route_pipeline(pipeline, 0, count, node).await };
+        self.request(key, sent).await
+    }
+
+    /// Has something sent once there is room, and looks for the masters if no answer comes. That goes to its end
+    /// whether or not the caller waits so long: it takes room until then.
+    async fn request<T: Send + 'static>(
+        &self,
+        key: Option<Vec<u8>>,
+        sent: impl Future<Output = Result<T, RedisError>> + Send + 'static,
+    ) -> Result<T, RedisError> {
+        let room = self.enter(key.as_deref().map(slot_of)).await?;
+        let client = self.clone();
+        let request = async move {
+            let answer = sent.await;
+            drop(room);
+            let is_late = |error: &RedisError| unanswered(error).unwrap_or(error).is_timeout();
+            if let Some(key) = key
+                && answer.as_ref().is_err_and(is_late)
+            {
+                client.look(&key).await;
+            }
+            answer
+        };
+        match Handle::try_current() {
+            Ok(runtime) => runtime.spawn(request).await.unwrap_or_else(|ended| {
+                let ended = ended.to_string();
+                Err((ErrorKind::Client, "the request was ended", ended).into())
+            }),
+            Err(_) => request.await,
+        }
+    }
+
+    /// Who serves which slots; `None` if no server has ever said so.
     pub(super) async fn slots(&self) -> Option<Arc<SlotMap>> {
-        if let Some(slots) = self.known() {
+        let known = || {
+            let view = self.shared.view();
+            let slots = view.slots.clone();
+            (slots, view.is_stale)
+        };
+        if let (Some(slots), false) = known() {
             return Some(slots);
         }
-        let _alone = self.shared.asking.lock().await;
-        match self.known() {
-            Some(slots) => Some(slots),
-            None => Some(self.know(self.ask(PATIENCE).await?)),
+        let _alone = match (self.shared.asking.try_lock(), known()) {
+            (Some(alone), _) => alone,
+            // Somebody asks: what is not sure will do meanwhile.
+            (None, (Some(slots), _)) => return Some(slots),
+            (None, (None, _)) => self.shared.asking.lock().await,
+        };
+        match known() {
+            (Some(slots), false) => Some(slots),
+            (slots, _) => match self.ask().await {
+                Some(new) => Some(self.shared.know(new)),
+                None => slots,
+            },
         }
     }
 
-    pub(super) fn forget_slots(&self) {
-        *self.shared.slots() = None;
+    pub(super) fn doubt_slots(&self) {
+        self.shared.view().is_stale = true;
     }
 
-    fn known(&self) -> Option<Arc<SlotMap>> {
-        self.shared.slots().clone()
-    }
-
-    fn know(&self, slots: SlotMap) -> Arc<SlotMap> {
-        let slots = Arc::new(slots);
-        *self.shared.slots() = Some(Arc::clone(&slots));
-        slots
-    }
-
-    /// Some room for a request to the master of a slot.
+    /// Room for a request to the master of a slot.
     async fn enter(&self, slot: Option<u16>) -> Result<Room, RedisError> {
-        let mut room = Vec::with_capacity(2);
+        let mut wanted = Vec::with_capacity(2);
         if let Some(slot) = slot
             && let Some(slots) = self.slots().await
-            && let Some(places) = self.shared.places(&slots, slot)
         {
-            room.push(place(places).await?);
+            wanted.extend(self.shared.places(&slots, slot));
         }
-        room.push(place(Arc::clone(&self.shared.room)).await?);
+        wanted.push(Arc::clone(&self.shared.room));
+        let mut room = Vec::with_capacity(wanted.len());
+        for places in &wanted {
+            match Arc::clone(places).try_acquire_owned() {
+                Ok(place) => room.push(place),
+                Err(_) => break,
+            }
+        }
+        let rest = wanted.split_off(room.len());
+        if !rest.is_empty() {
+            let places = rest.into_iter().map(place);
+            let waited = within(ROOM_WITHIN, async {
+                for place in places {
+                    room.push(place.await?);
+                }
+                Ok(())
+            });
+            let none = |_| RedisError::from((ErrorKind::Client, "too many requests are under way"));
+            waited.await.map_err(none)?;
+        }
         Ok(room)
-    }
-
-    /// Looks for the masters if there was no answer to `command`.
-    async fn heed<T>(&self, answer: Result<T, RedisError>, command: &Cmd) -> Result<T, RedisError> {
-        let is_late = |error: &RedisError| unanswered(error).unwrap_or(error).is_timeout();
-        if answer.as_ref().is_err_and(is_late) {
-            self.look(first_key(command)).await;
-        }
-        answer
     }
 
     /// Makes the client look for the masters, if there is another for this key.
     async fn look(&self, key: &[u8]) {
-        let Some(mut looked) = self.shared.looking.try_lock() else {
+        let Some(mut sight) = self.shared.looking.try_lock() else {
             return;
         };
         let slot = slot_of(key);
-        let Some(slots) = self.ask(AT_ONCE).await else {
+        let before = sight
+            .slots
+            .clone()
+            .or_else(|| self.shared.view().slots.clone());
+        let Some(slots) = self.ask().await else {
             return;
         };
-        let before = self.known();
+        let slots = self.shared.know(slots);
         let is_other = before.is_some_and(|before| before.master(slot) != slots.master(slot));
-        self.know(slots);
         let now = self.shared.clock.monotonic();
-        if is_other || now.saturating_sub(*looked) > PAUSE {
-            *looked = now;
+        let is_again = sight.at.is_some_and(|at| {
+            let since = now.saturating_sub(at);
+            (AGAIN_AFTER..AGAIN_UNTIL).contains(&since)
+        });
+        if is_other || is_again {
+            *sight = Sight {
+                slots: Some(slots),
+                at: is_other.then_some(now),
+            };
             self.send_astray(key).await;
         }
     }
 
-    /// Asks some servers for a key that most of them do not serve. They say who does, upon which the
-    /// client looks at all slots anew.
+    /// Asks some servers for a key that most of them do not serve, for which everybody has the right who may run a
+    /// script. They say who serves it, upon which the client looks at all slots anew.
     async fn send_astray(&self, key: &[u8]) {
-        let exists = cmd("EXISTS").arg(key).take();
-        let asked = (0..ASKED).map(|_| self.ask_anyone(exists.clone()));
-        let _ = within(AT_ONCE, async { Ok(join_all(asked).await) }).await;
+        let mut nothing = cmd("EVALSHA");
+        nothing.arg("0".repeat(40)).arg(1).arg(key);
+        let asked = (0..ASKED).map(|_| self.ask_anyone(nothing.clone()));
+        let _ = within(ANSWERS_WITHIN, async { Ok(join_all(asked).await) }).await;
     }
 
     /// Who serves which slots, as the first says who is asked.
-    async fn ask(&self, patience: Duration) -> Option<SlotMap> {
+    async fn ask(&self) -> Option<SlotMap> {
         let slots = cmd("CLUSTER").arg("SLOTS").take();
         let asked = (0..ASKED).map(|_| Box::pin(self.ask_anyone(slots.clone())));
-        let (answer, _) = within(patience, select_ok(asked)).await.ok()?;
+        let (answer, _) = within(ANSWERS_WITHIN, select_ok(asked)).await.ok()?;
         SlotMap::read(&answer)
     }
 
@@ -204,33 +281,42 @@ impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client
 }
 
 impl Shared {
-    fn slots(&self) -> std::sync::MutexGuard<'_, Option<Arc<SlotMap>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The places of the master of a slot, if there is one.
+    fn know(&self, slots: SlotMap) -> Arc<SlotMap> {
+        let slots = Arc::new(slots);
+        let mut view = self.view();
+        let count = |view: &View| view.slots.as_ref().map(|slots| slots.count());
+        let before = count(&view);
+        view.slots = Some(Arc::clone(&slots));
+        view.is_stale = false;
+        if count(&view) != before {
+            // The shares are others.
+            view.places.clear();
+        }
+        slots
+    }
+
+    /// The room of the master of a slot, if there is one.
     fn places(&self, slots: &SlotMap, slot: u16) -> Option<Arc<Semaphore>> {
         let master = slots.master(slot)?;
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = places.get(master) {
-            return Some(Arc::clone(place));
+        let mut view = self.view();
+        if let Some(places) = view.places.get(master) {
+            return Some(Arc::clone(places));
         }
         let share = (UNDER_WAY / slots.count()).max(OF_ONE);
-        let place = Arc::new(Semaphore::new(share));
-        places.insert(master.to_owned(), Arc::clone(&place));
-        Some(place)
+        let places = Arc::new(Semaphore::new(share));
+        view.places.insert(master.to_owned(), Arc::clone(&places));
+        Some(places)
     }
 }
 
 /// A place, once there is one.
 async fn place(places: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, RedisError> {
-    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-        return Ok(place);
-    }
-    let none = || (ErrorKind::Client, "too many requests are under way").into();
-    within(PATIENCE, places.acquire_owned().map_err(|_| none()))
-        .await
-        .map_err(|_| none())
+    let closed = |_| RedisError::from((ErrorKind::Client, "nobody closes the semaphore"));
+    places.acquire_owned().await.map_err(closed)
 }
 
 impl<C> From<ClusterConnection<C>> for Client<C> {
@@ -239,14 +325,18 @@ impl<C> From<ClusterConnection<C>> for Client<C> {
             connection,
             shared: Arc::new(Shared {
                 room: Arc::new(Semaphore::new(UNDER_WAY)),
-                places: Mutex::default(),
-                slots: Mutex::default(),
+                view: Mutex::default(),
                 asking: AsyncMutex::default(),
                 looking: AsyncMutex::default(),
                 clock: SystemClock::new(),
             }),
         }
     }
+}
+
+fn master_of(key: &[u8]) -> SingleNodeRoutingInfo {
+    let slot = Slot::new(slot_of(key));
+    SingleNodeRoutingInfo::from(slot.map(|slot| Route::with_slot(slot, SlotAddr::Master)))
 }
 
 /// The slot of a command's first key.

@@ -45,6 +45,16 @@ impl Cluster {
         Ok(values.into_iter().map(Node::unwrap).collect())
     }
 
+    /// Sends commands to one of the nodes, and answers each.
+    pub(super) async fn pipe_to(
+        &self,
+        node: SingleNodeRoutingInfo,
+        pipeline: Pipeline,
+    ) -> Result<Vec<Value>, RedisError> {
+        let values = self.0.pipe_to(node, pipeline, None).await?;
+        Ok(values.into_iter().map(Node::unwrap).collect())
+    }
+
     /// Sends commands at once, those of each master together. What a server refuses, since the slot has
     /// moved or it cannot serve it now, is sent again by itself, as the client sees fit.
     pub(super) async fn send_all<F: Future<Output = Answers>>(
@@ -63,7 +73,7 @@ impl Cluster {
         let mut answers: Answers = answers.into_iter().map(|(_, answer)| answer).collect();
         let refused = those(&answers, |error, _| is_refused(error));
         if !refused.is_empty() {
-            self.0.forget_slots();
+            self.0.doubt_slots();
         }
         let again = refused
             .iter()

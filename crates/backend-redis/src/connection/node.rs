@@ -20,7 +20,7 @@ use redis::{
 use super::within;
 
 /// How long a node may take to say that it is there.
-const PATIENCE: Duration = Duration::from_millis(500);
+const SIGN_WITHIN: Duration = Duration::from_secs(2);
 
 /// A connection to one node, which tells the client what it needs to know to do no harm.
 ///
@@ -45,7 +45,7 @@ pub(super) struct Node {
 #[error("no answer has come: the command may have been run")]
 struct Unanswered(#[source] RedisError);
 
-/// Why nobody knows whether a command was run.
+/// Why nobody knows whether a command was run. (The source of an io error is that of what it wraps.)
 pub(super) fn unanswered(error: &RedisError) -> Option<&RedisError> {
     error.source()?.source()?.downcast_ref()
 }
@@ -55,14 +55,12 @@ impl Node {
         io::Error::from(io::ErrorKind::NotConnected).into()
     }
 
-    /// Notes what a connection has come to, of whose command this is the error.
-    fn heed(is_lost: &AtomicBool, error: RedisError) -> RedisError {
-        if error.is_connection_dropped() {
+    /// What the client takes for final, of an error that is no server's answer; unless that is only late, the
+    /// connection is lost.
+    fn finally(is_lost: &AtomicBool, error: RedisError) -> RedisError {
+        if !error.is_timeout() {
             is_lost.store(true, Ordering::Relaxed);
-        } else if !error.is_timeout() {
-            return error;
         }
-        // What the client takes for final.
         io::Error::new(io::ErrorKind::Unsupported, Unanswered(error)).into()
     }
 
@@ -116,13 +114,13 @@ impl ConnectionLike for Node {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         if matches!(first(command), b"PING" | b"CLUSTER") {
             let sent = self.connection.req_packed_command(command);
-            return within(PATIENCE, sent).boxed();
+            return within(SIGN_WITHIN, sent).boxed();
         }
         if self.is_lost.load(Ordering::Relaxed) {
             return async { Err(Self::lost()) }.boxed();
         }
         let sent = self.connection.req_packed_command(command);
-        sent.map_err(|error| Self::heed(&self.is_lost, error))
+        sent.map_err(|error| Self::finally(&self.is_lost, error))
             .boxed()
     }
 
@@ -138,7 +136,7 @@ impl ConnectionLike for Node {
         let sent = self
             .connection
             .req_packed_commands(pipeline, offset, count)
-            .map_err(|error| Self::heed(&self.is_lost, error));
+            .map_err(|error| Self::finally(&self.is_lost, error));
         if Self::is_of_one(pipeline) {
             return sent.boxed();
         }

@@ -1,23 +1,40 @@
 use std::{fmt, time::Duration};
 
-use futures::future::join_all;
+use futures::{TryFutureExt as _, future::join_all};
 use redis::{Cmd, ErrorKind, RedisError, Value, cmd};
 
-use super::{AT_ONCE, Answers, Connection};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{AT_ONCE, Answers, Connection, within};
 
 /// A connection for changes that replicas must have.
 pub(super) struct Waiting {
     connection: Connection,
     count: u32,
     within: Duration,
+    /// So many may wait one behind the other.
+    places: Semaphore,
 }
 
+/// How long those may have to wait together who are under way at once.
+const TOGETHER: Duration = Duration::from_secs(2);
+
+/// How many may be under way at least, and at most, though replicas answer at once.
+const UNDER_WAY: (u128, u128) = (1, 32);
+
+/// How long who comes behind them waits.
+const PLACE_WITHIN: Duration = Duration::from_secs(5);
+
 impl Waiting {
-    pub(super) const fn new(connection: Connection, count: u32, within: Duration) -> Self {
+    pub(super) fn new(connection: Connection, count: u32, within: Duration) -> Self {
+        let (least, most) = UNDER_WAY;
+        let places = TOGETHER.as_nanos() / within.as_nanos().max(1);
+        let places = places.clamp(least, most) as usize;
         Self {
             connection,
             count,
             within,
+            places: Semaphore::new(places),
         }
     }
 
@@ -47,13 +64,26 @@ impl Waiting {
         answers
     }
 
+    async fn place(&self) -> Result<SemaphorePermit<'_>, RedisError> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Ok(place);
+        }
+        let closed = |_| (ErrorKind::Client, "nobody closes the semaphore").into();
+        within(PLACE_WITHIN, self.places.acquire().map_err(closed)).await
+    }
+
     /// Sends scripts to one server, and then waits for its replicas: on the connection that has written, as
     /// after a reconnect another server may answer.
     async fn send_together(&self, mut commands: Vec<Cmd>) -> Answers {
+        let Ok(_place) = self.place().await else {
+            let crowd = "too many changes wait for replicas";
+            let error = RedisError::from((ErrorKind::Client, crowd));
+            return vec![Err(error); commands.len()];
+        };
         // No time at all would be for ever.
-        let within = self.within.as_millis().clamp(1, u128::from(u32::MAX));
+        let millis = self.within.as_millis().clamp(1, u128::from(u32::MAX));
         let mut wait = cmd("WAIT");
-        wait.arg(self.count).arg(within.to_string());
+        wait.arg(self.count).arg(millis.to_string());
         commands.push(wait);
         let mut answers = self.connection.send_together(commands).await;
         let acknowledged = match answers.pop() {

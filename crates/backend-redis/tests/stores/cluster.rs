@@ -10,6 +10,8 @@ use backplane::{
 use engines::{RedisCluster, Way};
 use futures::future::{Either, join_all, select, select_all};
 
+use tokio::time::timeout;
+
 use crate::house::{Operator, connect, connect_one_by_one, master_of, until};
 
 /// More than may be under way at once.
@@ -74,6 +76,20 @@ async fn a_master_that_hangs_keeps_nobody_waiting_who_asks_another() {
 async fn nor_over_a_connection_of_the_applications() {
     let cluster = RedisCluster::start(3, 0).unwrap();
     asks_another(connect_one_by_one(&cluster).await, cluster).await;
+}
+
+/// Callers who wait less than the client find a replica that has taken over from a master which hangs.
+#[tokio::test]
+async fn who_is_in_a_hurry_finds_the_new_master() {
+    let cluster = RedisCluster::start(3, 1).unwrap();
+    let queue = queue_on(&connect(&cluster.urls()).await, 0);
+    queue.stats().await.unwrap();
+    cluster.pause(0).unwrap();
+    until("the new master answers", async || {
+        let stats = timeout(Duration::from_millis(300), queue.stats()).await;
+        stats.is_ok_and(|stats| stats.is_ok())
+    })
+    .await;
 }
 
 /// A command that may have been run is not sent again, whatever has become of its answer.

@@ -86,6 +86,27 @@ async fn a_server_that_became_a_replica_is_left() {
     assert_eq!(there.stats().await.unwrap().ready, 1);
 }
 
+/// Whose password is wrong for a while is let in again.
+#[tokio::test]
+async fn a_password_that_is_right_again_is_taken() {
+    let server = Server::start().await;
+    server.order("CONFIG SET requirepass right").await;
+    let url = server.engine.url().replace("redis://", "redis://:right@");
+    let queue = queue(&connect(&[url]).await);
+    assert_eq!(ready_after_one_more(&queue).await, 1);
+    server.order("CONFIG SET requirepass wrong").await;
+    server.order("CLIENT KILL TYPE normal").await;
+    until("the password is refused", async || {
+        refusal(&queue).await == ErrorKind::Invalid
+    })
+    .await;
+    server.order("CONFIG SET requirepass right").await;
+    until("the password is taken", async || {
+        queue.stats().await.is_ok_and(|stats| stats.ready == 1)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_server_that_is_gone_is_unavailable() {
     let server = Server::start().await;

@@ -1,6 +1,13 @@
 //! Timelines on a server and on a Cluster, against those in memory and over what a server may do.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use backend_redis::{RedisTimelines, RedisTimelinesOptions};
 use backplane::Timestamp;
@@ -8,8 +15,10 @@ use feed_core::{
     BuildStart, BuildTicket, Entry, PostId, Seek, TimelineState, TimelineStore, UserId,
     conformance::histories::{few_cases, timelines},
 };
+use futures::future::join_all;
 use proptest::proptest;
-use tokio::runtime::Runtime;
+use redis::{Value, cmd};
+use tokio::{runtime::Runtime, time::sleep};
 
 use crate::house::{CLUSTER, SERVER, Server, connect_apart};
 
@@ -127,7 +136,7 @@ async fn nothing_is_lost_beside_packing() {
             }
         }
     });
-    futures::future::join_all(work).await;
+    join_all(work).await;
     let kept = |post: &u64| !((post - 1) / 8).is_multiple_of(10);
     let expected: Vec<_> = (1..=2_400).rev().filter(kept).collect();
     assert_eq!(shelf.shown().await, (WARM, expected));
@@ -272,4 +281,42 @@ async fn owners_fail_whose_timeline_cannot_be_written() {
     drop(shelf.server);
     let gone = shelf.timelines.push_many(&owners, entry(2)).await;
     assert_eq!(gone.unwrap_err().kind(), feed_core::ErrorKind::Unavailable);
+}
+
+/// A server that starts again while all its keys are looked at has them in another order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timelines_are_dropped_though_their_server_starts_again_meanwhile() {
+    const OWNERS: u64 = 3_000;
+    let server = Server::start().await;
+    let timelines = RedisTimelines::new(server.redis.clone(), RedisTimelinesOptions::default());
+    let owners: Vec<_> = (0..OWNERS).map(UserId::new).collect();
+    for owners in owners.chunks(100) {
+        let begin = |&owner| timelines.begin_build(owner, NOW, Timestamp::EPOCH);
+        for begun in join_all(owners.iter().map(begin)).await {
+            assert!(matches!(begun.unwrap(), BuildStart::Started(_)));
+        }
+    }
+    server.engine.save().unwrap();
+    // Somebody else has the connection made again.
+    let (busy, ping) = (server.redis.clone(), cmd("PING"));
+    let busy = tokio::spawn(async move {
+        loop {
+            let _ = busy.command("ping", &ping).await;
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let looks = AtomicU64::new(0);
+    let keep = |_| {
+        // In the middle, since a thousand are looked at at a time.
+        if looks.fetch_add(1, Ordering::Relaxed) == OWNERS / 2 {
+            server.engine.restart_loading().unwrap();
+            server.engine.finish_loading().unwrap();
+            thread::sleep(Duration::from_secs(1));
+        }
+        false
+    };
+    timelines.retain(&keep).await.unwrap();
+    busy.abort();
+    let left = server.redis.command("left", &cmd("DBSIZE")).await.unwrap();
+    assert_eq!(left, Value::Int(0));
 }

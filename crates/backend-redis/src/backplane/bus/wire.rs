@@ -78,11 +78,9 @@ struct State {
 struct Channel {
     topic: Topic,
     standing: Standing,
-    /// Why it must not be subscribed.
-    refusal: Option<RedisError>,
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone)]
 enum Standing {
     New,
     /// It was subscribed on a connection that was lost, or on another server.
@@ -90,6 +88,8 @@ enum Standing {
     Subscribed,
     /// It was, as far as is known, and somebody asks for it again.
     Confirming,
+    /// It must not be, for this reason.
+    Refused(RedisError),
 }
 
 /// Takes what one connection pushes.
@@ -122,8 +122,11 @@ impl Wire {
             let standing = match state.channels.get(channel) {
                 _ if renewed => Standing::Renewing,
                 None => Standing::New,
-                Some(known) if known.standing == Standing::Subscribed => Standing::Confirming,
-                Some(known) => known.standing,
+                Some(known) => match &known.standing {
+                    Standing::Subscribed => Standing::Confirming,
+                    Standing::Refused(_) => Standing::New,
+                    standing => standing.clone(),
+                },
             };
             state.put(channel, topic, standing);
         }
@@ -156,6 +159,8 @@ impl Wire {
             state.channels.remove(channel);
             state.pending.remove(channel);
         }
+        drop(state);
+        self.shared.settled.raise();
     }
 
     /// Forgets a channel that another server serves. This one is gone, or has ended the subscription itself,
@@ -253,7 +258,7 @@ impl Shared {
             let mut pause = every;
             if let Err(error) = self.name("SUBSCRIBE", &names, &mut connection).await {
                 tracing::warn!(error = &error as &dyn StdError, "not subscribed");
-                if error.is_unrecoverable_error() || error.is_io_error() {
+                if is_of_connection(&error) {
                     return worked;
                 }
                 // The server serves some of the channels no more, or not yet; others are subscribed.
@@ -280,12 +285,17 @@ impl Shared {
         channels: &[&str],
         connection: &mut MultiplexedConnection,
     ) -> RedisResult<()> {
+        let mut first = Ok(());
         for channels in channels.chunks(BATCH) {
             let named = self.name_some(command, channels, connection).await;
             self.settled.raise();
-            named?;
+            match named {
+                Err(error) if is_of_connection(&error) => return Err(error),
+                // There may be nothing in the way of the others.
+                named => first = first.and(named),
+            }
         }
-        Ok(())
+        first
     }
 
     async fn name_some(
@@ -331,20 +341,25 @@ impl Shared {
         };
         let sent = join_all(channels.iter().map(one)).await;
         let mut state = self.state();
-        for (&channel, named) in channels.iter().zip(&sent) {
-            if let (Some(channel), Err(error)) = (state.channels.get_mut(channel), named)
-                && is_forbidden(error)
-            {
-                channel.refusal = Some(error.clone());
+        let mut named = Ok(());
+        for (&channel, sent) in channels.iter().zip(sent) {
+            match sent {
+                Err(error) if is_forbidden(&error) && state.refuse(channel, &error) => {}
+                sent => named = named.and(sent),
             }
         }
         drop(state);
-        sent.into_iter().collect()
+        named
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether the connection is of no use any more.
+fn is_of_connection(error: &RedisError) -> bool {
+    error.is_unrecoverable_error() || error.is_io_error()
 }
 
 fn is_forbidden(error: &RedisError) -> bool {
@@ -367,8 +382,11 @@ impl State {
     fn begin(&mut self, sharded: bool) -> u64 {
         self.sharded = sharded;
         for (name, channel) in &mut self.channels {
-            if channel.standing != Standing::New {
-                channel.standing = Standing::Renewing;
+            match channel.standing {
+                Standing::New => {}
+                // Who may hear what may be otherwise by now.
+                Standing::Refused(_) => channel.standing = Standing::New,
+                _ => channel.standing = Standing::Renewing,
             }
             self.pending.insert(Arc::clone(name));
         }
@@ -381,23 +399,29 @@ impl State {
         let name: Arc<str> = name.into();
         let topic = topic.clone();
         self.pending.insert(Arc::clone(&name));
-        let channel = Channel {
-            topic,
-            standing,
-            refusal: None,
+        self.channels.insert(name, Channel { topic, standing });
+    }
+
+    /// Takes an answer for final, and says whether it is: who has heard a channel may hear it again.
+    fn refuse(&mut self, name: &str, error: &RedisError) -> bool {
+        let Some(channel) = self.channels.get_mut(name) else {
+            return true;
         };
-        self.channels.insert(name, channel);
+        let is_final = !matches!(channel.standing, Standing::Renewing);
+        if is_final {
+            channel.standing = Standing::Refused(error.clone());
+            self.pending.remove(name);
+        }
+        is_final
     }
 
     /// Which of the channels are subscribed, or must not be; or were removed meanwhile, so that nobody waits for
     /// nothing.
     fn outcomes<'a>(&self, channels: &[&'a str]) -> Vec<(&'a str, RedisResult<()>)> {
-        let outcome = |name: &&'a str| match self.channels.get(*name) {
-            Some(channel) if channel.standing != Standing::Subscribed => {
-                let refusal = channel.refusal.clone()?;
-                Some((*name, Err(refusal)))
-            }
-            _ => Some((*name, Ok(()))),
+        let outcome = |name: &&'a str| match self.channels.get(*name).map(|it| &it.standing) {
+            None | Some(Standing::Subscribed) => Some((*name, Ok(()))),
+            Some(Standing::Refused(error)) => Some((*name, Err(error.clone()))),
+            Some(_) => None,
         };
         channels.iter().filter_map(outcome).collect()
     }
@@ -436,9 +460,8 @@ impl Inbox {
                 state.end(channel);
                 return None;
             };
-            channel.refusal = None;
             let was = std::mem::replace(&mut channel.standing, Standing::Subscribed);
-            (was == Standing::Renewing).then(|| channel.topic.clone())
+            matches!(was, Standing::Renewing).then(|| channel.topic.clone())
         };
         if let Some(topic) = renewed {
             self.shared.ends.queue.renewed(&topic);

@@ -90,6 +90,8 @@ async fn a_bus_out_of_memory_is_full_and_nothing_was_added() {
         .unwrap()
         .remove(0);
     assert_eq!(subscribed.unwrap_err().kind(), ErrorKind::Full);
+    let heard: Vec<String> = server.ask("PUBSUB CHANNELS *").await;
+    assert_eq!(heard, [""; 0]);
     assert_eq!(top(&known).await, Ok((first, 1)));
     assert_eq!(publish(&known, 1).await, Ok(Published::Duplicate(first)));
     server.order("CONFIG SET maxmemory 0").await;

@@ -15,6 +15,8 @@ use feed_core::{
     TimelineState, TimelineStore, UserId,
 };
 
+use futures::future::join_all;
+
 use crate::house::{Server, connect};
 
 use super::MINUTE;
@@ -89,6 +91,27 @@ async fn what_may_be_lost_waits_for_no_replica() {
     let quota = Quota::new(1, MINUTE).unwrap();
     let limiter = RedisRateLimiter::new(redis);
     limiter.check(b"ann", quota, 1).await.unwrap();
+}
+
+/// Nothing happens any more once all callers have been told, of whom there are more than may wait in turn.
+#[tokio::test]
+async fn nobody_is_told_before_a_change_has_happened_that_waits_behind_others() {
+    let server = Server::start().await;
+    let writer = connect(&[server.engine.url()]).await;
+    let redis = server.redis.clone();
+    let redis = redis.with_replicas(1, Duration::from_millis(200), writer);
+    let graph = RedisGraph::new(redis);
+    let follow = |author| graph.follow(ANN, UserId::new(author), None);
+    for refused in join_all((2..102).map(follow)).await {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    let followees: u64 = server.ask("HLEN {graph:1}:followees").await;
+    assert!((1..100).contains(&followees), "{followees}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        server.ask::<u64>("HLEN {graph:1}:followees").await,
+        followees
+    );
 }
 
 /// All has been forgotten by the first call, which no replica knows.
