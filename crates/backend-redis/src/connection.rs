@@ -109,9 +109,10 @@ impl Redis {
     /// The server is told to `WAIT` on the connection that has written, and answers nothing else on it
     /// meanwhile: for about a round trip to the replicas, and for all of `within`, a millisecond at least, where
     /// one is missing. So no other store should use the connection of `writer`, which is one to the same server
-    /// or Cluster with a response timeout longer than `within`; its prefix does not count. The scripts of one
-    /// call wait once for each server; those over a [`ClusterConnection`] wait one after the other. A call that
-    /// finds nothing to change waits too.
+    /// or Cluster; its prefix does not count. As many calls are under way as wait two seconds in turn, one at
+    /// least and 32 at most, and others wait five for a place: so its response timeout is longer than `within`,
+    /// and than two seconds. The scripts of one call wait once for each server; those over a
+    /// [`ClusterConnection`] wait one after the other. A call that finds nothing to change waits too.
     ///
     /// ```no_run
     /// # use std::time::Duration;
