@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use backplane::{
-    Clock, Error, ErrorKind, Result, SystemClock,
+    Clock, Error, ErrorKind, Result, Sleep, SystemClock,
     directory::{
         Directory, DirectoryOptions, Joined, Membership, Node, NodeChange, Tenure, View, ViewEpoch,
         check_name, check_node,
@@ -25,8 +25,12 @@ use crate::{
 /// grows with those, and [`members`](Directory::members) with the nodes of the service where the view
 /// is another than the caller knows. All services are in one slot of a Cluster.
 ///
-/// Leases are measured by the server's clock. Epochs and tokens are microseconds of that clock, or one
-/// more than the last if that is later; so those that follow upon a loss are later than what was lost.
+/// Leases are measured by the server's clock: when that is set back, or a replica takes over whose clock is behind,
+/// a node that is gone stays in the view for as much longer, and when it is set forward, leases end early. Epochs
+/// and tokens are microseconds of that clock, or one more than the last if that is later; so those that follow upon
+/// a loss are later than what was lost, unless the clock is behind by more than that took.
+///
+/// Where memory is full, nobody joins, and whoever has joined stays.
 #[derive(Clone, Debug)]
 pub struct RedisDirectory {
     redis: Redis,
@@ -45,7 +49,8 @@ impl RedisDirectory {
     /// The directory whose keys begin with the prefix of `redis` and `{directory}`. All nodes give the
     /// same `options`.
     #[must_use]
-    pub fn new(redis: Redis, options: DirectoryOptions) -> Self {
+    pub fn new(redis: Redis, mut options: DirectoryOptions) -> Self {
+        options.nodes = options.nodes.max(1);
         Self {
             redis,
             clock: Arc::new(SystemClock::new()),
@@ -171,7 +176,7 @@ impl Directory for RedisDirectory {
             if let Seen::Changed(view) = self.look("changed", service, Some(since)).await? {
                 return Ok(view);
             }
-            self.clock.sleep(self.poll_every).await;
+            self.clock.sleep(self.poll_every.min(Sleep::LONGEST)).await;
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
 
 use backplane::{Clock, SystemClock};
 use futures::{
+    TryFutureExt as _,
     future::{join_all, select_ok},
     lock::Mutex as AsyncMutex,
 };
@@ -78,8 +79,8 @@ struct Shared {
 #[derive(Default)]
 struct View {
     slots: Option<Arc<SlotMap>>,
-    /// Whether a command was sent to the wrong one since.
-    is_stale: bool,
+    /// Whether no command was sent to the wrong one since.
+    is_sure: bool,
     /// The room of each master, by its name.
     places: BTreeMap<String, Arc<Semaphore>>,
 }
@@ -169,31 +170,34 @@ impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client
 
     /// Who serves which slots; `None` if no server has ever said so.
     pub(super) async fn slots(&self) -> Option<Arc<SlotMap>> {
-        let known = || {
-            let view = self.shared.view();
-            let slots = view.slots.clone();
-            (slots, view.is_stale)
-        };
-        if let (Some(slots), false) = known() {
-            return Some(slots);
+        let (slots, is_sure) = self.shared.known();
+        if is_sure {
+            return slots;
         }
-        let _alone = match (self.shared.asking.try_lock(), known()) {
-            (Some(alone), _) => alone,
+        let _alone = match self.shared.asking.try_lock() {
+            Some(alone) => alone,
             // Somebody asks: what is not sure will do meanwhile.
-            (None, (Some(slots), _)) => return Some(slots),
-            (None, (None, _)) => self.shared.asking.lock().await,
+            None if slots.is_some() => return slots,
+            None => self.shared.asking.lock().await,
         };
-        match known() {
-            (Some(slots), false) => Some(slots),
-            (slots, _) => match self.ask().await {
-                Some(new) => Some(self.shared.know(new)),
-                None => slots,
-            },
+        let (slots, is_sure) = self.shared.known();
+        if is_sure {
+            return slots;
+        }
+        match self.ask().await {
+            Some(new) => Some(self.shared.know(new)),
+            None => slots,
         }
     }
 
     pub(super) fn doubt_slots(&self) {
-        self.shared.view().is_stale = true;
+        self.shared.view().is_sure = false;
+    }
+
+    /// Notes who serves which slots, for a client that has just looked.
+    pub(super) async fn begin(&self) {
+        let slots = self.slots().await;
+        self.shared.looking.lock().await.slots = slots;
     }
 
     /// Room for a request to the master of a slot.
@@ -206,23 +210,8 @@ impl<C: ConnectionLike + Connect + Clone + Send + Sync + Unpin + 'static> Client
         }
         wanted.push(Arc::clone(&self.shared.room));
         let mut room = Vec::with_capacity(wanted.len());
-        for places in &wanted {
-            match Arc::clone(places).try_acquire_owned() {
-                Ok(place) => room.push(place),
-                Err(_) => break,
-            }
-        }
-        let rest = wanted.split_off(room.len());
-        if !rest.is_empty() {
-            let places = rest.into_iter().map(place);
-            let waited = within(ROOM_WITHIN, async {
-                for place in places {
-                    room.push(place.await?);
-                }
-                Ok(())
-            });
-            let none = |_| RedisError::from((ErrorKind::Client, "too many requests are under way"));
-            waited.await.map_err(none)?;
+        for places in wanted {
+            room.push(place(places).await?);
         }
         Ok(room)
     }
@@ -285,13 +274,19 @@ impl Shared {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Who serves which slots, as far as is known, and whether that is sure.
+    fn known(&self) -> (Option<Arc<SlotMap>>, bool) {
+        let view = self.view();
+        (view.slots.clone(), view.is_sure)
+    }
+
     fn know(&self, slots: SlotMap) -> Arc<SlotMap> {
         let slots = Arc::new(slots);
         let mut view = self.view();
         let count = |view: &View| view.slots.as_ref().map(|slots| slots.count());
         let before = count(&view);
         view.slots = Some(Arc::clone(&slots));
-        view.is_stale = false;
+        view.is_sure = true;
         if count(&view) != before {
             // The shares are others.
             view.places.clear();
@@ -315,8 +310,13 @@ impl Shared {
 
 /// A place, once there is one.
 async fn place(places: Arc<Semaphore>) -> Result<OwnedSemaphorePermit, RedisError> {
-    let closed = |_| RedisError::from((ErrorKind::Client, "nobody closes the semaphore"));
-    places.acquire_owned().await.map_err(closed)
+    if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+        return Ok(place);
+    }
+    let none = || (ErrorKind::Client, "too many requests are under way").into();
+    within(ROOM_WITHIN, places.acquire_owned().map_err(|_| none()))
+        .await
+        .map_err(|_| none())
 }
 
 impl<C> From<ClusterConnection<C>> for Client<C> {

@@ -22,7 +22,7 @@ pub(super) struct Cluster(Client<Node>);
 impl Cluster {
     pub(super) async fn connect(client: &ClusterClient) -> Result<Self, RedisError> {
         let client: Client<_> = client.get_async_generic_connection().await?.into();
-        client.slots().await;
+        client.begin().await;
         Ok(Self(client))
     }
 

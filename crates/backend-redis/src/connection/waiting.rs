@@ -19,17 +19,16 @@ pub(super) struct Waiting {
 /// How long those may have to wait together who are under way at once.
 const TOGETHER: Duration = Duration::from_secs(2);
 
-/// How many may be under way at least, and at most, though replicas answer at once.
-const UNDER_WAY: (u128, u128) = (1, 32);
+/// How many may be under way, though replicas answer at once.
+const UNDER_WAY: u128 = 32;
 
 /// How long who comes behind them waits.
 const PLACE_WITHIN: Duration = Duration::from_secs(5);
 
 impl Waiting {
     pub(super) fn new(connection: Connection, count: u32, within: Duration) -> Self {
-        let (least, most) = UNDER_WAY;
         let places = TOGETHER.as_nanos() / within.as_nanos().max(1);
-        let places = places.clamp(least, most) as usize;
+        let places = places.clamp(1, UNDER_WAY) as usize;
         Self {
             connection,
             count,

@@ -96,9 +96,9 @@ use crate::{
 ///
 /// # What does not decode
 ///
-/// A post whose location or line does not decode is absent to [`lookup`](Outbox::lookup) and
-/// [`posts`](Outbox::posts), which many pages share, and told as an error event of `tracing`. To
-/// other calls of its author it is [`ErrorKind::Corrupt`](feed_core::ErrorKind::Corrupt).
+/// A post whose location or line does not decode is absent to [`latest`](Outbox::latest),
+/// [`lookup`](Outbox::lookup) and [`posts`](Outbox::posts), which many pages share, and told as an error event
+/// of `tracing`. To other calls of its author it is [`ErrorKind::Corrupt`](feed_core::ErrorKind::Corrupt).
 #[derive(Clone, Debug)]
 pub struct RedisOutbox {
     redis: Redis,

@@ -6,6 +6,8 @@ mod line;
 mod options;
 mod varint;
 
+use std::mem;
+
 use async_trait::async_trait;
 use backplane::Timestamp;
 use feed_core::{
@@ -139,6 +141,24 @@ impl RedisTimelines {
         noted
     }
 
+    /// Has timelines without something. Where there is no room to note that, a timeline turns cold.
+    async fn take_out(&self, op: &'static str, owners: &[UserId], change: &Change) -> Noted {
+        let mut noted = self.note(op, owners, change).await;
+        let is_full = |error: &backplane::Error| error.kind() == backplane::ErrorKind::Full;
+        if !noted.error.as_ref().is_some_and(is_full) {
+            return noted;
+        }
+        let failed = mem::take(&mut noted.report.failed);
+        noted.error = None;
+        for (&owner, answer) in failed.iter().zip(self.unlink_all(&failed).await) {
+            match answer {
+                Ok(_) => noted.report.cold += 1,
+                Err(error) => noted.fail(owner, failure::of(op, error)),
+            }
+        }
+        noted
+    }
+
     /// Packs lists. One that fails is packed [`UNPACKED`](Self::UNPACKED) notes later.
     async fn pack(&self, owners: &[UserId]) {
         let read = owners.iter().map(|owner| {
@@ -213,7 +233,9 @@ impl TimelineStore for RedisTimelines {
     }
 
     async fn remove_many(&self, owners: &[UserId], post: PostId) -> Result<Vec<UserId>> {
-        let noted = self.note("remove", owners, &Change::Removed(post)).await;
+        let noted = self
+            .take_out("remove", owners, &Change::Removed(post))
+            .await;
         Ok(noted.unless_all_failed(owners)?.failed)
     }
 
@@ -234,7 +256,9 @@ impl TimelineStore for RedisTimelines {
     }
 
     async fn purge_many(&self, owners: &[UserId], author: UserId) -> Result<()> {
-        let noted = self.note("purge", owners, &Change::Purged(author)).await;
+        let noted = self
+            .take_out("purge", owners, &Change::Purged(author))
+            .await;
         noted.error.map_or(Ok(()), |error| Err(error.into()))
     }
 

@@ -283,6 +283,53 @@ async fn owners_fail_whose_timeline_cannot_be_written() {
     assert_eq!(gone.unwrap_err().kind(), feed_core::ErrorKind::Unavailable);
 }
 
+/// Where there is no room to note that entries are gone, the timeline is, so that nobody sees them.
+#[tokio::test]
+async fn entries_are_taken_out_though_memory_is_full() {
+    let server = Server::start().await;
+    let timelines = RedisTimelines::new(server.redis.clone(), RedisTimelinesOptions::default());
+    let entries = [10, 11].map(|post| Entry::original(PostId::new(post), BOB));
+    for owner in [ANN, BOB] {
+        let begun = timelines.begin_build(owner, NOW, Timestamp::EPOCH).await;
+        let BuildStart::Started(ticket) = begun.unwrap() else {
+            panic!("nobody builds it");
+        };
+        let built = timelines.commit_build(ticket, &entries, PostId::new(1));
+        assert!(built.await.unwrap());
+    }
+    server.order("CONFIG SET maxmemory 1").await;
+    let failed = timelines
+        .remove_many(&[ANN], entries[0].post)
+        .await
+        .unwrap();
+    assert_eq!(failed, []);
+    timelines.purge_many(&[BOB], BOB).await.unwrap();
+    for owner in [ANN, BOB] {
+        let window = timelines.window(owner, Seek::Newest, 9).await.unwrap();
+        assert_eq!(window.state, TimelineState::Cold);
+    }
+    let entry = Entry::original(PostId::new(12), BOB);
+    assert!(timelines.push_many(&[ANN], entry).await.is_err());
+}
+
+/// A server that has to have a replica takes no writes without one, and yet answers readers.
+#[tokio::test]
+async fn timelines_are_read_where_nothing_may_be_written() {
+    let server = Server::start().await;
+    let options = RedisTimelinesOptions::default();
+    let timelines = RedisTimelines::new(server.redis.clone(), options);
+    let begun = timelines.begin_build(ANN, NOW, Timestamp::EPOCH).await;
+    let BuildStart::Started(ticket) = begun.unwrap() else {
+        panic!("nobody builds it");
+    };
+    let built = timelines.commit_build(ticket, &[], PostId::new(1)).await;
+    assert!(built.unwrap());
+    server.order(&format!("EXPIRE {{tl:{ANN}}} 60")).await;
+    server.order("CONFIG SET min-replicas-to-write 1").await;
+    let window = timelines.window(ANN, Seek::Newest, 9).await.unwrap();
+    assert!(matches!(window.state, TimelineState::Warm { .. }));
+}
+
 /// A server that starts again while all its keys are looked at has them in another order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn timelines_are_dropped_though_their_server_starts_again_meanwhile() {

@@ -2,5 +2,6 @@
 if not is_held(ARGV[1], ARGV[2]) then
   return 0
 end
+redis.call('ZREM', ends, '') -- a write: so that full memory refuses none after it
 redis.call('ZADD', ends, 'GT', now + tonumber(ARGV[3]), ARGV[1])
 return 1

@@ -13,6 +13,7 @@ if weight == '' then
 end
 local changed = string.sub(node, 1, 40) .. state .. weight .. string.sub(node, 52)
 if changed ~= node then
+  redis.call('HDEL', nodes, '') -- a write: so that full memory refuses none after it
   redis.call('HSET', nodes, name, changed)
   turn()
 end

@@ -10,6 +10,7 @@ local ends = redis.call('ZSCORE', held, node)
 if not ends or tonumber(ends) <= now or redis.call('HGET', known, 'token:' .. node) ~= token then
   return 0
 end
+redis.call('HDEL', known, '') -- a write: so that full memory refuses none after it
 if mark > redis.call('HGET', known, 'mark:' .. node) then
   redis.call('HSET', known, 'mark:' .. node, mark)
 end

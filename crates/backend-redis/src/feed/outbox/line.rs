@@ -1,6 +1,9 @@
+use backplane::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use feed_core::{Entry, Post, PostId, PostState, Publication, Seek, UserId};
 use redis::{Cmd, Value, cmd};
+
+use crate::answer::rows;
 
 /// A live post as its author's set holds it, but for the author.
 ///
@@ -97,6 +100,17 @@ impl Line {
         };
         lines.iter().map(line).collect()
     }
+}
+
+/// Reads the same, but for what does not decode of which only the post does.
+pub(super) fn read_each(answer: &Value) -> Option<Vec<(PostId, Result<Line>)>> {
+    let line = |line: &&[u8]| {
+        let (post, _) = take_post(line)?;
+        let decoded = Line::decode(line);
+        let corrupt = || Error::bare(ErrorKind::Corrupt, "latest");
+        Some((post, decoded.ok_or_else(corrupt)))
+    };
+    rows(answer)?.iter().map(line).collect()
 }
 
 pub(super) const fn bytes_of(post: PostId) -> [u8; 8] {

@@ -1,8 +1,8 @@
 use backplane::Result;
-use feed_core::{Entry, Seek, UserId};
+use feed_core::{Entry, PostId, Seek, UserId};
 
-use super::line::{self, Line};
-use crate::Redis;
+use super::line;
+use crate::{Redis, feed::pass_over};
 
 /// How many lines are asked for at once: about 100 KB of answers.
 const AT_ONCE: usize = 4_000;
@@ -25,38 +25,41 @@ pub(super) async fn merge(
         let share = (AT_ONCE / open.len()).clamp(1, limit);
         let range = |&(author, from): &(UserId, Seek)| line::range(&key(author), from, share);
         let ranges: Vec<_> = open.iter().map(range).collect();
-        let answers = redis.read_all("latest", &ranges, Line::read_all).await;
+        let answers = redis.read_all("latest", &ranges, line::read_each).await;
         let mut lasts = Vec::new();
         for ((author, _), lines) in open.into_iter().zip(answers) {
-            let lines = lines?;
-            if let Some(last) = lines.get(share - 1) {
-                lasts.push(last.entry(author));
+            let lines = pass_over(lines, || key(author), Vec::new())?;
+            if let Some(&(last, _)) = lines.get(share - 1) {
+                lasts.push((author, last));
             }
-            page.extend(lines.iter().map(|line| line.entry(author)));
+            for (_, line) in lines {
+                let entry = line.map(|line| Some(line.entry(author)));
+                page.extend(pass_over(entry, || key(author), None)?);
+            }
         }
-        page.sort_unstable_by_key(|entry| distance(seek, entry));
+        page.sort_unstable_by_key(|entry: &Entry| distance(seek, entry.post));
         page.truncate(limit);
-        let end = page.get(limit - 1).map(|entry| distance(seek, entry));
-        lasts.retain(|last| end.is_none_or(|end| distance(seek, last) < end));
+        let end = page.get(limit - 1).map(|entry| distance(seek, entry.post));
+        lasts.retain(|(_, last)| end.is_none_or(|end| distance(seek, *last) < end));
         open = lasts
             .into_iter()
-            .map(|last| (last.author, beyond(seek, last)))
+            .map(|(author, last)| (author, beyond(seek, last)))
             .collect();
     }
     Ok(page)
 }
 
 /// Grows in the direction of `seek`: the post, or its complement.
-const fn distance(seek: Seek, entry: &Entry) -> u64 {
+const fn distance(seek: Seek, post: PostId) -> u64 {
     match seek {
-        Seek::Newest | Seek::Before(_) => !entry.post.get(),
-        Seek::After(_) => entry.post.get(),
+        Seek::Newest | Seek::Before(_) => !post.get(),
+        Seek::After(_) => post.get(),
     }
 }
 
-const fn beyond(seek: Seek, last: Entry) -> Seek {
+const fn beyond(seek: Seek, last: PostId) -> Seek {
     match seek {
-        Seek::Newest | Seek::Before(_) => Seek::Before(last.post),
-        Seek::After(_) => Seek::After(last.post),
+        Seek::Newest | Seek::Before(_) => Seek::Before(last),
+        Seek::After(_) => Seek::After(last),
     }
 }

@@ -17,9 +17,10 @@ local generation = header and string.sub(header, 2, 17)
 -- ARGV[1]: for how many milliseconds a timeline is kept that nobody reads, or 0.
 local ttl = tonumber(ARGV[1])
 
--- Redis writes each change of a TTL to its replicas, so few reads make one.
+-- Redis writes each change of a TTL to its replicas, so few reads make one. Where it takes no writes, as when a
+-- replica is missing that it must have, a reader has the timeline all the same.
 local function keep()
   if ttl > 0 and redis.call('PTTL', key) < ttl * 3 / 4 then
-    redis.call('PEXPIRE', key, ttl)
+    redis.pcall('PEXPIRE', key, ttl)
   end
 end

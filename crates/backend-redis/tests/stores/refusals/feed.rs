@@ -3,7 +3,7 @@
 use backend_redis::{RedisOutbox, RedisOutboxOptions, RedisSharedCache};
 use bytes::Bytes;
 use feed_core::{
-    Appended, CacheItem, Entry, ErrorKind, Outbox, PostId, PostState, Publication, Retracted,
+    Appended, CacheItem, Entry, ErrorKind, Outbox, PostId, PostState, Publication, Retracted, Seek,
     SharedCache, UserId,
 };
 
@@ -103,6 +103,19 @@ async fn what_does_not_decode_is_absent_from_pages_and_named_to_writes() {
         .order("ZADD {outbox:5} 0 \0\0\0\0\0\0\0\u{5}strange")
         .await;
     assert_eq!(desk.live().await, [3, 6]);
+    let authors: Vec<_> = (1..=5).map(UserId::new).collect();
+    for limit in [1, 9] {
+        let latest = desk
+            .outbox
+            .latest(&authors, Seek::After(PostId::new(1)), limit);
+        let latest = latest.await.unwrap();
+        let posts: Vec<_> = latest.iter().map(|entry| entry.post.get()).collect();
+        assert_eq!(posts, [3, 6][..limit.min(2)]);
+    }
+    let own = desk
+        .outbox
+        .latest(&authors[4..], Seek::After(PostId::new(1)), 1);
+    assert_eq!(own.await.unwrap()[0].post, PostId::new(6));
     let corrupt = ErrorKind::Corrupt;
     assert_eq!(desk.append(2, 4).await, Err(corrupt));
     let retracted = desk.outbox.retract(UserId::new(2), PostId::new(2)).await;

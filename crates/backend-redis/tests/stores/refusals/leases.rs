@@ -2,9 +2,12 @@ use std::{sync::Arc, time::Duration};
 
 use backend_redis::{RedisDirectory, RedisIds, RedisNodeLeases};
 use backplane::{
-    Clock, SystemClock, Timestamp,
-    directory::{Directory, DirectoryOptions, Incarnation, Joined, Membership, Node},
-    id::{Acquired, IdGenerator, KeeperOptions, Layout, NodeLease, NodeLeases},
+    Clock, ErrorKind, SystemClock, Timestamp,
+    directory::{
+        Directory, DirectoryOptions, Incarnation, Joined, Membership, Node, NodeChange, NodeState,
+        Tenure,
+    },
+    id::{Acquired, IdGenerator, KeeperOptions, Layout, NodeLease, NodeLeases, Renewed},
     queue::TaskQueue,
 };
 
@@ -24,6 +27,29 @@ async fn node_token(leases: &RedisNodeLeases) -> u64 {
         Acquired::Granted(lease) => lease.token,
         Acquired::AllTaken { .. } => panic!("one node is free"),
     }
+}
+
+/// Who would see to it that memory gets free is not taken for gone meanwhile.
+#[tokio::test]
+async fn leases_are_kept_where_memory_is_full() {
+    let server = Server::start().await;
+    let directory = RedisDirectory::new(server.redis.clone(), DirectoryOptions::default());
+    let leases = RedisNodeLeases::new(server.redis.clone(), "ids", 1);
+    let membership = join(&directory).await;
+    let lease = lease(&leases).await.unwrap();
+    server.order("CONFIG SET maxmemory 1").await;
+    let held = directory.renew(&membership, MINUTE).await.unwrap();
+    assert_eq!(held, Tenure::Held);
+    let change = [NodeChange::State(NodeState::Draining)];
+    let held = directory.update(&membership, &change).await.unwrap();
+    assert_eq!(held, Tenure::Held);
+    let mark = Timestamp::from_millis(9);
+    let renewed = leases.renew(&lease, MINUTE, mark).await.unwrap();
+    assert_eq!(renewed, Renewed::Held);
+    leases.release(&lease, mark).await.unwrap();
+    let node = Node::new("b", Incarnation::new(1), "");
+    let joined = directory.join("chat", node, MINUTE).await;
+    assert_eq!(joined.unwrap_err().kind(), ErrorKind::Full);
 }
 
 /// A late settlement, renewal or view of before the loss must not be taken for one of after it.
