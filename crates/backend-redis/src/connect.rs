@@ -19,8 +19,8 @@ impl Redis {
     /// that answers. The client is for [`RedisBus`](crate::RedisBus), which makes connections of its own.
     ///
     /// Connections have `TCP_NODELAY`, and five seconds to be made, two in a Cluster, and for each answer; on Linux
-    /// the kernel ends one on which nothing was heard for as long. Applications that have connections already, or need other
-    /// timeouts, make a [`Redis`] of those.
+    /// the kernel ends one on which nothing was heard for as long. Applications that have connections already, or
+    /// need other timeouts, make a [`Redis`] of those.
     ///
     /// ```no_run
     /// use backend_redis::{Redis, RedisBus, RedisBusOptions};

@@ -26,8 +26,9 @@ use crate::{
 /// A lease and its mark that a server acknowledged may be lost when it dies: those of the last second
 /// with `appendfsync everysec`, or what its replica had not received when that takes over. Two
 /// generators may then hold one node until the former holder renews, which it loses, or its lease has passed; and
-/// it may have issued ids ahead of the clock. So their ids may collide for as long as both together. Where that must not be, let Redis write through (`appendfsync always`,
-/// `min-replicas-to-write 1`), or give the generators nodes by other means.
+/// it may have issued ids ahead of the clock. So their ids may collide for as long as both together. Where that must
+/// not be, let Redis write through (`appendfsync always`, `min-replicas-to-write 1`), or give the generators nodes
+/// by other means.
 #[derive(Clone, Debug)]
 pub struct RedisNodeLeases {
     redis: Redis,
