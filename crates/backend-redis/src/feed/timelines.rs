@@ -48,7 +48,7 @@ use crate::{
 /// | `drop_many` | 1 to each server | `UNLINK` an owner |
 /// | `window`, `begin_build`, `commit_build` | 1 | a script of 2 to 7 |
 /// | `merge` | 1, and 2 more if the list is to be packed | a script of 4 |
-/// | `retain` | 1 for every 1,000 keys of every server, whosever they are, and 1 for those to be dropped | `SCAN`, and `UNLINK` an owner |
+/// | `retain` | 1 for every 1,000 keys of every server, whosever they are, and 1 for those to be dropped | `INFO` and `SCAN`, and `UNLINK` an owner |
 ///
 /// In a Cluster, `retain` looks at all keys again until no slot has moved meanwhile, or the same ones were
 /// under way for two rounds. After five rounds it fails as `Unavailable`.
