@@ -65,11 +65,11 @@ impl Server {
             Value::ServerError(error) => is_useless(&error.clone().into()),
             _ => false,
         };
-        let is_useless = match &answers {
+        let has_refused = match &answers {
             Ok(answers) => answers.iter().any(is_refusal),
             Err(error) => is_useless(error),
         };
-        if is_useless {
+        if has_refused {
             self.leave();
         }
         answers

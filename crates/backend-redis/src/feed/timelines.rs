@@ -6,10 +6,8 @@ mod line;
 mod options;
 mod varint;
 
-use std::mem;
-
 use async_trait::async_trait;
-use backplane::Timestamp;
+use backplane::{ErrorKind, Timestamp};
 use feed_core::{
     BuildStart, BuildTicket, Entry, PostId, PushReport, Result, Seek, TimelineState, TimelineStore,
     UserId, Window,
@@ -143,17 +141,20 @@ impl RedisTimelines {
 
     /// Has timelines without something. Where there is no room to note that, a timeline turns cold.
     async fn take_out(&self, op: &'static str, owners: &[UserId], change: &Change) -> Noted {
-        let mut noted = self.note(op, owners, change).await;
-        let is_full = |error: &backplane::Error| error.kind() == backplane::ErrorKind::Full;
-        if !noted.error.as_ref().is_some_and(is_full) {
-            return noted;
+        let noted = self.note(op, owners, change).await;
+        match &noted.error {
+            Some(error) if error.kind() == ErrorKind::Full => {
+                self.turn_cold(op, &noted.report.failed).await
+            }
+            _ => noted,
         }
-        let failed = mem::take(&mut noted.report.failed);
-        noted.error = None;
-        for (&owner, answer) in failed.iter().zip(self.unlink_all(&failed).await) {
-            match answer {
-                Ok(_) => noted.report.cold += 1,
-                Err(error) => noted.fail(owner, failure::of(op, error)),
+    }
+
+    async fn turn_cold(&self, op: &'static str, owners: &[UserId]) -> Noted {
+        let mut noted = Noted::default();
+        for (&owner, answer) in owners.iter().zip(self.unlink_all(owners).await) {
+            if let Err(error) = answer {
+                noted.fail(owner, failure::of(op, error));
             }
         }
         noted
@@ -306,13 +307,8 @@ impl TimelineStore for RedisTimelines {
     }
 
     async fn drop_many(&self, owners: &[UserId]) -> Result<Vec<UserId>> {
-        let mut noted = Noted::default();
-        for (&owner, answer) in owners.iter().zip(self.unlink_all(owners).await) {
-            if let Err(error) = answer {
-                noted.fail(owner, failure::of("drop", error));
-            }
-        }
-        Ok(noted.unless_all_failed(owners)?.failed)
+        let dropped = self.turn_cold("drop", owners).await;
+        Ok(dropped.unless_all_failed(owners)?.failed)
     }
 
     async fn retain(&self, keep: &(dyn Fn(UserId) -> bool + Send + Sync)) -> Result<usize> {

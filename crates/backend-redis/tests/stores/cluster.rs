@@ -102,8 +102,14 @@ async fn no_task_is_added_twice_by_one_call() {
     queue.enqueue(slice::from_ref(&task)).await.unwrap();
     for is_cut in [false, true] {
         proxy.hold(Way::ToClient);
+        let _ = proxy.take_traffic();
         let trouble = async {
             if is_cut {
+                until("the task is on its way", async || {
+                    proxy.take_traffic().commands.contains_key("EVALSHA")
+                })
+                .await;
+                // It arrives, and its answer is held.
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 proxy.cut();
                 proxy.pass(Way::ToClient);

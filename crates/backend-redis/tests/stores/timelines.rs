@@ -345,10 +345,12 @@ async fn timelines_are_dropped_though_their_server_starts_again_meanwhile() {
     }
     server.engine.save().unwrap();
     // Somebody else has the connection made again.
-    let (busy, ping) = (server.redis.clone(), cmd("PING"));
+    let pongs = Arc::new(AtomicU64::new(0));
+    let (heard, busy, ping) = (Arc::clone(&pongs), server.redis.clone(), cmd("PING"));
     let busy = tokio::spawn(async move {
         loop {
-            let _ = busy.command("ping", &ping).await;
+            let pong = busy.command("ping", &ping).await;
+            heard.fetch_add(u64::from(pong.is_ok()), Ordering::Relaxed);
             sleep(Duration::from_millis(10)).await;
         }
     });
@@ -358,7 +360,11 @@ async fn timelines_are_dropped_though_their_server_starts_again_meanwhile() {
         if looks.fetch_add(1, Ordering::Relaxed) == OWNERS / 2 {
             server.engine.restart_loading().unwrap();
             server.engine.finish_loading().unwrap();
-            thread::sleep(Duration::from_secs(1));
+            let before = pongs.load(Ordering::Relaxed);
+            // The first may be of before.
+            while pongs.load(Ordering::Relaxed) < before + 2 {
+                thread::sleep(Duration::from_millis(10));
+            }
         }
         false
     };
