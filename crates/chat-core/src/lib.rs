@@ -1,0 +1,8 @@
+//! Chat for applications that already have users: ordered, complete delivery to every device, and
+//! presence.
+
+mod error;
+mod id;
+
+pub use error::{Error, ErrorKind, Result};
+pub use id::{ClientId, ConversationId, Device, DeviceId, MessageId, UserId};
