@@ -5,6 +5,8 @@ mod high_water;
 mod node_leases;
 mod queue;
 mod rate;
+mod room;
+mod shards;
 
 pub use bus::{MemoryBus, MemoryBusOptions, MemoryNode};
 pub use directory::MemoryDirectory;
@@ -12,3 +14,5 @@ pub use high_water::MemoryHighWater;
 pub use node_leases::MemoryNodeLeases;
 pub use queue::MemoryQueue;
 pub use rate::{MemoryRateLimiter, MemoryRateLimiterOptions};
+pub use room::Room;
+pub use shards::{ReadMany, SHARDS, Shards, WriteMany};

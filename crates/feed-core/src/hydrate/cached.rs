@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use backplane::Clock;
+use backplane::{
+    Clock,
+    memory::{SHARDS, Shards},
+};
 
 use super::{
     answer::{Answer, Lack, Want},
@@ -20,10 +23,7 @@ use super::{
     shard::{Look, Shard, Until},
     stats::{CacheStats, Tally},
 };
-use crate::{
-    Error, ErrorKind, Result,
-    memory::{SHARDS, Shards},
-};
+use crate::{Error, ErrorKind, Result};
 
 /// Content of kind `K`: this process's cache, over the shared one, over the source.
 ///

@@ -5,15 +5,12 @@ mod model;
 use std::{collections::BTreeSet, fmt};
 
 use async_trait::async_trait;
+use backplane::memory::{Room, Shards};
 use hashbrown::{HashMap, hash_map::Entry as Slot};
 
 use crate::{
     Action, ActionKind, Actions, Counters, Counts, Entry, PostId, Recorded, Result, UserId,
-    memory::{
-        actions::doings::{Doings, Done},
-        room::Room,
-        shards::Shards,
-    },
+    memory::actions::doings::{Doings, Done},
 };
 
 /// [`Actions`] and their [`Counters`] in process memory: durable as long as the process.

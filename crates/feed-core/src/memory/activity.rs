@@ -1,13 +1,13 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use backplane::Timestamp;
+use backplane::{
+    Timestamp,
+    memory::{Room, Shards},
+};
 use hashbrown::{HashMap, hash_map::Entry as Slot};
 
-use crate::{
-    Activity, Habit, PostId, Result, Rhythm, UserId,
-    memory::{room::Room, shards::Shards},
-};
+use crate::{Activity, Habit, PostId, Result, Rhythm, UserId};
 
 /// An [`Activity`] in process memory: durable as long as the process.
 ///

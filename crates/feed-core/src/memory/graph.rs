@@ -14,19 +14,16 @@ use std::{
 };
 
 use async_trait::async_trait;
+use backplane::memory::{Room, Shards};
 use hashbrown::{HashMap, HashSet};
 
 use crate::{
     Circle, CircleEdge, Degree, EdgeRoute, FollowSettings, Followed, Follower, Graph, Hide, ListId,
     Result, Route, RouteStamp, UserId,
-    memory::{
-        graph::{
-            author_routes::AuthorRoutes,
-            edge::Edge,
-            node::{CachedCircle, Node, Nodes, Tie},
-        },
-        room::Room,
-        shards::Shards,
+    memory::graph::{
+        author_routes::AuthorRoutes,
+        edge::Edge,
+        node::{CachedCircle, Node, Nodes, Tie},
     },
 };
 

@@ -4,8 +4,6 @@ mod activity;
 mod graph;
 mod outbox;
 mod parts;
-mod room;
-mod shards;
 mod shared_cache;
 mod timeline;
 
@@ -14,6 +12,5 @@ pub use activity::{MemoryActivity, MemoryActivityOptions};
 pub use graph::{MemoryGraph, MemoryGraphOptions};
 pub use outbox::{MemoryOutbox, MemoryOutboxOptions};
 pub(crate) use parts::feed_parts;
-pub(crate) use shards::{SHARDS, Shards};
 pub use shared_cache::{MemorySharedCache, MemorySharedCacheOptions};
 pub use timeline::{MemoryTimelines, MemoryTimelinesOptions};

@@ -7,17 +7,14 @@ mod model;
 use std::fmt;
 
 use async_trait::async_trait;
+use backplane::memory::{Room, Shards};
 use bytes::Bytes;
 use hashbrown::{HashMap, hash_map::Entry as Slot};
 
 use crate::{
     Appended, Entry, IdempotencyKey, Outbox, Post, PostId, PostState, Publication, Result,
     Retracted, Revised, Seek, UserId,
-    memory::{
-        outbox::{authors::Authors, merge::merge},
-        room::Room,
-        shards::Shards,
-    },
+    memory::outbox::{authors::Authors, merge::merge},
 };
 
 /// An [`Outbox`] in process memory: durable as long as the process.
@@ -246,7 +243,8 @@ impl MemoryOutbox {
         }
         // A retry of what is stored already needs no room.
         let new = items.iter().filter(|item| self.is_new(item)).count();
-        self.live.take(new, OP).map(|()| new)
+        self.live.take(new, OP)?;
+        Ok(new)
     }
 
     fn is_new(&self, item: &Publication) -> bool {

@@ -1,15 +1,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use backplane::Clock;
+use backplane::{
+    Clock,
+    memory::{SHARDS, Shards},
+};
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{
-    CacheItem, Result, SharedCache,
-    memory::shards::{SHARDS, Shards},
-    shelf::Shelf,
-};
+use crate::{CacheItem, Result, SharedCache, shelf::Shelf};
 
 /// A [`SharedCache`] in process memory, for one node: what it holds goes with the process.
 ///

@@ -4,15 +4,13 @@ use std::{
     sync::Arc,
 };
 
+use backplane::memory::WriteMany;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::{
     Circle, Hide, ListId, UserId,
-    memory::{
-        graph::{edge::Edge, edges::Edges},
-        shards::WriteMany,
-    },
+    memory::graph::{edge::Edge, edges::Edges},
 };
 
 /// One user's ends of all their ties.

@@ -3,36 +3,41 @@ use std::array;
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use smallvec::SmallVec;
 
-/// A power of two, so that the high bits of a hash name a shard. Few enough that a reader of many
+/// How many parts there are: a power of two, so that the high bits of a hash name a shard. Few enough that a reader of many
 /// keys locks every shard once for less than it would pay to lock once a key.
-pub(crate) const SHARDS: usize = 16;
+pub const SHARDS: usize = 16;
 
-/// A value split by key, so that a writer stops the readers of one part only.
+/// A value split by key, so that a writer stops the readers of one part only. For stores in memory.
 ///
 /// Several shards are always locked in ascending order, and never while another is held.
 #[derive(Debug, Default)]
-pub(crate) struct Shards<T>([RwLock<T>; SHARDS]);
+pub struct Shards<T>([RwLock<T>; SHARDS]);
 
 impl<T> Shards<T> {
-    pub(crate) fn from_fn(mut part: impl FnMut() -> T) -> Self {
+    /// As many parts as there are shards.
+    pub fn from_fn(mut part: impl FnMut() -> T) -> Self {
         Self(array::from_fn(|_| RwLock::new(part())))
     }
 
     /// The shards one after the other.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = RwLockReadGuard<'_, T>> {
+    pub fn iter(&self) -> impl Iterator<Item = RwLockReadGuard<'_, T>> {
         self.0.iter().map(RwLock::read)
     }
 
-    pub(crate) fn read(&self, key: u64) -> RwLockReadGuard<'_, T> {
+    /// The shard of `key`, to read.
+    #[inline]
+    pub fn read(&self, key: u64) -> RwLockReadGuard<'_, T> {
         self.0[shard(key)].read()
     }
 
-    pub(crate) fn write(&self, key: u64) -> RwLockWriteGuard<'_, T> {
+    /// The shard of `key`, to change.
+    #[inline]
+    pub fn write(&self, key: u64) -> RwLockWriteGuard<'_, T> {
         self.0[shard(key)].write()
     }
 
     /// The shards of all `keys` at one instant.
-    pub(crate) fn read_many(&self, keys: impl IntoIterator<Item = u64>) -> ReadMany<'_, T> {
+    pub fn read_many(&self, keys: impl IntoIterator<Item = u64>) -> ReadMany<'_, T> {
         let mut read = ReadMany {
             guards: SmallVec::new(),
             places: [usize::MAX; SHARDS],
@@ -48,12 +53,12 @@ impl<T> Shards<T> {
     }
 
     /// All shards at one instant, to change.
-    pub(crate) fn write_all(&self) -> WriteMany<'_, T> {
+    pub fn write_all(&self) -> WriteMany<'_, T> {
         WriteMany(array::from_fn(|n| Some(self.0[n].write())))
     }
 
     /// The shards of all `keys` at one instant, to change.
-    pub(crate) fn write_many(&self, keys: impl IntoIterator<Item = u64>) -> WriteMany<'_, T> {
+    pub fn write_many(&self, keys: impl IntoIterator<Item = u64>) -> WriteMany<'_, T> {
         let wanted = wanted(keys);
         WriteMany(array::from_fn(|n| {
             (wanted >> n & 1 == 1).then(|| self.0[n].write())
@@ -61,8 +66,9 @@ impl<T> Shards<T> {
     }
 }
 
-/// Only what is locked, so that nothing has to ask what is.
-pub(crate) struct ReadMany<'a, T> {
+/// Some shards at one instant. Only what is locked, so that nothing has to ask what is.
+#[derive(Debug)]
+pub struct ReadMany<'a, T> {
     guards: SmallVec<[RwLockReadGuard<'a, T>; SHARDS]>,
     /// Where the guard of each shard is; past the end for one that is not locked.
     places: [usize; SHARDS],
@@ -70,16 +76,27 @@ pub(crate) struct ReadMany<'a, T> {
 
 impl<T> ReadMany<'_, T> {
     /// The shard of one of the keys that were asked for.
-    pub(crate) fn of(&self, key: u64) -> &T {
+    ///
+    /// # Panics
+    ///
+    /// If it was not asked for.
+    #[must_use]
+    pub fn of(&self, key: u64) -> &T {
         &self.guards[self.places[shard(key)]]
     }
 }
 
-pub(crate) struct WriteMany<'a, T>([Option<RwLockWriteGuard<'a, T>>; SHARDS]);
+/// Some shards at one instant, to change.
+#[derive(Debug)]
+pub struct WriteMany<'a, T>([Option<RwLockWriteGuard<'a, T>>; SHARDS]);
 
 impl<T> WriteMany<'_, T> {
     /// The shard of one of the keys that were asked for.
-    pub(crate) fn of(&mut self, key: u64) -> &mut T {
+    ///
+    /// # Panics
+    ///
+    /// If it was not asked for.
+    pub fn of(&mut self, key: u64) -> &mut T {
         self.0[shard(key)].as_mut().expect(LOCKED)
     }
 }
@@ -93,6 +110,7 @@ fn wanted(keys: impl IntoIterator<Item = u64>) -> u32 {
 }
 
 /// Multiplicative hashing: the golden ratio spreads runs of consecutive ids evenly.
+#[inline]
 fn shard(key: u64) -> usize {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let [high, ..] = key.wrapping_mul(GOLDEN).to_be_bytes();

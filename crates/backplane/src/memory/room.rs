@@ -2,15 +2,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::{Error, ErrorKind, Result};
 
-/// How much of a store's bound is taken.
+/// How much of a bound is taken. For stores in memory.
 #[derive(Debug)]
-pub(super) struct Room {
+pub struct Room {
     taken: AtomicUsize,
     bound: usize,
 }
 
 impl Room {
-    pub(super) const fn new(bound: usize) -> Self {
+    /// All of `bound`, and nothing taken.
+    #[must_use]
+    pub const fn new(bound: usize) -> Self {
         Self {
             taken: AtomicUsize::new(0),
             bound,
@@ -22,7 +24,7 @@ impl Room {
     /// # Errors
     ///
     /// [`ErrorKind::Full`] if there is less; none was taken.
-    pub(super) fn take(&self, count: usize, op: &'static str) -> Result<()> {
+    pub fn take(&self, count: usize, op: &'static str) -> Result<()> {
         let more = |taken: usize| taken.checked_add(count).filter(|&sum| sum <= self.bound);
         let before = self
             .taken
@@ -32,16 +34,18 @@ impl Room {
     }
 
     /// Takes room for `count` more, whether or not there is any.
-    pub(super) fn overdraw(&self, count: usize) {
+    pub fn overdraw(&self, count: usize) {
         self.taken.fetch_add(count, Ordering::Relaxed);
     }
 
     /// Gives room back.
-    pub(super) fn give(&self, count: usize) {
+    pub fn give(&self, count: usize) {
         self.taken.fetch_sub(count, Ordering::Relaxed);
     }
 
-    pub(super) fn taken(&self) -> usize {
+    /// How much is taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 }
