@@ -15,8 +15,9 @@ pub enum ErrorKind {
     Corrupt,
     /// An argument is outside the documented limits. Nothing happened.
     Invalid,
-    /// There is no such conversation.
-    UnknownConversation,
+    /// The conversation does not allow it: the source is a [`Refusal`](crate::Refusal). Nothing
+    /// happened.
+    Refused,
 }
 
 /// A failed operation on a chat.
@@ -97,7 +98,7 @@ impl fmt::Display for ErrorKind {
             Self::Closed => "closed",
             Self::Corrupt => "stored data corrupt",
             Self::Invalid => "argument outside the documented limits",
-            Self::UnknownConversation => "no such conversation",
+            Self::Refused => "the conversation does not allow it",
         })
     }
 }

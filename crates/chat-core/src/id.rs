@@ -1,4 +1,4 @@
-//! The names of users, devices, conversations and messages.
+//! The names of users, devices and messages.
 
 use std::{fmt, str::FromStr};
 
@@ -16,11 +16,6 @@ id_newtype! {
     /// One of a user's devices: a phone, a browser. The application numbers each user's devices, and
     /// gives no number twice.
     pub struct DeviceId;
-}
-
-id_newtype! {
-    /// A conversation of two, or of a group.
-    pub struct ConversationId;
 }
 
 id_newtype! {

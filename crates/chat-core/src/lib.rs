@@ -1,8 +1,26 @@
 //! Chat for applications that already have users: ordered, complete delivery to every device, and
 //! presence.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod conversation;
 mod error;
+mod event;
 mod id;
+mod log;
+mod memory;
 
+pub use conversation::{
+    ConversationId, GroupId, HistoryStart, NewGroup, Pair, ParseConversationError, Role, Windows,
+};
 pub use error::{Error, ErrorKind, Result};
-pub use id::{ClientId, ConversationId, Device, DeviceId, MessageId, UserId};
+pub use event::{
+    Act, Event, MAX_ABOUT, MAX_BODY, MAX_REACTIONS, Message, MessageRef, NewEvent, Reaction,
+    Reactions, What,
+};
+pub use id::{ClientId, Device, DeviceId, MessageId, UserId};
+pub use log::{
+    Answer, Appended, Founded, Group, LogRead, Member, MessageLog, Owed, Page, Receipt, Refusal,
+    START, Seek, Stamp, Unread, UnreadAsk, Viewer, check_events, rules,
+};
+pub use memory::{MemoryLog, MemoryLogOptions};

@@ -24,6 +24,11 @@ impl<T> Shards<T> {
         self.0.iter().map(RwLock::read)
     }
 
+    /// The shards one after the other, to change.
+    pub fn iter_write(&self) -> impl Iterator<Item = RwLockWriteGuard<'_, T>> {
+        self.0.iter().map(RwLock::write)
+    }
+
     /// The shard of `key`, to read.
     #[inline]
     pub fn read(&self, key: u64) -> RwLockReadGuard<'_, T> {

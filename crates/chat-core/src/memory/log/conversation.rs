@@ -1,0 +1,533 @@
+//! One conversation: its events, the keys they were sent under, and its members.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+    ops::{Bound, RangeInclusive},
+};
+
+use backplane::{Epoch, Position};
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use super::row::{Deed, Row, Said};
+use crate::{
+    Act, Answer, Appended, ClientId, ConversationId, Device, Event, Group, HistoryStart, LogRead,
+    Member, MessageRef, NewEvent, NewGroup, Owed, Page, Pair, Receipt, Refusal, Role, Seek, Stamp,
+    Unread, UserId, Viewer, What, Windows,
+    rules::{Facts, TargetFacts, decide},
+};
+
+#[derive(Debug)]
+pub(super) struct Conversation {
+    id: ConversationId,
+    epoch: Epoch,
+    /// The number of the oldest row, or of the next if there is none.
+    first: u64,
+    rows: VecDeque<Row>,
+    keys: HashMap<(Option<Device>, ClientId), Kept>,
+    /// Up to where all were told.
+    settled: u64,
+    /// Whether it is on the list of those with something to tell.
+    pub(super) is_listed: bool,
+    group: Option<GroupRow>,
+}
+
+/// What is known of an event by its key.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    seq: u64,
+    fingerprint: u64,
+}
+
+#[derive(Debug)]
+struct GroupRow {
+    limit: u32,
+    history: HistoryStart,
+    about: Bytes,
+    /// How many have a role.
+    admitted: u32,
+    /// All who are or were in it.
+    standings: BTreeMap<UserId, Standing>,
+}
+
+#[derive(Debug)]
+struct Standing {
+    role: Option<Role>,
+    windows: Windows,
+}
+
+impl Conversation {
+    pub(super) fn direct(id: ConversationId, epoch: Epoch) -> Self {
+        Self {
+            id,
+            epoch,
+            first: 1,
+            rows: VecDeque::new(),
+            keys: HashMap::new(),
+            settled: 0,
+            is_listed: false,
+            group: None,
+        }
+    }
+
+    pub(super) fn found(new: &NewGroup, stamp: Stamp, epoch: Epoch) -> Self {
+        let members = new.roster();
+        let standing = |&(user, role): &(UserId, Role)| {
+            let windows = Windows::all();
+            let role = Some(role);
+            (user, Standing { role, windows })
+        };
+        let mut conversation = Self::direct(ConversationId::Group(new.group), epoch);
+        conversation.group = Some(GroupRow {
+            limit: new.limit,
+            history: new.history,
+            about: new.about.clone(),
+            admitted: u32::try_from(members.len()).unwrap_or(u32::MAX),
+            standings: members.iter().map(standing).collect(),
+        });
+        let about = new.about.clone();
+        conversation.rows.push_back(Row {
+            id: stamp.id,
+            at: stamp.at,
+            from: None,
+            key: None,
+            deed: Deed::Found { members, about },
+        });
+        conversation
+    }
+
+    pub(super) fn top(&self) -> u64 {
+        self.first + self.rows.len() as u64 - 1
+    }
+
+    fn row(&self, seq: u64) -> Option<&Row> {
+        self.rows
+            .get(usize::try_from(seq.checked_sub(self.first)?).ok()?)
+    }
+
+    fn row_mut(&mut self, seq: u64) -> Option<&mut Row> {
+        self.rows
+            .get_mut(usize::try_from(seq.checked_sub(self.first)?).ok()?)
+    }
+
+    /// The receipt of the event at `seq`.
+    pub(super) fn receipt(&self, seq: u64) -> Option<Receipt> {
+        let row = self.row(seq)?;
+        Some(Receipt {
+            id: row.id,
+            position: Position::new(self.epoch, seq),
+            at: row.at,
+        })
+    }
+
+    pub(super) fn append(&mut self, event: &NewEvent) -> Appended {
+        let key = event.key.map(|key| (event.from, key));
+        let kept = key.and_then(|key| self.keys.get(&key).copied());
+        if let Some((kept, receipt)) = kept.and_then(|kept| Some((kept, self.receipt(kept.seq)?))) {
+            return if kept.fingerprint == event.act.fingerprint() {
+                Appended::Duplicate(receipt)
+            } else {
+                Appended::Conflict(receipt)
+            };
+        }
+        if let Err(refusal) = decide(event, self.facts(event)) {
+            return Appended::Refused(refusal);
+        }
+        let seq = self.top() + 1;
+        if let Some(key) = key {
+            let fingerprint = event.act.fingerprint();
+            self.keys.insert(key, Kept { seq, fingerprint });
+        }
+        let deed = self.perform(event, seq);
+        self.rows.push_back(Row {
+            id: event.id,
+            at: event.at,
+            from: event.from,
+            key: event.key,
+            deed,
+        });
+        Appended::Stored(Receipt {
+            id: event.id,
+            position: Position::new(self.epoch, seq),
+            at: event.at,
+        })
+    }
+
+    fn facts(&self, event: &NewEvent) -> Facts {
+        let role = |user| self.standing(user).and_then(|member| member.role);
+        Facts {
+            actor: event.from.and_then(|device| role(device.user)),
+            subject: event.act.subject().and_then(role),
+            target: event
+                .act
+                .target()
+                .and_then(|target| self.target(event, target)),
+            has_room: self
+                .group
+                .as_ref()
+                .is_some_and(|group| group.admitted < group.limit),
+        }
+    }
+
+    fn target(&self, event: &NewEvent, target: MessageRef) -> Option<TargetFacts> {
+        let row = self.row(target.seq).filter(|row| row.id == target.id)?;
+        let reaction = match &event.act {
+            Act::React { reaction, .. } => Some(reaction),
+            _ => None,
+        };
+        row.as_target(event.from.map(|device| device.user), reaction)
+    }
+
+    /// Does what was decided, and says what is kept of it at its own place.
+    fn perform(&mut self, event: &NewEvent, seq: u64) -> Deed {
+        match &event.act {
+            Act::Message(body) => Deed::Message(Said::new(body.clone())),
+            Act::Edit { target, body } => {
+                if let Some(said) = self.said_mut(*target) {
+                    said.body = body.clone();
+                    (said.edited, said.revised) = (seq, seq);
+                }
+                Deed::Edit(*target)
+            }
+            Act::Delete { target } => {
+                if let Some(row) = self.row_mut(target.seq) {
+                    row.deed = Deed::Deleted { by: seq };
+                }
+                Deed::Delete(*target)
+            }
+            Act::React {
+                target,
+                reaction,
+                on,
+            } => {
+                if let Some((said, device)) = self.said_mut(*target).zip(event.from) {
+                    said.react(device.user, reaction, *on, seq);
+                }
+                Deed::React {
+                    target: *target,
+                    reaction: reaction.clone(),
+                    on: *on,
+                }
+            }
+            Act::Join { user, role } => {
+                self.group
+                    .iter_mut()
+                    .for_each(|group| group.join(*user, *role, seq));
+                Deed::Join(*user, *role)
+            }
+            Act::Leave { user } => {
+                self.group
+                    .iter_mut()
+                    .for_each(|group| group.leave(*user, seq));
+                Deed::Leave(*user)
+            }
+            Act::Appoint { user, role } => {
+                self.group
+                    .iter_mut()
+                    .for_each(|group| group.appoint(*user, *role));
+                Deed::Appoint(*user, *role)
+            }
+            Act::Describe(about) => {
+                self.group
+                    .iter_mut()
+                    .for_each(|group| group.about = about.clone());
+                Deed::Describe(about.clone())
+            }
+        }
+    }
+
+    fn said(&self, target: MessageRef) -> Option<&Said> {
+        match &self.row(target.seq)?.deed {
+            Deed::Message(said) => Some(said),
+            _ => None,
+        }
+    }
+
+    fn said_mut(&mut self, target: MessageRef) -> Option<&mut Said> {
+        match &mut self.row_mut(target.seq)?.deed {
+            Deed::Message(said) => Some(said),
+            _ => None,
+        }
+    }
+
+    /// What `user` is to the conversation.
+    pub(super) fn standing(&self, user: UserId) -> Option<Member> {
+        match &self.group {
+            None => direct_member(self.id, user),
+            Some(group) => {
+                let standing = group.standings.get(&user)?;
+                Some(Member::new(user, standing.role, standing.windows.clone()))
+            }
+        }
+    }
+
+    pub(super) fn members(&self, since: u64, after: Option<UserId>, limit: usize) -> Vec<Member> {
+        let Some(group) = &self.group else {
+            return direct_members(self.id, after).take(limit).collect();
+        };
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let standings = group.standings.range((after, Bound::Unbounded));
+        let concerned = standings.filter(|(_, standing)| standing.windows.end(u64::MAX) >= since);
+        let members = concerned
+            .map(|(user, standing)| Member::new(*user, standing.role, standing.windows.clone()));
+        members.take(limit).collect()
+    }
+
+    pub(super) fn group(&self) -> Option<Group> {
+        let group = self.group.as_ref()?;
+        let about = group.about.clone();
+        Some(Group::new(
+            group.admitted,
+            group.limit,
+            group.history,
+            about,
+        ))
+    }
+
+    pub(super) fn read(&self, read: &LogRead) -> Answer {
+        let Some(windows) = self.windows(read.viewer) else {
+            return Answer::Refused(Refusal::NotMember);
+        };
+        let reading = Reading {
+            conversation: self,
+            read,
+            top: windows.end(self.top()),
+            windows,
+        };
+        reading.answer()
+    }
+
+    /// What `viewer` may read; `None` if nothing, ever.
+    fn windows(&self, viewer: Viewer) -> Option<Cow<'_, Windows>> {
+        match (viewer, &self.group) {
+            (Viewer::Application, _) => Some(Cow::Owned(Windows::all())),
+            (Viewer::User(user), None) => Some(Cow::Owned(direct_member(self.id, user)?.windows)),
+            (Viewer::User(user), Some(group)) => {
+                Some(Cow::Borrowed(&group.standings.get(&user)?.windows))
+            }
+        }
+    }
+
+    pub(super) fn unread(&self, user: UserId, read: Position, cap: u32) -> Unread {
+        let Some(windows) = self.windows(Viewer::User(user)) else {
+            return Unread::NONE;
+        };
+        let top = windows.end(self.top());
+        let read = if read.epoch == self.epoch {
+            read.offset
+        } else {
+            0
+        };
+        let stretch = read.saturating_add(1).max(self.first)..=top;
+        let rows = windows
+            .within(stretch)
+            .flatten()
+            .filter_map(|seq| self.row(seq));
+        let is_others = |row: &&Row| {
+            let is_own = row.from.is_some_and(|device| device.user == user);
+            !is_own && matches!(row.deed, Deed::Message(_))
+        };
+        let count = rows.filter(is_others).take(cap as usize).count();
+        Unread {
+            count: u32::try_from(count).unwrap_or(cap),
+            top: Position::new(self.epoch, top),
+        }
+    }
+
+    /// Forgets what is before `seq`, and says how many events that were.
+    pub(super) fn trim(&mut self, seq: u64) -> usize {
+        let mut trimmed = 0;
+        while self.first < seq
+            && let Some(row) = self.rows.pop_front()
+        {
+            if let Some(key) = row.key {
+                self.keys.remove(&(row.from, key));
+            }
+            self.first += 1;
+            trimmed += 1;
+        }
+        self.settled = self.settled.max(self.first - 1);
+        trimmed
+    }
+
+    pub(super) const fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(super) fn settle(&mut self, told: Position) {
+        if told.epoch == self.epoch {
+            self.settled = self.settled.max(told.offset.min(self.top()));
+        }
+    }
+
+    /// What is to be told, and since when; `None` if nothing.
+    pub(super) fn owed(&self) -> Option<(backplane::Timestamp, Owed)> {
+        let oldest = self.row(self.settled + 1)?;
+        let owed = Owed {
+            conversation: self.id,
+            settled: self.settled,
+            top: Position::new(self.epoch, self.top()),
+        };
+        Some((oldest.at, owed))
+    }
+
+    fn show(&self, seq: u64, viewer: Viewer) -> Option<Event> {
+        let row = self.row(seq)?;
+        Some(row.show(seq, viewer, |target| self.said(target)))
+    }
+}
+
+impl GroupRow {
+    fn join(&mut self, user: UserId, role: Role, seq: u64) {
+        let standing = self.standings.entry(user).or_insert_with(|| Standing {
+            role: None,
+            windows: Windows::default(),
+        });
+        standing.role = Some(role);
+        standing.windows.open(match self.history {
+            HistoryStart::Beginning => 1,
+            HistoryStart::Joining => seq,
+        });
+        self.admitted += 1;
+    }
+
+    fn appoint(&mut self, user: UserId, role: Role) {
+        if let Some(standing) = self.standings.get_mut(&user) {
+            standing.role = Some(role);
+        }
+    }
+
+    fn leave(&mut self, user: UserId, seq: u64) {
+        if let Some(standing) = self.standings.get_mut(&user) {
+            standing.role = None;
+            standing.windows.close(seq);
+            self.admitted -= 1;
+        }
+    }
+}
+
+/// What `user` is to a direct conversation.
+pub(super) fn direct_member(id: ConversationId, user: UserId) -> Option<Member> {
+    let is_one = id.pair().is_some_and(|pair| pair.contains(user));
+    is_one.then(|| Member::new(user, Some(Role::Member), Windows::all()))
+}
+
+/// The members of a direct conversation after `after`.
+pub(super) fn direct_members(
+    id: ConversationId,
+    after: Option<UserId>,
+) -> impl Iterator<Item = Member> {
+    let users = id.pair().into_iter().flat_map(Pair::users);
+    let users = users.filter(move |&user| after.is_none_or(|after| user > after));
+    users.map(|user| Member::new(user, Some(Role::Member), Windows::all()))
+}
+
+/// One read under way.
+struct Reading<'a> {
+    conversation: &'a Conversation,
+    read: &'a LogRead,
+    windows: Cow<'a, Windows>,
+    /// The newest event that the viewer may see.
+    top: u64,
+}
+
+impl Reading<'_> {
+    fn answer(&self) -> Answer {
+        let sought = self.read.seek.position();
+        if sought.is_some_and(|position| self.is_stale(position)) {
+            let top = Position::new(self.conversation.epoch, self.top);
+            return Answer::Stale { top };
+        }
+        Answer::Page(match self.read.seek {
+            Seek::Latest => self.before(self.top.saturating_add(1)),
+            Seek::Before(position) => self.before(position.offset),
+            Seek::After(position) => self.after(position.offset.saturating_add(1)),
+            Seek::Around(position) => self.around(position.offset),
+        })
+    }
+
+    fn is_stale(&self, position: Position) -> bool {
+        let Self { conversation, .. } = self;
+        let is_past = position.epoch != conversation.epoch;
+        // Who scrolls back may begin behind the end.
+        let end = conversation.top() + u64::from(matches!(self.read.seek, Seek::Before(_)));
+        position.offset > 0 && (is_past || position.offset > end)
+    }
+
+    /// The events from `from` on.
+    fn after(&self, from: u64) -> Page {
+        let from = from.max(self.conversation.first);
+        let LogRead { limit, bytes, .. } = *self.read;
+        let (events, until) = self.forth(from, limit, bytes);
+        self.page((from, until), events)
+    }
+
+    /// The events before `end`.
+    fn before(&self, end: u64) -> Page {
+        let until = end.saturating_sub(1).min(self.top);
+        let (events, from) = self.back(until, self.read.limit, self.read.bytes);
+        self.page((from, until), events)
+    }
+
+    fn around(&self, seq: u64) -> Page {
+        let seq = seq.max(self.conversation.first);
+        let LogRead { limit, bytes, .. } = *self.read;
+        let (mut events, from) = self.back(self.top.min(seq - 1), limit / 2, bytes / 2);
+        let (more, until) = self.forth(seq, limit - events.len(), bytes - bytes / 2);
+        events.extend(more);
+        self.page((from, until), events)
+    }
+
+    /// The events from `from` on, and up to where these are all.
+    fn forth(&self, from: u64, limit: usize, bytes: usize) -> (Vec<Event>, u64) {
+        let (events, next) = self.collect(self.seqs(from..=self.top), limit, bytes);
+        let all = self.top.max(from - 1);
+        (events, next.map_or(all, |next| next - 1))
+    }
+
+    /// The events up to `until`, and from where on these are all.
+    fn back(&self, until: u64, limit: usize, bytes: usize) -> (Vec<Event>, u64) {
+        let seqs = self.seqs(self.conversation.first..=until).rev();
+        let (mut events, next) = self.collect(seqs, limit, bytes);
+        events.reverse();
+        let all = self.conversation.first.min(until + 1);
+        (events, next.map_or(all, |next| next + 1))
+    }
+
+    /// The places of `stretch` that the viewer may see.
+    fn seqs(&self, stretch: RangeInclusive<u64>) -> impl DoubleEndedIterator<Item = u64> + '_ {
+        self.windows.within(stretch).flatten()
+    }
+
+    /// The events at `seqs`, and the place of the next if there are more.
+    fn collect(
+        &self,
+        mut seqs: impl Iterator<Item = u64>,
+        limit: usize,
+        bytes: usize,
+    ) -> (Vec<Event>, Option<u64>) {
+        let (mut events, mut taken) = (Vec::new(), 0);
+        while events.len() < limit && taken < bytes {
+            let Some(seq) = seqs.next() else { break };
+            let event = self.conversation.show(seq, self.read.viewer);
+            taken += event.as_ref().map_or(0, body_len);
+            events.extend(event);
+        }
+        (events, seqs.next())
+    }
+
+    fn page(&self, covered: (u64, u64), events: Vec<Event>) -> Page {
+        let Conversation { epoch, first, .. } = *self.conversation;
+        Page::new(epoch, first, self.top, covered, events)
+    }
+}
+
+fn body_len(event: &Event) -> usize {
+    match &event.what {
+        What::Message(message) => message.body.len(),
+        What::Edit { body, .. } => body.as_ref().map_or(0, Bytes::len),
+        What::Found { about, .. } | What::Describe(about) => about.len(),
+        _ => 0,
+    }
+}
