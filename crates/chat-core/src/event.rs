@@ -1,5 +1,7 @@
 //! What happens in a conversation: asked for as an [`Act`], and read as an [`Event`].
 
+mod amend;
+
 use std::{fmt, str::FromStr};
 
 use backplane::Timestamp;

@@ -9,6 +9,7 @@ mod event;
 mod id;
 mod log;
 mod memory;
+pub mod sync;
 
 pub use conversation::{
     ConversationId, GroupId, HistoryStart, NewGroup, Pair, ParseConversationError, Role, Windows,

@@ -102,7 +102,13 @@ pub fn histories() -> impl Strategy<Value = History<Op>> {
             .prop_map(|(talk, offset, is_foreign)| Op::Settle(talk, offset, is_foreign)),
         1 => (0..9_u64).prop_map(Op::Owed),
     ];
-    vec(prop::option::weighted(0.95, op), 1..60)
+    let calls = vec(prop::option::weighted(0.95, op), 1..60);
+    // Most events need a group to happen in.
+    let founding = prop::option::weighted(0.9, group().prop_map(Op::Found));
+    (founding, calls).prop_map(|(founding, calls)| {
+        let founding = founding.into_iter().map(Some);
+        founding.chain(calls).collect()
+    })
 }
 
 fn user() -> impl Strategy<Value = UserId> {
@@ -110,9 +116,12 @@ fn user() -> impl Strategy<Value = UserId> {
 }
 
 fn talk() -> impl Strategy<Value = ConversationId> {
+    let direct = |(one, other)| ConversationId::direct(one, other);
     prop_oneof![
-        3 => select(&GROUPS[..]).prop_map(ConversationId::Group),
-        1 => (user(), user()).prop_map(|(one, other)| ConversationId::direct(one, other)),
+        6 => Just(ConversationId::Group(GROUPS[0])),
+        1 => Just(ConversationId::Group(GROUPS[1])),
+        3 => Just(direct((USERS[0], USERS[1]))),
+        1 => (user(), user()).prop_map(direct),
     ]
 }
 
@@ -148,7 +157,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 fn doing() -> impl Strategy<Value = Doing> {
     let role = || select(vec![Role::Member, Role::Admin]);
-    let target = || 0..9_u64;
+    let target = || prop_oneof![4 => 1..5_u64, 1 => 0..12_u64];
     prop_oneof![
         6 => body().prop_map(Doing::Say),
         3 => (target(), body()).prop_map(|(target, body)| Doing::Edit(target, body)),

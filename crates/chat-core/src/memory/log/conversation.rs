@@ -531,3 +531,26 @@ fn body_len(event: &Event) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use backplane::Timestamp;
+
+    use super::*;
+    use crate::{DeviceId, MessageId};
+
+    #[test]
+    fn a_trim_leaves_no_key_behind() {
+        let ann = UserId::new(1);
+        let talk = ConversationId::direct(ann, ann);
+        let mut conversation = Conversation::direct(talk, Epoch::new(1));
+        for raw in 1..=3 {
+            let device = Some(Device::new(ann, DeviceId::new(1)));
+            let act = Act::Message(Bytes::new());
+            let event = NewEvent::new(talk, MessageId::new(raw), Timestamp::EPOCH, device, act);
+            let _ = conversation.append(&event.with_key(raw.to_string().parse().unwrap()));
+        }
+        assert_eq!(conversation.trim(3), 2);
+        assert_eq!(conversation.keys.len(), 1);
+    }
+}

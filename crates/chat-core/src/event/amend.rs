@@ -1,0 +1,75 @@
+//! What an event does to a copy of the message that it is about.
+
+use crate::{Event, Message, Reaction, Reactions, UserId, What};
+
+impl Event {
+    /// Applies `later` to this copy of an event, as `reader` sees it. Nothing happens unless this is the
+    /// message that `later` is about, and does not know of it yet: so it does no harm to apply an event
+    /// twice, or to a copy that was read after it happened.
+    ///
+    /// A device that applies all events of a conversation, in order, to the copies that it holds, holds
+    /// them as the log reads them.
+    ///
+    /// ```
+    /// # use chat_core::{Event, Message, MessageId, MessageRef, UserId, What};
+    /// # let event = |seq, what| Event::new(seq, MessageId::new(seq), backplane::Timestamp::EPOCH, None, None, what);
+    /// let mut held = event(1, What::Message(Message::new("helo".into())));
+    /// let target = MessageRef { seq: 1, id: held.id };
+    /// let edit = event(2, What::Edit { target, body: Some("hello".into()) });
+    ///
+    /// held.amend(&edit, UserId::new(1));
+    /// let What::Message(message) = &held.what else { panic!() };
+    /// assert_eq!((&message.body[..], message.edited), (&b"hello"[..], 2));
+    /// ```
+    pub fn amend(&mut self, later: &Self, reader: UserId) {
+        if later
+            .target()
+            .is_none_or(|target| target.seq != self.seq || target.id != self.id)
+        {
+            return;
+        }
+        let What::Message(message) = &mut self.what else {
+            return;
+        };
+        if message.revised >= later.seq {
+            return;
+        }
+        match &later.what {
+            What::Delete { .. } => self.what = What::Deleted { by: later.seq },
+            What::Edit { body, .. } => {
+                // One that says nothing was superseded: what supersedes it is still to come.
+                message.body = body.clone().unwrap_or_default();
+                (message.edited, message.revised) = (later.seq, later.seq);
+            }
+            What::React { reaction, on, .. } => {
+                let is_mine = later.from.is_some_and(|device| device.user == reader);
+                message.react(reaction, *on, is_mine);
+                message.revised = later.seq;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Message {
+    fn react(&mut self, reaction: &Reaction, on: bool, is_mine: bool) {
+        let place = self
+            .reactions
+            .binary_search_by(|known| known.reaction.cmp(reaction));
+        let place = place.unwrap_or_else(|place| {
+            let none = Reactions::new(reaction.clone(), 0, false);
+            self.reactions.insert(place, none);
+            place
+        });
+        let reactions = &mut self.reactions[place];
+        reactions.mine = if is_mine { on } else { reactions.mine };
+        reactions.count = if on {
+            reactions.count + 1
+        } else {
+            reactions.count.saturating_sub(1)
+        };
+        if reactions.count == 0 {
+            self.reactions.remove(place);
+        }
+    }
+}
