@@ -327,6 +327,14 @@ impl Windows {
             .any(|window| (window.from..=window.until).contains(&seq))
     }
 
+    /// Whether the user may read all of `stretch`.
+    #[must_use]
+    pub fn is_whole(&self, stretch: RangeInclusive<u64>) -> bool {
+        let (from, until) = stretch.into_inner();
+        let mut windows = self.0.iter();
+        from > until || windows.any(|window| window.from <= from && until <= window.until)
+    }
+
     /// The last that the user may read of a conversation that ends at `top`; 0 if nothing.
     #[must_use]
     pub fn end(&self, top: u64) -> u64 {

@@ -163,12 +163,11 @@ pub struct Event {
     pub what: What,
 }
 
-/// What has happened, as it reads now: a message is shown with all that was done to it since.
+/// What has happened, as it reads now: a message is shown with all that was done to it since, as far as
+/// the reader may read of that. A deletion reaches further: what was deleted is gone for everybody.
 ///
-/// So whoever reads a conversation from anywhere to its end knows how it is: what an event says of
-/// another is either in what was read, or in the events that follow. Events about a message are applied
-/// to a copy of it whose [`revised`](Message::revised) is lower than their place, and are known to any
-/// other.
+/// So whoever reads a conversation from anywhere to its end knows how it is: what was done to a message
+/// is either in what was read of it, or in the events that follow, which [amend](Event::amend) it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum What {
@@ -190,7 +189,7 @@ pub enum What {
     Edit {
         /// The message.
         target: MessageRef,
-        /// What it says since; `None` if it was edited again, deleted, or trimmed.
+        /// What it said since; `None` if it was deleted or trimmed meanwhile.
         body: Option<Bytes>,
     },
     /// A message was deleted.

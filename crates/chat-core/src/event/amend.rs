@@ -37,8 +37,9 @@ impl Event {
         match &later.what {
             What::Delete { .. } => self.what = What::Deleted { by: later.seq },
             What::Edit { body, .. } => {
-                // One that says nothing was superseded: what supersedes it is still to come.
-                message.body = body.clone().unwrap_or_default();
+                if let Some(body) = body {
+                    message.body = body.clone();
+                }
                 (message.edited, message.revised) = (later.seq, later.seq);
             }
             What::React { reaction, on, .. } => {

@@ -16,7 +16,8 @@ pub struct Facts {
     pub actor: Option<Role>,
     /// What [whom it is about](Act::subject) is to the conversation.
     pub subject: Option<Role>,
-    /// The message that [it is about](Act::target), if there is one that was not deleted.
+    /// The message that [it is about](Act::target), if there is one that was not deleted, and whoever asks
+    /// may read it.
     pub target: Option<TargetFacts>,
     /// Whether the group has room for another member.
     pub has_room: bool,

@@ -41,11 +41,11 @@ pub struct ClientSync {
     /// Those of which something is missing, or was when they were put here.
     lagging: Vec<ConversationId>,
     /// Where the last answer ended.
-    inbox: Position,
+    heard: Position,
     /// Where one ended after which the device had all that it knew of.
-    settled: Position,
+    inbox: Position,
     /// When to ask whether the inbox has gone on.
-    inbox_due: Duration,
+    due_inbox: Duration,
     link: Link,
 }
 
@@ -100,9 +100,9 @@ impl ClientSync {
             options,
             conversations: HashMap::new(),
             lagging: Vec::new(),
+            heard: START,
             inbox: START,
-            settled: START,
-            inbox_due: Duration::ZERO,
+            due_inbox: Duration::ZERO,
             link: Link::Down,
         }
     }
@@ -115,7 +115,7 @@ impl ClientSync {
         inbox: Position,
         positions: impl IntoIterator<Item = (ConversationId, Position)>,
     ) -> Self {
-        (self.inbox, self.settled) = (inbox, inbox);
+        (self.inbox, self.heard) = (inbox, inbox);
         let readers = positions.into_iter().map(|(id, at)| (id, Reader::new(at)));
         self.conversations.extend(readers);
         self
@@ -125,7 +125,7 @@ impl ClientSync {
     /// [positions](Self::positions), at one time with what it applied.
     #[must_use]
     pub const fn inbox(&self) -> Position {
-        self.settled
+        self.inbox
     }
 
     /// Where the device is in each conversation that it knows.
@@ -144,7 +144,7 @@ impl ClientSync {
     /// A connection stands. What happened before it may have been missed.
     pub fn connected(&mut self, now: Duration) {
         self.link = Link::Idle;
-        self.inbox_due = now;
+        self.due_inbox = now;
         self.backoff.reset();
         for id in &self.lagging {
             if let Some(reader) = self.conversations.get_mut(id) {
@@ -212,16 +212,16 @@ impl ClientSync {
             self.hasten(now, conversation);
         }
         if let Some(inbox) = batch.inbox {
-            self.inbox = inbox;
+            self.heard = inbox;
             let pause = if batch.more {
                 Duration::ZERO
             } else {
                 self.options.check
             };
-            self.inbox_due = now.saturating_add(pause);
+            self.due_inbox = now.saturating_add(pause);
         }
         if !self.is_lagging() {
-            self.settled = self.inbox;
+            self.inbox = self.heard;
         }
     }
 
@@ -245,7 +245,7 @@ impl ClientSync {
             Link::Waiting { .. } | Link::Idle => {}
         }
         let have = self.due(now);
-        let inbox = (self.inbox_due <= now).then_some(self.inbox);
+        let inbox = (self.due_inbox <= now).then_some(self.heard);
         if have.is_empty() && inbox.is_none() {
             return None;
         }
@@ -261,7 +261,7 @@ impl ClientSync {
             .iter()
             .filter_map(|id| self.conversations.get(id));
         let earliest = readers.filter_map(|reader| reader.due).min();
-        let due = earliest.map_or(self.inbox_due, |due| due.min(self.inbox_due));
+        let due = earliest.map_or(self.due_inbox, |due| due.min(self.due_inbox));
         match self.link {
             Link::Down | Link::Asked => None,
             Link::Waiting { until } => Some(due.max(until)),
@@ -272,7 +272,7 @@ impl ClientSync {
     /// Whether the device has all that it knows of, and all that there was when it asked last.
     #[must_use]
     pub fn is_settled(&self, now: Duration) -> bool {
-        matches!(self.link, Link::Idle) && self.inbox_due > now && !self.is_lagging()
+        matches!(self.link, Link::Idle) && self.due_inbox > now && !self.is_lagging()
     }
 
     fn is_lagging(&self) -> bool {
@@ -425,5 +425,152 @@ impl Default for ClientSyncOptions {
                 .with_max_delay(Duration::from_secs(60)),
             seed: fastrand::u64(..),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backplane::Timestamp;
+
+    use super::*;
+    use crate::{Answer, GroupId, Message, MessageId, Page, What};
+
+    const TALK: ConversationId = ConversationId::Group(GroupId::new(1));
+    const EPOCH: Epoch = Epoch::new(7);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn event(seq: u64) -> Event {
+        let what = What::Message(Message::default());
+        Event::new(seq, MessageId::new(seq), Timestamp::EPOCH, None, None, what)
+    }
+
+    fn batch(inbox: u64, more: bool) -> SyncBatch {
+        let inbox = Position::new(EPOCH, inbox);
+        SyncBatch::new(vec![], vec![], Some(inbox), more)
+    }
+
+    /// A device that is connected and has asked and heard of everything.
+    fn settled() -> ClientSync {
+        let mut sync = ClientSync::new(ClientSyncOptions::default().with_seed(1));
+        sync.connected(Duration::ZERO);
+        sync.poll(Duration::ZERO).unwrap();
+        sync.answered(Duration::ZERO, batch(1, false), &mut Vec::new());
+        assert!(sync.is_settled(Duration::ZERO));
+        sync
+    }
+
+    fn push(sync: &mut ClientSync, now: Duration, seq: u64) {
+        sync.pushed(now, TALK, EPOCH, event(seq), &mut Vec::new());
+    }
+
+    #[test]
+    fn what_may_be_late_is_waited_for_and_then_asked_for() {
+        let mut sync = settled();
+        push(&mut sync, SECOND, 1);
+        push(&mut sync, SECOND, 3);
+        let due = SECOND + Duration::from_millis(500);
+        assert_eq!((sync.poll(SECOND), sync.next_poll()), (None, Some(due)));
+        let request = sync.poll(due).unwrap();
+        assert_eq!(request.have, [(TALK, Position::new(EPOCH, 1))]);
+        assert_eq!(request.inbox, None);
+        assert_eq!((sync.poll(due), sync.next_poll()), (None, None));
+    }
+
+    #[test]
+    fn what_arrives_in_time_is_not_asked_for() {
+        let mut sync = settled();
+        for seq in [1, 3, 2] {
+            push(&mut sync, SECOND, seq);
+        }
+        assert_eq!(sync.poll(SECOND * 2), None);
+        assert!(sync.is_settled(SECOND * 2));
+    }
+
+    #[test]
+    fn asks_again_after_every_connection_and_after_a_while() {
+        let mut sync = settled();
+        let inbox = Some(Position::new(EPOCH, 1));
+        assert_eq!(sync.next_poll(), Some(SECOND * 60));
+        assert_eq!(sync.poll(SECOND * 60).unwrap().inbox, inbox);
+        sync.answered(SECOND * 60, batch(1, false), &mut Vec::new());
+        sync.disconnected();
+        assert_eq!(sync.poll(SECOND * 200), None);
+        sync.connected(SECOND * 61);
+        assert_eq!(sync.poll(SECOND * 61).unwrap().inbox, inbox);
+    }
+
+    #[test]
+    fn goes_on_while_there_is_more() {
+        let mut sync = settled();
+        sync.poll(SECOND * 60).unwrap();
+        sync.answered(SECOND * 60, batch(5, true), &mut Vec::new());
+        let request = sync.poll(SECOND * 60).unwrap();
+        assert_eq!(request.inbox, Some(Position::new(EPOCH, 5)));
+    }
+
+    #[test]
+    fn an_answer_of_a_dead_connection_is_not_heard() {
+        let mut sync = settled();
+        sync.poll(SECOND * 60).unwrap();
+        sync.disconnected();
+        sync.connected(SECOND * 61);
+        sync.answered(SECOND * 61, batch(5, false), &mut Vec::new());
+        assert_eq!(sync.inbox(), Position::new(EPOCH, 1));
+    }
+
+    #[test]
+    fn waits_longer_after_every_failure() {
+        let mut sync = settled();
+        let (mut now, mut longest) = (SECOND * 60, Duration::ZERO);
+        for _ in 0..20 {
+            sync.poll(now).unwrap();
+            sync.failed(now);
+            let again = sync.next_poll().unwrap();
+            assert!(again <= now + SECOND * 60);
+            let too_early = again.saturating_sub(Duration::from_nanos(1));
+            assert!(again == now || sync.poll(too_early).is_none());
+            longest = longest.max(again.saturating_sub(now));
+            now = again;
+        }
+        assert!(longest > SECOND * 4, "{longest:?}");
+    }
+
+    #[test]
+    fn what_was_announced_and_not_fetched_is_not_forgotten_by_a_restart() {
+        let mut sync = settled();
+        sync.poll(SECOND * 60).unwrap();
+        let top = Position::new(EPOCH, 2);
+        let mut news = batch(9, false);
+        news.heads.push(Head {
+            conversation: TALK,
+            top,
+        });
+        sync.answered(SECOND * 60, news, &mut Vec::new());
+        assert_eq!(sync.inbox(), Position::new(EPOCH, 1));
+
+        let request = sync.poll(SECOND * 60).unwrap();
+        let since = request.have[0].1;
+        let page = Page::new(EPOCH, 1, 2, (1, 2), vec![event(1), event(2)]);
+        let delta = Delta {
+            conversation: TALK,
+            since,
+            answer: Answer::Page(page),
+        };
+        let batch = SyncBatch::new(vec![], vec![delta], None, false);
+        let mut steps = Vec::new();
+        sync.answered(SECOND * 60, batch, &mut steps);
+        assert_eq!(steps.len(), 2);
+        assert_eq!(sync.inbox(), Position::new(EPOCH, 9));
+    }
+
+    #[test]
+    fn an_answer_that_brings_nothing_is_not_asked_for_at_once_again() {
+        let mut sync = settled();
+        push(&mut sync, SECOND, 2);
+        sync.poll(SECOND * 2).unwrap();
+        let nothing = SyncBatch::new(vec![], vec![], None, false);
+        sync.answered(SECOND * 2, nothing, &mut Vec::new());
+        assert_eq!(sync.poll(SECOND * 2), None);
+        assert!(sync.poll(SECOND * 3).is_some());
     }
 }

@@ -55,7 +55,9 @@ pub enum Step {
     /// The next event.
     Next(Event),
     /// What lies `from` there `until` there does not come by itself: it was trimmed, or is too much. The
-    /// next event is behind it. What is retained of it can be read page by page, backwards.
+    /// next event is behind it. What is retained of it can be read page by page, backwards. Then it may
+    /// hold changes to messages before it, so copies of these are out of date: they are to be dropped,
+    /// and read again where they are shown.
     Jump {
         /// The first place that is left out.
         from: u64,
@@ -136,12 +138,11 @@ impl Follow {
     pub fn answer(&mut self, since: Position, answer: Answer, steps: &mut Vec<Step>) {
         match answer {
             Answer::Page(page) => self.page(since, page, steps),
-            Answer::Stale { top } if since == self.at => {
+            Answer::Stale { top } => {
                 *self = Self::new(Position::new(top.epoch, 0));
                 self.known = top.offset;
                 steps.push(Step::Reset);
             }
-            Answer::Stale { .. } => self.is_doubtful = true, // the reader has moved on since
             Answer::Refused(refusal) => {
                 *self = Self::new(self.at);
                 steps.push(Step::Refused(refusal));
@@ -214,5 +215,128 @@ impl Follow {
             }
         }
         self.known = self.known.max(self.at.offset);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backplane::Timestamp;
+
+    use super::*;
+    use crate::{Message, MessageId, What};
+
+    const EPOCH: Epoch = Epoch::new(7);
+
+    fn at(offset: u64) -> Position {
+        Position::new(EPOCH, offset)
+    }
+
+    fn event(seq: u64) -> Event {
+        let what = What::Message(Message::default());
+        Event::new(seq, MessageId::new(seq), Timestamp::EPOCH, None, None, what)
+    }
+
+    fn page(top: u64, covered: (u64, u64), seqs: &[u64]) -> Answer {
+        let events = seqs.iter().copied().map(event).collect();
+        Answer::Page(Page::new(EPOCH, 1, top, covered, events))
+    }
+
+    fn next(seqs: &[u64]) -> Vec<Step> {
+        seqs.iter().copied().map(event).map(Step::Next).collect()
+    }
+
+    fn push(follow: &mut Follow, seq: u64) -> Vec<Step> {
+        let mut steps = Vec::new();
+        follow.push(EPOCH, event(seq), &mut steps);
+        steps
+    }
+
+    fn answer(follow: &mut Follow, since: u64, answer: Answer) -> Vec<Step> {
+        let mut steps = Vec::new();
+        follow.answer(at(since), answer, &mut steps);
+        steps
+    }
+
+    #[test]
+    fn what_a_page_repeats_is_passed_on_once() {
+        let mut follow = Follow::new(at(1));
+        assert_eq!(push(&mut follow, 4), []);
+        follow.ask();
+        assert_eq!(push(&mut follow, 2), next(&[2]));
+        let steps = answer(&mut follow, 1, page(5, (2, 5), &[2, 3, 4, 5]));
+        assert_eq!(steps, next(&[3, 4, 5]));
+        assert_eq!((follow.at(), follow.misses()), (at(5), None));
+    }
+
+    #[test]
+    fn what_is_held_back_is_bounded_and_asked_for() {
+        let mut follow = Follow::new(at(0));
+        let last = 2 + Follow::MAX_HELD as u64;
+        for seq in (2..=last + 1).rev() {
+            push(&mut follow, seq);
+        }
+        assert_eq!(push(&mut follow, 1).len(), 1 + Follow::MAX_HELD);
+        assert_eq!(follow.misses(), Some(at(last - 1)));
+    }
+
+    #[test]
+    fn a_page_for_who_has_read_more_leaves_nothing_out() {
+        let mut follow = Follow::new(at(1));
+        let steps = answer(&mut follow, 3, page(5, (4, 5), &[4, 5]));
+        assert_eq!((steps, follow.misses()), (vec![], Some(at(1))));
+        let steps = answer(&mut follow, 1, page(5, (4, 5), &[4, 5]));
+        let jump = Step::Jump {
+            from: 2,
+            until: 3,
+            is_retained: true,
+        };
+        assert_eq!(steps[0], jump);
+        assert_eq!(steps[1..], next(&[4, 5]));
+    }
+
+    #[test]
+    fn what_is_not_for_the_reader_is_passed_over() {
+        let mut follow = Follow::new(at(1));
+        follow.reach(at(9));
+        follow.ask();
+        assert_eq!(answer(&mut follow, 1, page(6, (2, 6), &[2])), next(&[2]));
+        assert_eq!((follow.at(), follow.misses()), (at(6), None));
+    }
+
+    #[test]
+    fn what_the_log_has_lost_is_not_asked_for_again() {
+        let mut follow = Follow::new(at(1));
+        push(&mut follow, 5);
+        follow.ask();
+        push(&mut follow, 7); // after the question
+        assert_eq!(answer(&mut follow, 1, page(2, (2, 2), &[2])), next(&[2]));
+        assert_eq!(follow.misses(), Some(at(2)), "the log may have 7 by now");
+        assert_eq!(push(&mut follow, 3), next(&[3]));
+        assert_eq!(push(&mut follow, 4), next(&[4]), "5 is not what it was");
+        follow.ask();
+        assert_eq!(answer(&mut follow, 4, page(4, (5, 4), &[])), []);
+        assert_eq!(follow.misses(), None);
+    }
+
+    #[test]
+    fn another_epoch_begins_anew_when_the_log_says_so() {
+        let mut follow = Follow::new(at(3));
+        let other = Epoch::new(8);
+        let mut steps = Vec::new();
+        follow.push(other, event(4), &mut steps);
+        assert_eq!((steps.len(), follow.misses()), (0, Some(at(3))));
+        let top = Position::new(other, 4);
+        assert_eq!(answer(&mut follow, 3, Answer::Stale { top }), [Step::Reset]);
+        assert_eq!(follow.misses(), Some(Position::new(other, 0)));
+    }
+
+    #[test]
+    fn who_may_read_no_more_asks_no_more() {
+        let mut follow = Follow::new(at(3));
+        follow.reach(at(9));
+        let refused = Answer::Refused(Refusal::NotMember);
+        let steps = answer(&mut follow, 3, refused);
+        assert_eq!(steps, [Step::Refused(Refusal::NotMember)]);
+        assert_eq!(follow.misses(), None);
     }
 }

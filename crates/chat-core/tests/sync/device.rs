@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chat_core::{
     ConversationId, Event, START, Seek, UserId, Viewer, What,
@@ -150,8 +153,10 @@ impl Device {
                     is_retained,
                 } => {
                     assert!(from > screen.last);
-                    screen.jumps.push((from, until, is_retained));
                     screen.last = until;
+                    let from = if is_retained { 1 } else { from };
+                    screen.events.retain(|seq, _| *seq < from);
+                    screen.jumps.push((from, until, is_retained));
                 }
                 Step::Reset => *screen = Screen::default(),
                 Step::Refused(_) => {}
@@ -175,22 +180,33 @@ impl Device {
                 let mut jumps = screen.jumps.iter();
                 jumps.any(|(from, until, _)| (*from..=*until).contains(&seq))
             };
-            let expected = expected.into_iter().filter(|event| !is_left_out(event.seq));
-            let expected: Vec<_> = expected.map(plain).collect();
-            let shown = screen
+            // A deletion after a user has left is not told to the devices that hold the message.
+            let readable: BTreeSet<_> = expected.iter().map(|event| event.seq).collect();
+            let is_out_of_sight = |event: &&Event| matches!(event.what, What::Deleted { by } if !readable.contains(&by));
+            let gone: BTreeSet<_> = expected
+                .iter()
+                .filter(is_out_of_sight)
+                .map(|event| event.seq)
+                .collect();
+            let is_compared = |event: &&Event| {
+                event.seq >= first && !gone.contains(&event.seq) && !is_left_out(event.seq)
+            };
+            let expected: Vec<_> = expected.iter().filter(is_compared).map(plain).collect();
+            let shown: Vec<_> = screen
                 .events
                 .values()
-                .filter(|event| event.seq >= first)
-                .cloned();
-            let shown: Vec<_> = shown.map(plain).collect();
+                .filter(is_compared)
+                .map(plain)
+                .collect();
             assert_eq!(shown, expected, "{:?} in {talk}", self.user);
         }
     }
 }
 
-/// What does not depend on when it was read: an edit says what it said when it was pushed, and nothing
-/// if it was read after another.
-fn plain(mut event: Event) -> Event {
+/// An event but for what depends on when it was read: an edit of a message that is deleted later says
+/// something until then.
+fn plain(event: &Event) -> Event {
+    let mut event = event.clone();
     if let What::Edit { body, .. } = &mut event.what {
         *body = None;
     }

@@ -3,7 +3,7 @@ use std::{cell::RefCell, collections::BTreeMap};
 use backplane::{Epoch, Position, Timestamp};
 use chat_core::{
     Act, Answer, ConversationId, Device, DeviceId, Event, GroupId, LogRead, MemoryLog, MessageId,
-    MessageRef, NewEvent, NewGroup, Role, START, Seek, Stamp, UserId, Viewer,
+    MessageRef, NewEvent, NewGroup, Role, Seek, Stamp, UserId, Viewer, What,
     sync::{Delta, Head, SyncBatch, SyncRequest},
 };
 
@@ -25,9 +25,9 @@ pub(super) struct Deed {
 #[derive(Clone, Debug)]
 pub(super) enum Doing {
     Say,
-    Edit(u64),
-    Delete(u64),
-    React(u64, &'static str, bool),
+    Edit(usize),
+    Delete(usize),
+    React(usize, &'static str, bool),
     Join(UserId),
     Leave(UserId),
 }
@@ -160,14 +160,22 @@ impl Server {
         }
     }
 
-    fn target(&self, talk: ConversationId, seq: u64) -> MessageRef {
-        let events = self.read(talk, Viewer::Application, Seek::After(START), usize::MAX);
-        let id = events
+    /// One of the newest messages.
+    fn target(&self, talk: ConversationId, back: usize) -> MessageRef {
+        let events = self.read(talk, Viewer::Application, Seek::Latest, usize::MAX);
+        let messages = events
             .iter()
-            .find(|event| event.seq == seq)
-            .map(|event| event.id);
-        let id = id.unwrap_or(MessageId::new(0));
-        MessageRef { seq, id }
+            .rev()
+            .filter(|event| matches!(event.what, What::Message(_)));
+        let refs = messages.map(|event| MessageRef {
+            seq: event.seq,
+            id: event.id,
+        });
+        let none = MessageRef {
+            seq: 0,
+            id: MessageId::new(0),
+        };
+        refs.take(back + 1).last().unwrap_or(none)
     }
 
     pub(super) fn read(

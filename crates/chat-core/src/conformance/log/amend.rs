@@ -1,7 +1,8 @@
 use super::{
-    ANN, Act, BOB, CAT, Device, DeviceId, Fresh, GROUP, MAX_REACTIONS, MessageLog, MessageRef,
-    NewEvent, NewGroup, Reactions, Refusal, TALK, Viewer, What, all, at, direct, does, found,
-    found_as, id, join, message, reaction, refusal, says, seqs, stored, what, words,
+    ANN, Act, BOB, CAT, Device, DeviceId, Fresh, GROUP, MAX_REACTIONS, Message, MessageLog,
+    MessageRef, NewEvent, NewGroup, Reactions, Refusal, Role, TALK, Viewer, What, all, at, direct,
+    does, done, found, found_as, id, join, message, reaction, refusal, says, seqs, stored, what,
+    words,
 };
 
 fn edit(target: MessageRef, raw: u64) -> Act {
@@ -36,14 +37,15 @@ pub async fn an_edit_replaces_what_was_said(fresh: &Fresh<dyn MessageLog>) {
     );
 }
 
-/// Of several edits the last says what the message says; those before it say nothing.
-pub async fn an_edit_that_was_superseded_says_nothing(fresh: &Fresh<dyn MessageLog>) {
+/// Of several edits each says what it said, and the last what the message says.
+pub async fn every_edit_says_what_it_said(fresh: &Fresh<dyn MessageLog>) {
     let log = &*fresh.store;
     let target = stored(log, says(direct(), ANN, 1)).await;
     for raw in 2..=4 {
         stored(log, does(direct(), ANN, raw, edit(target, raw))).await;
     }
-    for (seq, body) in [(2, None), (3, None), (4, Some(words(4)))] {
+    for seq in 2..=4 {
+        let body = Some(words(seq));
         assert_eq!(
             what(log, direct(), BOB, seq).await,
             What::Edit { target, body }
@@ -179,6 +181,68 @@ pub async fn a_change_counts_as_the_last_revision(fresh: &Fresh<dyn MessageLog>)
         stored(log, does(direct(), ANN, raw, act)).await;
         let now = message(log, direct(), BOB, 1).await;
         assert_eq!((now.revised, now.edited), (raw, edited));
+    }
+}
+
+/// To who was away, or has left, a message reads as what they may see of what was done to it.
+pub async fn what_happens_out_of_sight_changes_nothing_for_the_reader(
+    fresh: &Fresh<dyn MessageLog>,
+) {
+    let log = &*fresh.store;
+    found(log).await;
+    let target = stored(log, says(TALK, ANN, 2)).await;
+    stored(log, does(TALK, BOB, 3, react(target, "a", true))).await;
+    stored(log, does(TALK, ANN, 4, edit(target, 4))).await;
+    stored(log, does(TALK, BOB, 5, Act::Leave { user: BOB })).await;
+    stored(log, does(TALK, ANN, 6, edit(target, 6))).await;
+    stored(log, does(TALK, ANN, 7, react(target, "a", true))).await;
+    stored(log, does(TALK, ANN, 8, react(target, "b", true))).await;
+
+    let read = |edited, revised, reactions: &[(&str, u64, bool)]| Message {
+        body: words(edited),
+        edited,
+        revised,
+        reactions: (reactions.iter())
+            .map(|(text, count, mine)| Reactions::new(reaction(text), *count, *mine))
+            .collect(),
+    };
+    let before = read(4, 4, &[("a", 1, true)]);
+    assert_eq!(message(log, TALK, BOB, 2).await, before);
+    let now = read(6, 8, &[("a", 2, true), ("b", 1, true)]);
+    assert_eq!(message(log, TALK, ANN, 2).await, now);
+
+    stored(log, does(TALK, ANN, 9, join(BOB))).await;
+    assert_eq!(message(log, TALK, BOB, 2).await, before);
+    stored(log, does(TALK, BOB, 10, react(target, "b", true))).await;
+    let after = read(4, 10, &[("a", 1, true), ("b", 1, true)]);
+    assert_eq!(message(log, TALK, BOB, 2).await, after);
+}
+
+/// What is deleted is gone for those who have left, too.
+pub async fn a_deletion_reaches_whoever_has_left(fresh: &Fresh<dyn MessageLog>) {
+    let log = &*fresh.store;
+    found(log).await;
+    let target = stored(log, says(TALK, ANN, 2)).await;
+    stored(log, does(TALK, ANN, 3, edit(target, 3))).await;
+    stored(log, does(TALK, BOB, 4, Act::Leave { user: BOB })).await;
+    stored(log, does(TALK, ANN, 5, Act::Delete { target })).await;
+    assert_eq!(what(log, TALK, BOB, 2).await, What::Deleted { by: 5 });
+    assert_eq!(
+        what(log, TALK, BOB, 3).await,
+        What::Edit { target, body: None }
+    );
+}
+
+/// To who came later, what was said before is no message to react to or to delete.
+pub async fn who_may_not_read_a_message_does_not_change_it(fresh: &Fresh<dyn MessageLog>) {
+    let log = &*fresh.store;
+    found(log).await;
+    let target = stored(log, says(TALK, ANN, 2)).await;
+    let role = Role::Admin;
+    stored(log, done(TALK, 3, Act::Join { user: CAT, role })).await;
+    for act in [react(target, "a", true), Act::Delete { target }] {
+        let refused = refusal(log, does(TALK, CAT, 4, act)).await;
+        assert_eq!(refused, Refusal::UnknownMessage);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, VecDeque},
+    mem,
     ops::{Bound, RangeInclusive},
 };
 
@@ -10,11 +11,11 @@ use backplane::{Epoch, Position};
 use bytes::Bytes;
 use hashbrown::HashMap;
 
-use super::row::{Deed, Row, Said};
+use super::row::{Deed, Row, Said, Words};
 use crate::{
     Act, Answer, Appended, ClientId, ConversationId, Device, Event, Group, HistoryStart, LogRead,
-    Member, MessageRef, NewEvent, NewGroup, Owed, Page, Pair, Receipt, Refusal, Role, Seek, Stamp,
-    Unread, UserId, Viewer, What, Windows,
+    Member, Message, MessageRef, NewEvent, NewGroup, Owed, Page, Pair, Receipt, Refusal, Role,
+    Seek, Stamp, Unread, UserId, Viewer, What, Windows,
     rules::{Facts, TargetFacts, decide},
 };
 
@@ -172,6 +173,13 @@ impl Conversation {
 
     fn target(&self, event: &NewEvent, target: MessageRef) -> Option<TargetFacts> {
         let row = self.row(target.seq).filter(|row| row.id == target.id)?;
+        let may_read = |device: Device| {
+            let windows = self.windows(Viewer::User(device.user));
+            windows.is_some_and(|windows| windows.contains(target.seq))
+        };
+        if !event.from.is_none_or(may_read) {
+            return None;
+        }
         let reaction = match &event.act {
             Act::React { reaction, .. } => Some(reaction),
             _ => None,
@@ -185,15 +193,13 @@ impl Conversation {
             Act::Message(body) => Deed::Message(Said::new(body.clone())),
             Act::Edit { target, body } => {
                 if let Some(said) = self.said_mut(*target) {
-                    said.body = body.clone();
-                    (said.edited, said.revised) = (seq, seq);
+                    said.edited = seq;
+                    said.revisions.push(seq);
                 }
-                Deed::Edit(*target)
+                Deed::Edit(*target, body.clone())
             }
             Act::Delete { target } => {
-                if let Some(row) = self.row_mut(target.seq) {
-                    row.deed = Deed::Deleted { by: seq };
-                }
+                self.erase(*target, seq);
                 Deed::Delete(*target)
             }
             Act::React {
@@ -202,7 +208,8 @@ impl Conversation {
                 on,
             } => {
                 if let Some((said, device)) = self.said_mut(*target).zip(event.from) {
-                    said.react(device.user, reaction, *on, seq);
+                    said.react(device.user, reaction, *on);
+                    said.revisions.push(seq);
                 }
                 Deed::React {
                     target: *target,
@@ -233,6 +240,20 @@ impl Conversation {
                     .iter_mut()
                     .for_each(|group| group.about = about.clone());
                 Deed::Describe(about.clone())
+            }
+        }
+    }
+
+    /// Forgets what a message said, and what its edits did.
+    fn erase(&mut self, target: MessageRef, by: u64) {
+        let said = self.row_mut(target.seq);
+        let said = said.map(|row| mem::replace(&mut row.deed, Deed::Deleted { by }));
+        let Some(Deed::Message(said)) = said else {
+            return;
+        };
+        for revision in said.revisions {
+            if let Some(Deed::Edit(_, body)) = self.row_mut(revision).map(|row| &mut row.deed) {
+                *body = Bytes::new();
             }
         }
     }
@@ -372,9 +393,44 @@ impl Conversation {
         Some((oldest.at, owed))
     }
 
-    fn show(&self, seq: u64, viewer: Viewer) -> Option<Event> {
+    /// The event at `seq` for a viewer who may read `windows`.
+    fn show(&self, seq: u64, viewer: Viewer, windows: &Windows) -> Option<Event> {
         let row = self.row(seq)?;
-        Some(row.show(seq, viewer, |target| self.said(target)))
+        let words = match &row.deed {
+            Deed::Message(said) if windows.is_whole(seq..=said.last_revision()) => {
+                Words::Message(said.show(self.body(said), viewer))
+            }
+            Deed::Message(said) => Words::Message(self.as_seen(said, viewer, windows)),
+            Deed::Edit(target, body) => Words::Edit(self.said(*target).map(|_| body.clone())),
+            _ => Words::None,
+        };
+        Some(row.show(seq, words))
+    }
+
+    /// What a message says now.
+    fn body(&self, said: &Said) -> Bytes {
+        let edit = self.row(said.edited).map(|row| &row.deed);
+        match edit {
+            Some(Deed::Edit(_, body)) => body.clone(),
+            _ => said.body.clone(),
+        }
+    }
+
+    /// What a message reads as for who may see only some of what was done to it.
+    fn as_seen(&self, said: &Said, viewer: Viewer, windows: &Windows) -> Message {
+        let mut seen = Said::new(said.body.clone());
+        let revisions = said.revisions.iter().filter(|seq| windows.contains(**seq));
+        for (seq, row) in revisions.filter_map(|seq| Some((*seq, self.row(seq.to_owned())?))) {
+            match (&row.deed, row.from) {
+                (Deed::Edit(..), _) => seen.edited = seq,
+                (Deed::React { reaction, on, .. }, Some(device)) => {
+                    seen.react(device.user, reaction, *on);
+                }
+                _ => {}
+            }
+            seen.revisions.push(seq);
+        }
+        seen.show(self.body(&seen), viewer)
     }
 }
 
@@ -510,7 +566,7 @@ impl Reading<'_> {
         let (mut events, mut taken) = (Vec::new(), 0);
         while events.len() < limit && taken < bytes {
             let Some(seq) = seqs.next() else { break };
-            let event = self.conversation.show(seq, self.read.viewer);
+            let event = self.conversation.show(seq, self.read.viewer, &self.windows);
             taken += event.as_ref().map_or(0, body_len);
             events.extend(event);
         }

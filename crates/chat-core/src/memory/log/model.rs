@@ -208,33 +208,55 @@ impl Story {
 
     fn target(&self, event: &NewEvent, target: MessageRef) -> Option<TargetFacts> {
         let (_, said) = self.numbered().find(|(seq, _)| *seq == target.seq)?;
-        let is_there = said.id == target.id && target.seq >= self.first;
-        let viewer = event
-            .from
-            .map_or(Viewer::Application, |device| Viewer::User(device.user));
-        let What::Message(message) = self.what(target.seq, viewer).filter(|_| is_there)? else {
+        let user = event.from.map(|device| device.user);
+        let readable = self.readable(user.map_or(Viewer::Application, Viewer::User))?;
+        if said.id != target.id || target.seq < self.first || !readable.contains(&target.seq) {
+            return None;
+        }
+        let What::Message(message) = self.what(target.seq, Viewer::Application)? else {
             return None;
         };
-        let of = |asked: &Reactions| matches!(&event.act, Act::React { reaction, .. } if *reaction == asked.reaction);
-        let has = message.reactions.iter().find(|reactions| of(reactions));
+        let asked = match &event.act {
+            Act::React { reaction, .. } => Some(reaction),
+            _ => None,
+        };
+        // Their last word in this matter.
+        let mut words = self
+            .about(target.seq)
+            .filter(|(_, event)| event.from.map(|d| d.user) == user);
+        let last = words.rfind(|(_, event)| matches!(&event.act, Act::React { reaction, .. } if Some(reaction) == asked));
         Some(TargetFacts {
             author: said.from.map(|device| device.user),
             reactions: message.reactions.len(),
-            has_reaction: has.is_some(),
-            has_mine: has.is_some_and(|reactions| reactions.mine),
+            has_reaction: message
+                .reactions
+                .iter()
+                .any(|one| Some(&one.reaction) == asked),
+            has_mine: last
+                .is_some_and(|(_, event)| matches!(event.act, Act::React { on: true, .. })),
         })
     }
 
-    /// How the message at `seq` is after all that was done to it.
+    /// What was done to the message at `seq`.
+    fn about(&self, seq: u64) -> impl DoubleEndedIterator<Item = (u64, &NewEvent)> {
+        let is_about =
+            move |event: &NewEvent| event.act.target().is_some_and(|target| target.seq == seq);
+        let events: Vec<_> = self
+            .numbered()
+            .filter(|(_, event)| is_about(event))
+            .collect();
+        events.into_iter()
+    }
+
+    /// How the message at `seq` is after all that was done to it and `viewer` may read.
     fn message(&self, seq: u64, body: &Bytes, viewer: Viewer) -> What {
         let mut message = Message::new(body.clone());
         let mut reacting = BTreeSet::new();
-        let later = self
-            .numbered()
-            .filter(|(_, event)| event.act.target().is_some_and(|t| t.seq == seq));
-        for (by, event) in later {
+        let readable = self.readable(viewer).unwrap_or_default();
+        for (by, event) in self.about(seq) {
             match &event.act {
                 Act::Delete { .. } => return What::Deleted { by },
+                _ if !readable.contains(&by) => {}
                 Act::Edit { body, .. } => {
                     message.body = body.clone();
                     (message.edited, message.revised) = (by, by);
@@ -274,15 +296,12 @@ impl Story {
         };
         Some(match event.act.clone() {
             Act::Message(body) => self.message(seq, &body, viewer),
-            Act::Edit { target, .. } => What::Edit {
-                target,
-                body: match self.what(target.seq, viewer)? {
-                    What::Message(now) if now.edited == seq && target.seq >= self.first => {
-                        Some(now.body)
-                    }
-                    _ => None,
-                },
-            },
+            Act::Edit { target, body } => {
+                let now = self.what(target.seq, viewer)?;
+                let is_there = matches!(now, What::Message(_)) && target.seq >= self.first;
+                let body = is_there.then_some(body);
+                What::Edit { target, body }
+            }
             Act::Delete { target } => What::Delete { target },
             Act::React {
                 target,

@@ -30,7 +30,8 @@ pub(super) enum Deed {
     Deleted {
         by: u64,
     },
-    Edit(MessageRef),
+    /// With what it says, until the message is deleted.
+    Edit(MessageRef, Bytes),
     Delete(MessageRef),
     React {
         target: MessageRef,
@@ -43,12 +44,15 @@ pub(super) enum Deed {
     Describe(Bytes),
 }
 
-/// A message as it reads now.
+/// A message, and what it reads as now.
 #[derive(Debug)]
 pub(super) struct Said {
+    /// As it was said.
     pub(super) body: Bytes,
+    /// The event that edited it last, or 0.
     pub(super) edited: u64,
-    pub(super) revised: u64,
+    /// All events that changed it.
+    pub(super) revisions: Vec<u64>,
     reactions: BTreeMap<Reaction, BTreeSet<UserId>>,
 }
 
@@ -57,13 +61,17 @@ impl Said {
         Self {
             body,
             edited: 0,
-            revised: 0,
+            revisions: Vec::new(),
             reactions: BTreeMap::new(),
         }
     }
 
-    pub(super) fn react(&mut self, user: UserId, reaction: &Reaction, on: bool, seq: u64) {
-        self.revised = seq;
+    /// The event that changed it last, or 0.
+    pub(super) fn last_revision(&self) -> u64 {
+        self.revisions.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn react(&mut self, user: UserId, reaction: &Reaction, on: bool) {
         let users = self.reactions.entry(reaction.clone()).or_default();
         if on {
             users.insert(user);
@@ -75,7 +83,8 @@ impl Said {
         }
     }
 
-    fn show(&self, viewer: Viewer) -> Message {
+    /// How it reads for `viewer`, if it says `body`.
+    pub(super) fn show(&self, body: Bytes, viewer: Viewer) -> Message {
         let is_mine = |users: &BTreeSet<UserId>| match viewer {
             Viewer::User(user) => users.contains(&user),
             Viewer::Application => false,
@@ -84,9 +93,9 @@ impl Said {
             Reactions::new(reaction.clone(), users.len() as u64, is_mine(users))
         });
         Message {
-            body: self.body.clone(),
+            body,
             edited: self.edited,
-            revised: self.revised,
+            revised: self.last_revision(),
             reactions: reactions.collect(),
         }
     }
@@ -113,28 +122,43 @@ impl Row {
         })
     }
 
-    /// The event at `seq`. What an edit made of `target` is asked of it.
-    pub(super) fn show<'a>(
-        &'a self,
-        seq: u64,
-        viewer: Viewer,
-        target: impl FnOnce(MessageRef) -> Option<&'a Said>,
-    ) -> Event {
-        let what = match &self.deed {
-            Deed::Found { members, about } => What::Found {
+    /// The event at `seq`, which has these words where it says any.
+    pub(super) fn show(&self, seq: u64, words: Words) -> Event {
+        let what = match (&self.deed, words) {
+            (_, Words::Message(message)) => What::Message(message),
+            (Deed::Edit(target, _), Words::Edit(body)) => What::Edit {
+                target: *target,
+                body,
+            },
+            (deed, _) => deed.show(),
+        };
+        Event::new(seq, self.id, self.at, self.from, self.key, what)
+    }
+}
+
+/// What is to be read of an event that depends on others.
+pub(super) enum Words {
+    Message(Message),
+    Edit(Option<Bytes>),
+    None,
+}
+
+impl Deed {
+    /// As it happened.
+    fn show(&self) -> What {
+        match self {
+            Self::Found { members, about } => What::Found {
                 members: members.clone(),
                 about: about.clone(),
             },
-            Deed::Message(said) => What::Message(said.show(viewer)),
-            Deed::Deleted { by } => What::Deleted { by: *by },
-            Deed::Edit(edited) => What::Edit {
-                target: *edited,
-                body: target(*edited)
-                    .filter(|said| said.edited == seq)
-                    .map(|said| said.body.clone()),
+            Self::Message(said) => What::Message(Message::new(said.body.clone())),
+            Self::Deleted { by } => What::Deleted { by: *by },
+            Self::Edit(target, body) => What::Edit {
+                target: *target,
+                body: Some(body.clone()),
             },
-            Deed::Delete(target) => What::Delete { target: *target },
-            Deed::React {
+            Self::Delete(target) => What::Delete { target: *target },
+            Self::React {
                 target,
                 reaction,
                 on,
@@ -143,17 +167,16 @@ impl Row {
                 reaction: reaction.clone(),
                 on: *on,
             },
-            Deed::Join(user, role) => What::Join {
+            Self::Join(user, role) => What::Join {
                 user: *user,
                 role: *role,
             },
-            Deed::Leave(user) => What::Leave { user: *user },
-            Deed::Appoint(user, role) => What::Appoint {
+            Self::Leave(user) => What::Leave { user: *user },
+            Self::Appoint(user, role) => What::Appoint {
                 user: *user,
                 role: *role,
             },
-            Deed::Describe(about) => What::Describe(about.clone()),
-        };
-        Event::new(seq, self.id, self.at, self.from, self.key, what)
+            Self::Describe(about) => What::Describe(about.clone()),
+        }
     }
 }
