@@ -7,6 +7,7 @@ mod conversation;
 mod error;
 mod event;
 mod id;
+mod inbox;
 mod log;
 mod memory;
 pub mod sync;
@@ -20,8 +21,9 @@ pub use event::{
     Reactions, What,
 };
 pub use id::{ClientId, Device, DeviceId, MessageId, UserId};
+pub use inbox::{Advance, Advanced, Cursor, Inbox, InboxEntry, InboxPage};
 pub use log::{
     Answer, Appended, Founded, Group, LogRead, Member, MessageLog, Owed, Page, Receipt, Refusal,
     START, Seek, Stamp, Unread, UnreadAsk, Viewer, check_events, rules,
 };
-pub use memory::{MemoryLog, MemoryLogOptions};
+pub use memory::{MemoryInbox, MemoryInboxOptions, MemoryLog, MemoryLogOptions};

@@ -3,6 +3,7 @@
 //! A list is one macro per trait. An implementation's whole test is a call of it with an
 //! expression that makes a [`Fresh`] subject; each case gets its own, so that cases run in parallel.
 pub mod histories;
+pub mod inbox;
 pub mod log;
 
 pub use backplane::{

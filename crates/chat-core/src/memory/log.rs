@@ -14,6 +14,7 @@ use hashbrown::{HashMap, hash_map::Entry as Slot};
 use parking_lot::Mutex;
 
 use self::conversation::{Conversation, direct_member, direct_members};
+use super::place;
 use crate::{
     Answer, Appended, ConversationId, Founded, Group, GroupId, LogRead, Member, MessageLog,
     NewEvent, NewGroup, Owed, Page, Refusal, Result, START, Stamp, Unread, UnreadAsk, UserId,
@@ -274,16 +275,6 @@ impl MemoryLog {
     /// An epoch that no conversation has had. [`START`]'s is never drawn.
     fn draw_epoch(&self) -> Epoch {
         Epoch::new(self.epochs.lock().u64(1..))
-    }
-}
-
-/// Which shard a conversation is in.
-fn place(id: ConversationId) -> u64 {
-    match id {
-        ConversationId::Group(group) => group.get(),
-        ConversationId::Direct(pair) => pair.users().fold(1, |place: u64, user| {
-            place.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ user.get()
-        }),
     }
 }
 

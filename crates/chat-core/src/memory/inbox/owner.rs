@@ -1,0 +1,176 @@
+//! The inbox of one user.
+
+use std::collections::VecDeque;
+
+use backplane::{Epoch, Position};
+use hashbrown::HashMap;
+
+use crate::{ConversationId, DeviceId, Event, InboxEntry, START};
+
+#[derive(Debug)]
+pub(super) struct Owner {
+    /// Where the user's mark is.
+    pub(super) slot: usize,
+    /// The last change that is no mark.
+    pub(super) changed: u64,
+    pub(super) rows: HashMap<ConversationId, Row>,
+    /// Copies of events, from the oldest on.
+    queue: VecDeque<Copy>,
+}
+
+/// What the inbox knows of a conversation, but for marks.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) top: Position,
+    /// The last change that is no mark.
+    pub(super) changed: u64,
+    /// Whether marks are for the user.
+    pub(super) is_enrolled: bool,
+    pub(super) read: Position,
+    /// The last event that was put into the queue.
+    queued: Position,
+    received: Vec<(DeviceId, Position)>,
+}
+
+#[derive(Debug)]
+struct Copy {
+    change: u64,
+    conversation: ConversationId,
+    epoch: Epoch,
+    event: Event,
+}
+
+impl Owner {
+    pub(super) fn new(slot: usize) -> Self {
+        Self {
+            slot,
+            changed: 0,
+            rows: HashMap::new(),
+            queue: VecDeque::new(),
+        }
+    }
+
+    /// Puts copies of `events` into the queue, which holds at most `most`.
+    pub(super) fn put(
+        &mut self,
+        conversation: ConversationId,
+        epoch: Epoch,
+        events: &[Event],
+        change: u64,
+        most: usize,
+    ) {
+        let Some(row) = self.rows.get_mut(&conversation) else {
+            return;
+        };
+        for event in events {
+            if let Some(target) = event.target() {
+                self.queue.retain(|copy| {
+                    (copy.conversation, copy.event.seq) != (conversation, target.seq)
+                });
+            }
+            if forward(&mut row.queued, Position::new(epoch, event.seq)) {
+                self.queue.push_back(Copy {
+                    change,
+                    conversation,
+                    epoch,
+                    event: event.clone(),
+                });
+            }
+        }
+        let surplus = self.queue.len().saturating_sub(most);
+        self.queue.drain(..surplus);
+    }
+
+    /// Adds to each of `entries` its copies since `since`.
+    pub(super) fn hand_out(&self, entries: &mut [InboxEntry], since: u64) {
+        if self
+            .queue
+            .back()
+            .is_none_or(|newest| newest.change <= since)
+        {
+            return;
+        }
+        let places = entries.iter().enumerate();
+        let places: HashMap<_, _> = places
+            .map(|(place, entry)| (entry.conversation, place))
+            .collect();
+        for copy in self.queue.iter().filter(|copy| copy.change > since) {
+            let Some(&place) = places.get(&copy.conversation) else {
+                continue;
+            };
+            if entries[place].top.epoch == copy.epoch {
+                entries[place].copies.push(copy.event.clone());
+            }
+        }
+    }
+}
+
+impl Row {
+    pub(super) const fn new() -> Self {
+        Self {
+            top: START,
+            changed: 0,
+            is_enrolled: false,
+            read: START,
+            queued: START,
+            received: Vec::new(),
+        }
+    }
+
+    pub(super) fn show(&self, conversation: ConversationId) -> InboxEntry {
+        InboxEntry::new(conversation, self.top, self.read, self.furthest())
+    }
+
+    /// How far any device has received.
+    fn furthest(&self) -> Position {
+        let mut furthest = START;
+        for (_, position) in &self.received {
+            if position.epoch == self.top.epoch || furthest == START {
+                forward(&mut furthest, *position);
+            }
+        }
+        furthest
+    }
+
+    pub(super) fn received_by(&self, device: DeviceId) -> Position {
+        let known = self.received.iter().find(|(id, _)| *id == device);
+        known.map_or(START, |(_, position)| *position)
+    }
+
+    /// Notes that `device` has received up to `to`. Of more than `most` devices, the one furthest behind
+    /// is forgotten.
+    pub(super) fn receive(&mut self, device: DeviceId, to: Position, most: usize) -> bool {
+        if let Some((_, at)) = self.received.iter_mut().find(|(id, _)| *id == device) {
+            return forward(at, to);
+        }
+        if self.received.len() >= most {
+            let behind = self.received.iter().enumerate();
+            let behind = behind.min_by_key(|(_, (_, at))| (at.epoch == to.epoch, at.offset));
+            behind
+                .map(|(place, _)| place)
+                .into_iter()
+                .for_each(|place| {
+                    self.received.swap_remove(place);
+                });
+        }
+        self.received.push((device, to));
+        to.offset > 0
+    }
+
+    pub(super) fn forget(&mut self, device: DeviceId) {
+        self.received.retain(|(id, _)| *id != device);
+    }
+}
+
+/// Moves a position forward, or into another epoch. Returns whether it moved.
+pub(super) fn forward(at: &mut Position, to: Position) -> bool {
+    let moves = if at.epoch == to.epoch {
+        to.offset > at.offset
+    } else {
+        to.offset > 0 // the start is in every epoch
+    };
+    if moves {
+        *at = to;
+    }
+    moves
+}
