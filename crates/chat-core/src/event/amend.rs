@@ -22,10 +22,7 @@ impl Event {
     /// assert_eq!((&message.body[..], message.edited), (&b"hello"[..], 2));
     /// ```
     pub fn amend(&mut self, later: &Self, reader: UserId) {
-        if later
-            .target()
-            .is_none_or(|target| target.seq != self.seq || target.id != self.id)
-        {
+        if later.target().is_none_or(|target| target.id != self.id) {
             return;
         }
         let What::Message(message) = &mut self.what else {
@@ -72,5 +69,70 @@ impl Message {
         if reactions.count == 0 {
             self.reactions.remove(place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backplane::Timestamp;
+
+    use super::*;
+    use crate::{Device, DeviceId, MessageId, MessageRef};
+
+    const ANN: UserId = UserId::new(1);
+    const BOB: UserId = UserId::new(2);
+
+    fn event(seq: u64, by: UserId, what: What) -> Event {
+        let device = Device::new(by, DeviceId::new(1));
+        Event::new(
+            seq,
+            MessageId::new(seq),
+            Timestamp::EPOCH,
+            Some(device),
+            None,
+            what,
+        )
+    }
+
+    fn reacts(seq: u64, by: UserId, text: &str, on: bool) -> Event {
+        let (id, reaction) = (MessageId::new(1), text.parse().unwrap());
+        let target = MessageRef { seq: 1, id };
+        event(
+            seq,
+            by,
+            What::React {
+                target,
+                reaction,
+                on,
+            },
+        )
+    }
+
+    #[test]
+    fn reactions_come_and_go() {
+        let mut held = event(1, ANN, What::Message(Message::default()));
+        for later in [
+            reacts(2, ANN, "b", true),
+            reacts(3, BOB, "b", true),
+            reacts(4, BOB, "a", true),
+            reacts(4, BOB, "a", true), // again
+            reacts(5, ANN, "b", false),
+        ] {
+            held.amend(&later, BOB);
+        }
+        let reaction = |text: &str| Reactions::new(text.parse().unwrap(), 1, true);
+        let What::Message(message) = &held.what else {
+            panic!("nobody has deleted it");
+        };
+        assert_eq!(message.reactions, [reaction("a"), reaction("b")]);
+
+        held.amend(&reacts(6, BOB, "a", false), BOB);
+        let What::Message(message) = &held.what else {
+            panic!("nobody has deleted it");
+        };
+        assert_eq!(
+            (message.revised, &message.reactions[..]),
+            (6, &[reaction("b")][..])
+        );
     }
 }

@@ -509,6 +509,23 @@ mod tests {
     }
 
     #[test]
+    fn a_long_conversation_is_read_on_at_once() {
+        let mut sync = settled();
+        push(&mut sync, SECOND, 9);
+        sync.poll(SECOND * 2).unwrap();
+        let page = Page::new(EPOCH, 1, 9, (1, 2), vec![event(1), event(2)]);
+        let delta = Delta {
+            conversation: TALK,
+            since: Position::new(EPOCH, 0),
+            answer: Answer::Page(page),
+        };
+        let batch = SyncBatch::new(vec![], vec![delta], None, false);
+        sync.answered(SECOND * 2, batch, &mut Vec::new());
+        let request = sync.poll(SECOND * 2).unwrap();
+        assert_eq!(request.have, [(TALK, Position::new(EPOCH, 2))]);
+    }
+
+    #[test]
     fn an_answer_of_a_dead_connection_is_not_heard() {
         let mut sync = settled();
         sync.poll(SECOND * 60).unwrap();

@@ -1,6 +1,6 @@
 //! One conversation, read without a hole.
 
-use std::{collections::BTreeMap, mem};
+use std::collections::BTreeMap;
 
 use backplane::{Epoch, Position};
 
@@ -162,8 +162,7 @@ impl Follow {
             }
             self.jump(&page, steps);
         }
-        let asked = mem::take(&mut self.asked);
-        let (top, until, has_after) = (page.top, page.until, page.has_after());
+        let (top, until) = (page.top, page.until);
         for event in page.events {
             if event.seq > self.at.offset {
                 self.at.offset = event.seq;
@@ -171,24 +170,17 @@ impl Follow {
             }
         }
         self.at.offset = self.at.offset.max(until);
-        if !has_after {
-            self.forget_until(asked, top);
-        }
+        self.forget_after(top);
         self.pass_on(steps);
     }
 
-    /// What the log does not have, though it was known before the log was asked, is lost.
-    fn forget_until(&mut self, asked: u64, top: u64) {
-        if asked <= top {
-            return;
-        }
+    /// What the log does not have after `top`, though it was known before the log was asked, is lost.
+    fn forget_after(&mut self, top: u64) {
+        let asked = self.asked;
         self.held.retain(|seq, _| *seq <= top || *seq > asked);
-        let furthest = self.held.last_key_value().map_or(0, |(seq, _)| *seq);
-        self.known = if self.known > asked {
-            self.known
-        } else {
-            top.max(furthest)
-        };
+        if self.known <= asked {
+            self.known = top;
+        }
     }
 
     fn jump(&mut self, page: &Page, steps: &mut Vec<Step>) {

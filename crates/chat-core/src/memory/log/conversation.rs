@@ -595,15 +595,39 @@ mod tests {
     use super::*;
     use crate::{DeviceId, MessageId};
 
+    const ANN: UserId = UserId::new(1);
+
+    fn event(raw: u64, act: Act) -> NewEvent {
+        let talk = ConversationId::direct(ANN, ANN);
+        let device = Some(Device::new(ANN, DeviceId::new(1)));
+        NewEvent::new(talk, MessageId::new(raw), Timestamp::EPOCH, device, act)
+    }
+
+    #[test]
+    fn nothing_that_a_deleted_message_said_is_kept() {
+        let talk = ConversationId::direct(ANN, ANN);
+        let mut conversation = Conversation::direct(talk, Epoch::new(1));
+        let target = MessageRef {
+            seq: 1,
+            id: MessageId::new(1),
+        };
+        let body = || Bytes::from_static(b"secret");
+        let edit = Act::Edit {
+            target,
+            body: body(),
+        };
+        for (raw, act) in (1..).zip([Act::Message(body()), edit, Act::Delete { target }]) {
+            let _ = conversation.append(&event(raw, act));
+        }
+        assert!(!format!("{conversation:?}").contains("secret"));
+    }
+
     #[test]
     fn a_trim_leaves_no_key_behind() {
-        let ann = UserId::new(1);
-        let talk = ConversationId::direct(ann, ann);
+        let talk = ConversationId::direct(ANN, ANN);
         let mut conversation = Conversation::direct(talk, Epoch::new(1));
         for raw in 1..=3 {
-            let device = Some(Device::new(ann, DeviceId::new(1)));
-            let act = Act::Message(Bytes::new());
-            let event = NewEvent::new(talk, MessageId::new(raw), Timestamp::EPOCH, device, act);
+            let event = event(raw, Act::Message(Bytes::new()));
             let _ = conversation.append(&event.with_key(raw.to_string().parse().unwrap()));
         }
         assert_eq!(conversation.trim(3), 2);
