@@ -76,6 +76,12 @@ impl Pair {
         self.low == user || self.high == user
     }
 
+    /// How many they are: two, or one who is alone.
+    #[must_use]
+    pub fn size(self) -> u32 {
+        1 + u32::from(self.low != self.high)
+    }
+
     /// The users in order: two, or one who is alone.
     pub fn users(self) -> impl Iterator<Item = UserId> {
         let other = (self.high != self.low).then_some(self.high);

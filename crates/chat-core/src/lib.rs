@@ -24,6 +24,6 @@ pub use id::{ClientId, Device, DeviceId, MessageId, UserId};
 pub use inbox::{Advance, Advanced, Cursor, Inbox, InboxEntry, InboxPage};
 pub use log::{
     Answer, Appended, Founded, Group, LogRead, Member, MessageLog, Owed, Page, Receipt, Refusal,
-    START, Seek, Stamp, Unread, UnreadAsk, Viewer, check_events, rules,
+    START, Seek, Stamp, Told, Unread, UnreadAsk, Viewer, check_events, rules,
 };
 pub use memory::{MemoryInbox, MemoryInboxOptions, MemoryLog, MemoryLogOptions};

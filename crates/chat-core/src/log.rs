@@ -119,13 +119,14 @@ pub trait MessageLog: fmt::Debug + Send + Sync {
     /// Fails if the engine does; retrying is safe.
     async fn trim(&self, conversation: ConversationId, seq: u64) -> Result<u64>;
 
-    /// Notes that all whom the events up to each position concern have been told. What was noted before
-    /// and positions of another epoch change nothing.
+    /// Notes of stretches that all whom their events concern have been told. A stretch counts if all
+    /// before it was noted; else it stays owed, to be told again together with what lies before it.
+    /// Stretches of another epoch change nothing.
     ///
     /// # Errors
     ///
     /// Fails if the engine does; retrying is safe.
-    async fn settle(&self, told: &[(ConversationId, Position)]) -> Result<()>;
+    async fn settle(&self, told: &[Told]) -> Result<()>;
 
     /// Up to `limit` conversations with events that were stored `until` then and of which somebody
     /// may not have been told.
@@ -162,7 +163,12 @@ pub enum Founded {
 #[must_use = "an event that was refused was not stored"]
 pub enum Appended {
     /// It is stored.
-    Stored(Receipt),
+    Stored {
+        /// Where.
+        receipt: Receipt,
+        /// How many members the conversation has since then.
+        members: u32,
+    },
     /// It was stored before, with this receipt. Nothing changed.
     Duplicate(Receipt),
     /// The device has used the key for something else, with this receipt. Nothing changed.
@@ -176,7 +182,7 @@ impl Appended {
     #[must_use]
     pub const fn receipt(self) -> Option<Receipt> {
         match self {
-            Self::Stored(receipt) | Self::Duplicate(receipt) => Some(receipt),
+            Self::Stored { receipt, .. } | Self::Duplicate(receipt) => Some(receipt),
             Self::Conflict(_) | Self::Refused(_) => None,
         }
     }
@@ -475,6 +481,21 @@ impl Unread {
         count: 0,
         top: START,
     };
+}
+
+/// A stretch of a conversation of which all whom it concerns have been told.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a conversation and a stretch of it"
+)]
+pub struct Told {
+    /// Which.
+    pub conversation: ConversationId,
+    /// After which place it begins.
+    pub after: u64,
+    /// Where it ends.
+    pub until: Position,
 }
 
 /// A conversation with events of which somebody may not have been told.

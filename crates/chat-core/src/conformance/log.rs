@@ -101,6 +101,7 @@ macro_rules! message_log_conformance {
             what_was_told_is_owed_no_more,
             a_debt_is_listed_from_when_its_oldest_event_happened,
             settling_goes_forward_only,
+            a_stretch_does_not_settle_what_lies_before_it,
             concurrent_retries_store_one_event,
             concurrent_events_have_numbers_of_their_own,
             a_reader_never_finds_a_hole,
@@ -122,7 +123,7 @@ use crate::{
     Act, Answer, Appended, ClientId, ConversationId, Device, DeviceId, ErrorKind, Event, Founded,
     GroupId, HistoryStart, LogRead, MAX_ABOUT, MAX_BODY, MAX_REACTIONS, Member, Message, MessageId,
     MessageLog, MessageRef, NewEvent, NewGroup, Owed, Page, Reaction, Reactions, Receipt, Refusal,
-    Role, START, Seek, Stamp, Unread, UnreadAsk, UserId, Viewer, What, Windows,
+    Role, START, Seek, Stamp, Told, Unread, UnreadAsk, UserId, Viewer, What, Windows,
 };
 
 const ANN: UserId = UserId::new((1 << 53) + 1);
@@ -209,7 +210,7 @@ async fn append(log: &dyn MessageLog, event: NewEvent) -> Appended {
 /// Appends what cannot be refused, and answers where it is.
 async fn stored(log: &dyn MessageLog, event: NewEvent) -> MessageRef {
     match append(log, event).await {
-        Appended::Stored(receipt) => MessageRef {
+        Appended::Stored { receipt, .. } => MessageRef {
             seq: receipt.position.offset,
             id: receipt.id,
         },

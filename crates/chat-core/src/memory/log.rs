@@ -7,7 +7,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use backplane::{
-    Epoch, Position, Timestamp,
+    Epoch, Timestamp,
     memory::{Room, Shards},
 };
 use hashbrown::{HashMap, hash_map::Entry as Slot};
@@ -17,7 +17,7 @@ use self::conversation::{Conversation, direct_member, direct_members};
 use super::place;
 use crate::{
     Answer, Appended, ConversationId, Founded, Group, GroupId, LogRead, Member, MessageLog,
-    NewEvent, NewGroup, Owed, Page, Refusal, Result, START, Stamp, Unread, UnreadAsk, UserId,
+    NewEvent, NewGroup, Owed, Page, Refusal, Result, START, Stamp, Told, Unread, UnreadAsk, UserId,
     Viewer, check_events,
 };
 
@@ -129,7 +129,7 @@ impl MemoryLog {
         check_events(events, OP)?;
         self.room.take(events.len(), OP)?;
         let answers: Vec<_> = events.iter().map(|event| self.append_one(event)).collect();
-        let stored = |answer: &&Appended| matches!(answer, Appended::Stored(_));
+        let stored = |answer: &&Appended| matches!(answer, Appended::Stored { .. });
         self.room
             .give(events.len() - answers.iter().filter(stored).count());
         Ok(answers)
@@ -247,11 +247,11 @@ impl MemoryLog {
     }
 
     /// See [`MessageLog::settle`].
-    pub fn settle(&self, told: &[(ConversationId, Position)]) {
-        for (id, position) in told {
-            let mut shard = self.shards.write(place(*id));
-            if let Some(conversation) = shard.conversations.get_mut(id) {
-                conversation.settle(*position);
+    pub fn settle(&self, told: &[Told]) {
+        for told in told {
+            let mut shard = self.shards.write(place(told.conversation));
+            if let Some(conversation) = shard.conversations.get_mut(&told.conversation) {
+                conversation.settle(*told);
             }
         }
     }
@@ -284,7 +284,7 @@ fn append_to(
     listed: &mut Vec<ConversationId>,
 ) -> Appended {
     let answer = conversation.append(event);
-    if matches!(answer, Appended::Stored(_)) {
+    if matches!(answer, Appended::Stored { .. }) {
         list(conversation, event.conversation, listed);
     }
     answer
@@ -397,7 +397,7 @@ impl MessageLog for MemoryLog {
         Ok(self.trim(conversation, seq))
     }
 
-    async fn settle(&self, told: &[(ConversationId, Position)]) -> Result<()> {
+    async fn settle(&self, told: &[Told]) -> Result<()> {
         self.settle(told);
         Ok(())
     }

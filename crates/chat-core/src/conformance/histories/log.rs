@@ -45,7 +45,7 @@ pub enum Op {
     /// [`MessageLog::trim`].
     Trim(ConversationId, u64),
     /// [`MessageLog::settle`].
-    Settle(ConversationId, u64, bool),
+    Settle(ConversationId, u64, u64, bool),
     /// [`MessageLog::owed`], until so many calls ago.
     Owed(u64),
 }
@@ -98,8 +98,9 @@ pub fn histories() -> impl Strategy<Value = History<Op>> {
         2 => (talk(), since(), prop::option::of(user()), 0..4_usize)
             .prop_map(|(talk, since, after, limit)| Op::Members(talk, since, after, limit)),
         1 => (talk(), 0..12_u64).prop_map(|(talk, seq)| Op::Trim(talk, seq)),
-        2 => (talk(), 0..9_u64, prop::bool::weighted(0.1))
-            .prop_map(|(talk, offset, is_foreign)| Op::Settle(talk, offset, is_foreign)),
+        2 => (talk(), 0..6_u64, 0..4_u64, prop::bool::weighted(0.1)).prop_map(
+            |(talk, after, count, is_foreign)| Op::Settle(talk, after, count, is_foreign)
+        ),
         1 => (0..9_u64).prop_map(Op::Owed),
     ];
     let calls = vec(prop::option::weighted(0.95, op), 1..60);
@@ -246,7 +247,8 @@ type Slip = (MessageId, u64, Timestamp);
 
 #[derive(Debug, Eq, PartialEq)]
 enum Outcome {
-    Stored(Slip),
+    /// With how many members there are.
+    Stored(Slip, u32),
     Duplicate(Slip),
     Conflict(Slip),
     Refused(Refusal),
@@ -289,9 +291,13 @@ async fn try_apply(log: &dyn MessageLog, op: &Op, now: u64) -> Result<Told> {
             Told::Members(log.members(*talk, *since, *after, *limit).await?)
         }
         Op::Trim(talk, seq) => Told::Trimmed(log.trim(*talk, *seq).await?),
-        Op::Settle(talk, offset, is_foreign) => {
-            let position = position(log, *talk, *offset, *is_foreign).await;
-            log.settle(&[(*talk, position)]).await?;
+        Op::Settle(talk, after, count, is_foreign) => {
+            let told = crate::Told {
+                conversation: *talk,
+                after: *after,
+                until: position(log, *talk, after + count, *is_foreign).await,
+            };
+            log.settle(&[told]).await?;
             Told::Settled
         }
         Op::Owed(ago) => Told::Owed(owed(log, stamp(now.saturating_sub(*ago), 0).at).await?),
@@ -318,7 +324,7 @@ fn founding(founded: Founded) -> Option<Slip> {
 
 fn outcome(appended: Appended) -> Outcome {
     match appended {
-        Appended::Stored(receipt) => Outcome::Stored(slip(receipt)),
+        Appended::Stored { receipt, members } => Outcome::Stored(slip(receipt), members),
         Appended::Duplicate(receipt) => Outcome::Duplicate(slip(receipt)),
         Appended::Conflict(receipt) => Outcome::Conflict(slip(receipt)),
         Appended::Refused(refusal) => Outcome::Refused(refusal),

@@ -132,7 +132,8 @@ pub async fn an_event_reads_as_it_was_appended(fresh: &Fresh<dyn MessageLog>) {
             position,
             at,
         };
-        assert_eq!(answer, Appended::Stored(receipt));
+        let members = 2;
+        assert_eq!(answer, Appended::Stored { receipt, members });
         let said = What::Message(Message::new(Bytes::from_static(b"\0\xff")));
         let expected = Event::new(seq, id(raw), at, Some(device), Some(key), said);
         assert_eq!(

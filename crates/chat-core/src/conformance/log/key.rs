@@ -23,7 +23,7 @@ pub async fn a_key_holds_within_a_batch(fresh: &Fresh<dyn MessageLog>) {
     let log = &*fresh.store;
     let event = says(direct(), ANN, 1).with_key(key("a"));
     let answers = log.append(&[event.clone(), event]).await.unwrap();
-    assert!(matches!(answers[0], Appended::Stored(_)));
+    assert!(matches!(answers[0], Appended::Stored { .. }));
     assert_eq!(
         answers[1],
         Appended::Duplicate(answers[0].receipt().unwrap())

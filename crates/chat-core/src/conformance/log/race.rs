@@ -21,7 +21,7 @@ pub async fn concurrent_retries_store_one_event(fresh: &Fresh<dyn MessageLog>) {
         let answers = fresh.at_once(4, attempt).await;
         let stored = answers
             .iter()
-            .filter(|one| matches!(one, Appended::Stored(_)));
+            .filter(|one| matches!(one, Appended::Stored { .. }));
         assert_eq!(stored.count(), 1);
         let receipts: Vec<_> = answers.iter().map(|one| one.receipt().unwrap()).collect();
         assert!(receipts.iter().all(|one| *one == receipts[0]));

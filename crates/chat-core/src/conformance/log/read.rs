@@ -12,7 +12,7 @@ async fn say(log: &dyn MessageLog, raws: std::ops::RangeInclusive<u64>) {
     assert!(
         answers
             .iter()
-            .all(|answer| matches!(answer, Appended::Stored(_)))
+            .all(|answer| matches!(answer, Appended::Stored { .. }))
     );
 }
 

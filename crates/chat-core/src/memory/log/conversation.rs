@@ -15,7 +15,7 @@ use super::row::{Deed, Row, Said, Words};
 use crate::{
     Act, Answer, Appended, ClientId, ConversationId, Device, Event, Group, HistoryStart, LogRead,
     Member, Message, MessageRef, NewEvent, NewGroup, Owed, Page, Pair, Receipt, Refusal, Role,
-    Seek, Stamp, Unread, UserId, Viewer, What, Windows,
+    Seek, Stamp, Told, Unread, UserId, Viewer, What, Windows,
     rules::{Facts, TargetFacts, decide},
 };
 
@@ -148,11 +148,13 @@ impl Conversation {
             key: event.key,
             deed,
         });
-        Appended::Stored(Receipt {
+        let receipt = Receipt {
             id: event.id,
             position: Position::new(self.epoch, seq),
             at: event.at,
-        })
+        };
+        let members = self.size();
+        Appended::Stored { receipt, members }
     }
 
     fn facts(&self, event: &NewEvent) -> Facts {
@@ -376,9 +378,18 @@ impl Conversation {
         self.first
     }
 
-    pub(super) fn settle(&mut self, told: Position) {
-        if told.epoch == self.epoch {
-            self.settled = self.settled.max(told.offset.min(self.top()));
+    /// How many members there are.
+    fn size(&self) -> u32 {
+        match (&self.group, self.id.pair()) {
+            (Some(group), _) => group.admitted,
+            (None, pair) => pair.map_or(0, Pair::size),
+        }
+    }
+
+    pub(super) fn settle(&mut self, told: Told) {
+        let Told { after, until, .. } = told;
+        if until.epoch == self.epoch && after <= self.settled {
+            self.settled = self.settled.max(until.offset.min(self.top()));
         }
     }
 

@@ -13,8 +13,8 @@ use super::MemoryLog;
 use crate::{
     Act, Answer, Appended, ClientId, ConversationId, Device, Event, Founded, Group, GroupId,
     HistoryStart, LogRead, Member, Message, MessageLog, MessageRef, NewEvent, NewGroup, Owed, Page,
-    Pair, Reactions, Receipt, Refusal, Result, Role, START, Seek, Stamp, Unread, UnreadAsk, UserId,
-    Viewer, What, Windows,
+    Pair, Reactions, Receipt, Refusal, Result, Role, START, Seek, Stamp, Told, Unread, UnreadAsk,
+    UserId, Viewer, What, Windows,
     conformance::histories::log::{histories, play_beside},
     rules::{Facts, TargetFacts, decide},
 };
@@ -181,7 +181,9 @@ impl Story {
             return Appended::Refused(refusal);
         }
         self.events.push(event.clone());
-        Appended::Stored(self.receipt(self.top()))
+        let receipt = self.receipt(self.top());
+        let members = u32::try_from(self.roles().len()).unwrap();
+        Appended::Stored { receipt, members }
     }
 
     fn facts(&self, event: &NewEvent) -> Facts {
@@ -566,11 +568,19 @@ impl MessageLog for Oracle {
         Ok(story.first)
     }
 
-    async fn settle(&self, told: &[(ConversationId, Position)]) -> Result<()> {
+    async fn settle(&self, told: &[Told]) -> Result<()> {
         let mut stories = self.0.lock();
-        for (talk, position) in told {
-            if let Some(story) = stories.get_mut(talk).filter(|_| position.epoch == EPOCH) {
-                story.settled = story.settled.max(position.offset.min(story.top()));
+        for Told {
+            conversation,
+            after,
+            until,
+        } in told
+        {
+            let story = stories
+                .get_mut(conversation)
+                .filter(|_| until.epoch == EPOCH);
+            if let Some(story) = story.filter(|story| *after <= story.settled) {
+                story.settled = story.settled.max(until.offset.min(story.top()));
             }
         }
         Ok(())
