@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Corrupt,
     /// An argument is outside the documented limits. Nothing happened.
     Invalid,
+    /// The body is longer than the chat's options allow. Nothing happened.
+    OversizedBody,
     /// The conversation does not allow it: the source is a [`Refusal`](crate::Refusal). Nothing
     /// happened.
     Refused,
@@ -98,6 +100,7 @@ impl fmt::Display for ErrorKind {
             Self::Closed => "closed",
             Self::Corrupt => "stored data corrupt",
             Self::Invalid => "argument outside the documented limits",
+            Self::OversizedBody => "the body is too long",
             Self::Refused => "the conversation does not allow it",
         })
     }

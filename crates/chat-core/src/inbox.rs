@@ -33,8 +33,11 @@ use crate::{ConversationId, Device, Event, Result, UserId};
 /// Dropping the future of any call leaves the change of each user done whole or not at all.
 #[async_trait]
 pub trait Inbox: fmt::Debug + Send + Sync {
-    /// Puts `conversation`, which has reached `top`, into the inbox of each user. From now on marks are
-    /// for them too. Doing it again is a mark for them.
+    /// Puts `conversation` into the inbox of each user, who came `at` that position. From now on marks are
+    /// for them too. It is a mark for them itself.
+    ///
+    /// Of enrollments and [withdrawals](Self::withdraw) of a user the one at the furthest position counts,
+    /// in whatever order they are told.
     ///
     /// # Errors
     ///
@@ -43,11 +46,11 @@ pub trait Inbox: fmt::Debug + Send + Sync {
         &self,
         conversation: ConversationId,
         users: &[UserId],
-        top: Position,
+        at: Position,
     ) -> Result<()>;
 
-    /// Lets marks be for these users no more, after one that says `top`. The conversation stays in their
-    /// inboxes.
+    /// Lets marks be for these users no more, who went `at` that position. They are told of that too, and
+    /// the conversation stays in their inboxes.
     ///
     /// # Errors
     ///
@@ -56,7 +59,7 @@ pub trait Inbox: fmt::Debug + Send + Sync {
         &self,
         conversation: ConversationId,
         users: &[UserId],
-        top: Position,
+        at: Position,
     ) -> Result<()>;
 
     /// Notes that each conversation has reached a position, for all who are enrolled.

@@ -314,6 +314,17 @@ impl Seek {
             }
         }
     }
+
+    /// Whether nobody can have seen what is sought, in a conversation that ends at `top`: who scrolls back
+    /// may begin behind its end. For stores.
+    #[must_use]
+    pub const fn is_beyond(self, top: u64) -> bool {
+        match self {
+            Self::Latest => false,
+            Self::After(position) | Self::Around(position) => position.offset > top,
+            Self::Before(position) => position.offset > top.saturating_add(1),
+        }
+    }
 }
 
 /// What a [`LogRead`] brings.
@@ -515,6 +526,19 @@ pub struct Owed {
 
 /// Where a conversation begins: what a device holds that has read nothing. Right in every epoch.
 pub const START: Position = Position::new(Epoch::new(0), 0);
+
+/// Moves a position forward, or into another epoch. Returns whether it moved.
+pub(crate) fn forward(at: &mut Position, to: Position) -> bool {
+    let moves = if at.epoch == to.epoch {
+        to.offset > at.offset
+    } else {
+        to.offset > 0 // the start is in every epoch
+    };
+    if moves {
+        *at = to;
+    }
+    moves
+}
 
 /// For stores: fails on behalf of `op` if any of `events` is longer than allowed.
 ///

@@ -22,17 +22,32 @@ pub struct SyncRequest {
     pub have: Vec<(ConversationId, Position)>,
     /// The most events of one conversation in the answer.
     pub limit: usize,
+    /// Of a conversation in which more has happened than this, only the newest comes: no device needs
+    /// ten thousand messages before it shows the last.
+    pub most: u64,
 }
 
 impl SyncRequest {
-    /// What happened in the inbox since `inbox`, and in the conversations named.
+    /// What happened in the inbox since `inbox`, and in the conversations named: all of it, by and by.
     #[must_use]
     pub const fn new(
         inbox: Option<Position>,
         have: Vec<(ConversationId, Position)>,
         limit: usize,
     ) -> Self {
-        Self { inbox, have, limit }
+        Self {
+            inbox,
+            have,
+            limit,
+            most: u64::MAX,
+        }
+    }
+
+    /// The same, but only the newest of a conversation in which more than `most` has happened.
+    #[must_use]
+    pub const fn with_most(mut self, most: u64) -> Self {
+        self.most = most;
+        self
     }
 }
 
@@ -68,7 +83,7 @@ impl SyncBatch {
     }
 }
 
-/// A conversation and where it ends.
+/// How a conversation stands.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "which, and how far")]
 pub struct Head {
@@ -76,6 +91,8 @@ pub struct Head {
     pub conversation: ConversationId,
     /// Up to where something has happened.
     pub top: Position,
+    /// Up to where the user has read it, on any device.
+    pub read: Position,
 }
 
 /// What happened in a conversation after a position.

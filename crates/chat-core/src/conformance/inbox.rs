@@ -32,6 +32,7 @@ macro_rules! inbox_conformance {
             who_is_enrolled_again_is_marked,
             who_is_withdrawn_is_marked_no_more,
             who_comes_back_is_marked_again,
+            who_comes_and_goes_is_told_late_and_in_any_order,
             entries_answer_in_order,
             ids_and_positions_are_exact,
             copies_come_with_the_change,

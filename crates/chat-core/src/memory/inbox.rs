@@ -13,11 +13,11 @@ use backplane::{
 use hashbrown::{HashMap, hash_map::Entry};
 use parking_lot::RwLock;
 
-use self::owner::{Owner, Row, forward};
+use self::owner::{Owner, Row};
 use super::place;
 use crate::{
     Advance, Advanced, ConversationId, Cursor, Device, Event, Inbox, InboxEntry, InboxPage, Result,
-    START, UserId,
+    START, UserId, log::forward,
 };
 
 /// An [`Inbox`] in process memory.
@@ -99,7 +99,26 @@ impl MemoryInbox {
     /// # Errors
     ///
     /// As there; on [`ErrorKind::Full`](crate::ErrorKind::Full) some were enrolled.
-    pub fn enroll(&self, talk: ConversationId, users: &[UserId], top: Position) -> Result<()> {
+    pub fn enroll(&self, talk: ConversationId, users: &[UserId], at: Position) -> Result<()> {
+        self.decide(talk, users, at, true)
+    }
+
+    /// See [`Inbox::withdraw`].
+    ///
+    /// # Errors
+    ///
+    /// As there; on [`ErrorKind::Full`](crate::ErrorKind::Full) some were withdrawn.
+    pub fn withdraw(&self, talk: ConversationId, users: &[UserId], at: Position) -> Result<()> {
+        self.decide(talk, users, at, false)
+    }
+
+    fn decide(
+        &self,
+        talk: ConversationId,
+        users: &[UserId],
+        at: Position,
+        is_enrolled: bool,
+    ) -> Result<()> {
         let mut talks = self.talks.write(place(talk));
         let talked = talks.entry(talk).or_insert_with(|| Talk {
             top: START,
@@ -111,37 +130,15 @@ impl MemoryInbox {
             let owner = self.owner(&mut owners, user);
             let slot = owner.slot;
             let row = self.row(owner, talk)?;
-            if !std::mem::replace(&mut row.is_enrolled, true) {
-                talked.enrolled.push(slot);
+            match (row.decide(is_enrolled, at), is_enrolled) {
+                (true, true) => talked.enrolled.push(slot),
+                (true, false) => talked.enrolled.retain(|enrolled| *enrolled != slot),
+                (false, _) => {}
             }
             let change = self.draw();
-            forward(&mut row.top, top);
             (row.changed, owner.changed) = (change, change);
         }
         Ok(())
-    }
-
-    /// See [`Inbox::withdraw`].
-    pub fn withdraw(&self, talk: ConversationId, users: &[UserId], top: Position) {
-        let mut talks = self.talks.write(place(talk));
-        let Some(talked) = talks.get_mut(&talk) else {
-            return;
-        };
-        for user in users {
-            let mut owners = self.users.write(user.get());
-            let Some(owner) = owners.get_mut(user) else {
-                continue;
-            };
-            let slot = owner.slot;
-            let Some(row) = owner.rows.get_mut(&talk).filter(|row| row.is_enrolled) else {
-                continue;
-            };
-            row.is_enrolled = false;
-            talked.enrolled.retain(|enrolled| *enrolled != slot);
-            let change = self.draw();
-            forward(&mut row.top, top);
-            (row.changed, owner.changed) = (change, change);
-        }
     }
 
     /// See [`Inbox::mark`].
@@ -399,19 +396,18 @@ impl Inbox for MemoryInbox {
         &self,
         conversation: ConversationId,
         users: &[UserId],
-        top: Position,
+        at: Position,
     ) -> Result<()> {
-        self.enroll(conversation, users, top)
+        self.enroll(conversation, users, at)
     }
 
     async fn withdraw(
         &self,
         conversation: ConversationId,
         users: &[UserId],
-        top: Position,
+        at: Position,
     ) -> Result<()> {
-        self.withdraw(conversation, users, top);
-        Ok(())
+        self.withdraw(conversation, users, at)
     }
 
     async fn mark(&self, marks: &[(ConversationId, Position)]) -> Result<()> {

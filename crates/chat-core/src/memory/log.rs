@@ -171,14 +171,7 @@ impl MemoryLog {
             (None, Viewer::User(user)) if direct_member(id, user).is_none() => {
                 Answer::Refused(Refusal::NotMember)
             }
-            (None, _)
-                if read
-                    .seek
-                    .position()
-                    .is_some_and(|position| position.offset > 1) =>
-            {
-                Answer::Stale { top: START }
-            }
+            (None, _) if read.seek.is_beyond(0) => Answer::Stale { top: START },
             (None, _) => Answer::Page(Page::new(START.epoch, 1, 0, (1, 0), Vec::new())),
         }
     }

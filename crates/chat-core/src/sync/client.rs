@@ -7,7 +7,7 @@ use fastrand::Rng;
 use hashbrown::{HashMap, hash_map::Entry};
 
 use super::{Delta, Follow, Head, Step, SyncBatch, SyncRequest};
-use crate::{ConversationId, Event, START};
+use crate::{ConversationId, Event, START, log::forward};
 
 /// Keeps a device in step with its user's conversations, whatever the way to the server loses, doubles or
 /// turns round. It does no IO: the application hands it what arrives, and sends what it asks for.
@@ -60,6 +60,9 @@ pub struct ClientSyncOptions {
     pub check: Duration,
     /// The most events of one conversation to ask for at once. 100 by default.
     pub limit: usize,
+    /// Of a conversation in which more has happened than this, only the newest is asked for, and a
+    /// [jump](Step::Jump) says what was left out. Nothing is left out by default.
+    pub most: u64,
     /// The most conversations to ask about at once. 50 by default.
     pub conversations: usize,
     /// How long to wait after a failure. Doubling from a second to a minute by default, drawn at random
@@ -75,6 +78,8 @@ struct Reader {
     follow: Follow,
     /// When what is missing is asked for.
     due: Option<Duration>,
+    /// How far the user has read, as far as is known.
+    read: Position,
 }
 
 /// How things stand with the server.
@@ -172,11 +177,12 @@ impl ClientSync {
         });
     }
 
-    /// Word came that a conversation has reached a place.
-    pub fn reached(&mut self, now: Duration, head: Head) {
-        self.tell(now, head.conversation, &mut Vec::new(), |follow, _| {
+    /// Word came by itself of how a conversation stands.
+    pub fn reached(&mut self, now: Duration, head: Head, steps: &mut Vec<(ConversationId, Step)>) {
+        self.tell(now, head.conversation, steps, |follow, _| {
             follow.reach(head.top);
         });
+        self.note_read(head, steps);
     }
 
     /// The server answered what was asked last.
@@ -205,11 +211,12 @@ impl ClientSync {
                 self.hasten(now, conversation); // there is more where that came from
             }
         }
-        for Head { conversation, top } in batch.heads {
-            self.tell(now, conversation, steps, |follow, _| {
-                follow.reach(top);
+        for head in batch.heads {
+            self.tell(now, head.conversation, steps, |follow, _| {
+                follow.reach(head.top);
             });
-            self.hasten(now, conversation);
+            self.hasten(now, head.conversation);
+            self.note_read(head, steps);
         }
         if let Some(inbox) = batch.inbox {
             self.heard = inbox;
@@ -250,7 +257,8 @@ impl ClientSync {
             return None;
         }
         self.link = Link::Asked;
-        Some(SyncRequest::new(inbox, have, self.options.limit))
+        let request = SyncRequest::new(inbox, have, self.options.limit);
+        Some(request.with_most(self.options.most))
     }
 
     /// When to [`poll`](Self::poll) again, if nothing arrives before.
@@ -306,6 +314,15 @@ impl ClientSync {
         }
     }
 
+    /// Passes on how far was read, if that is news.
+    fn note_read(&mut self, head: Head, steps: &mut Vec<(ConversationId, Step)>) {
+        if let Some(reader) = self.conversations.get_mut(&head.conversation)
+            && forward(&mut reader.read, head.read)
+        {
+            steps.push((head.conversation, Step::Read(head.read)));
+        }
+    }
+
     /// What a server said is missing is not late.
     fn hasten(&mut self, now: Duration, conversation: ConversationId) {
         if let Some(reader) = self.conversations.get_mut(&conversation) {
@@ -349,6 +366,7 @@ impl Reader {
         Self {
             follow: Follow::new(at),
             due: None,
+            read: START,
         }
     }
 
@@ -391,6 +409,13 @@ impl ClientSyncOptions {
         self
     }
 
+    /// Leaves out all but the newest where more than `most` has happened.
+    #[must_use]
+    pub const fn with_most(mut self, most: u64) -> Self {
+        self.most = most;
+        self
+    }
+
     /// Asks about at most so many conversations at once.
     #[must_use]
     pub const fn with_conversations(mut self, conversations: usize) -> Self {
@@ -419,6 +444,7 @@ impl Default for ClientSyncOptions {
             hold: Duration::from_millis(500),
             check: Duration::from_secs(60),
             limit: 100,
+            most: u64::MAX,
             conversations: 50,
             backoff: BackoffOptions::default()
                 .with_base(Duration::from_secs(1))
@@ -558,11 +584,15 @@ mod tests {
         sync.poll(SECOND * 60).unwrap();
         let top = Position::new(EPOCH, 2);
         let mut news = batch(9, false);
+        let read = Position::new(EPOCH, 1);
         news.heads.push(Head {
             conversation: TALK,
             top,
+            read,
         });
-        sync.answered(SECOND * 60, news, &mut Vec::new());
+        let mut steps = Vec::new();
+        sync.answered(SECOND * 60, news, &mut steps);
+        assert_eq!(steps, [(TALK, Step::Read(read))]);
         assert_eq!(sync.inbox(), Position::new(EPOCH, 1));
 
         let request = sync.poll(SECOND * 60).unwrap();

@@ -70,6 +70,8 @@ pub enum Step {
     Reset,
     /// The reader may read nothing of it any more.
     Refused(Refusal),
+    /// The user has read up to here, on this device or another.
+    Read(Position),
 }
 
 impl Follow {
@@ -121,9 +123,8 @@ impl Follow {
 
     /// Notes that something has happened up to `top`. Returns whether that is in the reader's epoch.
     pub fn reach(&mut self, top: Position) -> bool {
-        if self.at.offset == 0 && self.at.epoch != top.epoch {
-            // Who has read nothing is at the start of any epoch.
-            *self = Self::new(Position::new(top.epoch, 0));
+        if self.known == 0 {
+            self.at.epoch = top.epoch; // who knows of nothing is at the start of any epoch
         }
         let is_own = self.at.epoch == top.epoch;
         if is_own {
@@ -151,8 +152,11 @@ impl Follow {
     }
 
     fn page(&mut self, since: Position, page: Page, steps: &mut Vec<Step>) {
-        let end = Position::new(page.epoch, page.top);
-        if !self.reach(end) {
+        if self.at.offset == 0 && self.at.epoch != page.epoch {
+            // Of epochs in which nothing was read yet, the log knows which is the present one.
+            *self = Self::new(Position::new(page.epoch, 0));
+        }
+        if !self.reach(Position::new(page.epoch, page.top)) {
             return;
         }
         self.is_doubtful = false;
@@ -320,6 +324,17 @@ mod tests {
         let top = Position::new(other, 4);
         assert_eq!(answer(&mut follow, 3, Answer::Stale { top }), [Step::Reset]);
         assert_eq!(follow.misses(), Some(Position::new(other, 0)));
+    }
+
+    #[test]
+    fn a_push_of_an_epoch_that_is_past_does_not_hide_the_present_one() {
+        let mut follow = Follow::new(crate::START);
+        follow.reach(at(1)); // as an inbox says
+        let mut steps = Vec::new();
+        follow.push(Epoch::new(6), event(1), &mut steps);
+        assert_eq!((steps.len(), follow.misses()), (0, Some(at(0))));
+        assert_eq!(answer(&mut follow, 0, page(1, (1, 1), &[1])), next(&[1]));
+        assert_eq!(follow.misses(), None);
     }
 
     #[test]

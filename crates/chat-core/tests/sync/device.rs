@@ -4,15 +4,16 @@ use std::{
 };
 
 use chat_core::{
-    ConversationId, Event, START, Seek, UserId, Viewer, What,
+    ConversationId, DeviceId, Event, START, Seek, UserId, Viewer, What,
     sync::{ClientSync, ClientSyncOptions, Step, SyncRequest},
 };
 
-use super::server::{Push, Server, TALKS};
+use super::server::{Push, Server, talks};
 
 /// A device, its way to the server, and what it shows.
 pub(super) struct Device {
-    pub(super) user: UserId,
+    me: chat_core::Device,
+    options: ClientSyncOptions,
     sync: ClientSync,
     now: Duration,
     is_connected: bool,
@@ -29,24 +30,30 @@ struct Screen {
     last: u64,
 }
 
-fn options(seed: usize) -> ClientSyncOptions {
-    ClientSyncOptions::default()
-        .with_seed(seed as u64)
-        .with_limit(3)
-        .with_conversations(1)
-}
-
 impl Device {
-    pub(super) fn new(user: UserId, number: usize) -> Self {
+    pub(super) fn new(user: UserId, number: usize, most: u64) -> Self {
+        let options = ClientSyncOptions::default()
+            .with_seed(number as u64)
+            .with_most(most);
+        let options = options.with_limit(3).with_conversations(1);
         Self {
-            user,
-            sync: ClientSync::new(options(number)),
+            me: chat_core::Device::new(user, DeviceId::new(number as u64)),
+            sync: ClientSync::new(options.clone()),
+            options,
             now: Duration::ZERO,
             is_connected: false,
             on_their_way: Vec::new(),
             asked: None,
             screens: BTreeMap::new(),
         }
+    }
+
+    pub(super) const fn user(&self) -> UserId {
+        self.me.user
+    }
+
+    pub(super) fn acknowledge(&self, server: &Server) {
+        server.acknowledge(self.me, self.sync.positions());
     }
 
     pub(super) fn connect(&mut self) {
@@ -66,7 +73,7 @@ impl Device {
     pub(super) fn restart(&mut self) {
         self.disconnect();
         let (inbox, positions) = (self.sync.inbox(), self.sync.positions().collect::<Vec<_>>());
-        self.sync = ClientSync::new(options(0)).resuming(inbox, positions);
+        self.sync = ClientSync::new(self.options.clone()).resuming(inbox, positions);
     }
 
     pub(super) fn send(&mut self, push: Push) {
@@ -108,7 +115,7 @@ impl Device {
     pub(super) fn answer(&mut self, server: &Server) {
         if let Some(request) = self.asked.take() {
             let mut steps = Vec::new();
-            let batch = server.answer(self.user, &request);
+            let batch = server.answer(self.me, &request);
             self.sync.answered(self.now, batch, &mut steps);
             self.show(steps);
         }
@@ -146,7 +153,7 @@ impl Device {
         for (talk, step) in steps {
             let screen = self.screens.entry(talk).or_default();
             match step {
-                Step::Next(event) => screen.show(event, self.user),
+                Step::Next(event) => screen.show(event, self.me.user),
                 Step::Jump {
                     from,
                     until,
@@ -159,22 +166,23 @@ impl Device {
                     screen.jumps.push((from, until, is_retained));
                 }
                 Step::Reset => *screen = Screen::default(),
-                Step::Refused(_) => {}
+                Step::Refused(_) | Step::Read(_) => {}
             }
         }
     }
 
     /// Compares what the device shows with what its user may read.
     pub(super) fn check(&self, server: &Server) {
-        for talk in TALKS {
-            let viewer = Viewer::User(self.user);
+        for talk in talks() {
+            let viewer = Viewer::User(self.me.user);
             let expected = server.read(talk, viewer, Seek::After(START), usize::MAX);
             let none = Screen::default();
             let screen = self.screens.get(&talk).unwrap_or(&none);
             let first = expected.first().map_or(u64::MAX, |event| event.seq);
             // What is retained is left out only where it is too much.
             assert!(
-                server.leaves_out() || screen.jumps.iter().all(|(.., is_retained)| !is_retained)
+                self.options.most < u64::MAX
+                    || screen.jumps.iter().all(|(.., is_retained)| !is_retained)
             );
             let is_left_out = |seq| {
                 let mut jumps = screen.jumps.iter();
@@ -198,7 +206,7 @@ impl Device {
                 .filter(is_compared)
                 .map(plain)
                 .collect();
-            assert_eq!(shown, expected, "{:?} in {talk}", self.user);
+            assert_eq!(shown, expected, "{:?} in {talk}", self.me);
         }
     }
 }

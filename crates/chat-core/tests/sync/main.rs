@@ -6,7 +6,7 @@ mod device;
 mod server;
 mod step;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::select};
 
 use self::{
     device::Device,
@@ -22,23 +22,23 @@ struct World {
 }
 
 impl World {
-    fn new(too_much: u64) -> Self {
-        let devices =
-            (0..DEVICES).map(|number| Device::new(server::USERS[[0, 1, 1, 2][number]], number));
+    fn new(queue_limit: u32, most: u64) -> Self {
+        let user = |number: usize| server::USERS[[0, 1, 1, 2][number]];
+        let devices = (0..DEVICES).map(|number| Device::new(user(number), number, most));
         Self {
-            server: Server::new(too_much),
+            server: Server::new(queue_limit),
             devices: devices.collect(),
         }
     }
 
     fn apply(&mut self, step: &Step) {
         match step {
-            Step::Act(act) => {
-                for (users, push) in self.server.act(act) {
+            Step::Act(deed) => {
+                for (user, push) in self.server.act(deed) {
                     let told = self
                         .devices
                         .iter_mut()
-                        .filter(|device| users.contains(&device.user));
+                        .filter(|device| device.user() == user);
                     told.for_each(|device| device.send(push.clone()));
                 }
             }
@@ -59,6 +59,8 @@ impl World {
             Step::Connect(device) => self.devices[*device].connect(),
             Step::Disconnect(device) => self.devices[*device].disconnect(),
             Step::Restart(device) => self.devices[*device].restart(),
+            Step::Acknowledge(device) => self.devices[*device].acknowledge(&self.server),
+            Step::Redeliver => self.server.redeliver(),
             Step::Trim(talk, seq) => self.server.trim(*talk, *seq),
             Step::Lose(events) => self.server.lose(*events),
         }
@@ -66,6 +68,7 @@ impl World {
 
     /// Lets all devices connect and ask until they have no question left.
     fn settle(&mut self) {
+        self.server.redeliver();
         for device in &mut self.devices {
             device.settle(&self.server);
         }
@@ -75,10 +78,15 @@ impl World {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Every device ends with what its user may read, each event once and in order, as the log reads it.
+    /// Every device ends with what its user may read, each event once and in order, as the log reads it:
+    /// whether the inboxes have copies or marks, and whether or not a device wants only the newest.
     #[test]
-    fn every_device_converges(steps in steps(), too_much in prop_oneof![Just(u64::MAX), Just(3)]) {
-        let mut world = World::new(too_much);
+    fn every_device_converges(
+        steps in steps(),
+        queue_limit in select(vec![0, 2, 100]),
+        most in select(vec![3, u64::MAX]),
+    ) {
+        let mut world = World::new(queue_limit, most);
         for step in &steps {
             world.apply(step);
         }

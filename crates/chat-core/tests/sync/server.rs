@@ -1,30 +1,40 @@
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{sync::Arc, time::Duration};
 
-use backplane::{Epoch, Position, Timestamp};
+use backplane::{Epoch, ManualClock, Position};
 use chat_core::{
-    Act, Answer, ConversationId, Device, DeviceId, Event, GroupId, LogRead, MemoryLog, MessageId,
-    MessageRef, NewEvent, NewGroup, Role, Seek, Stamp, UserId, Viewer, What,
-    sync::{Delta, Head, SyncBatch, SyncRequest},
+    Act, Answer, Appended, Chat, ChatOptions, ChatParts, ConversationId, Cursor, Device, DeviceId,
+    Event, GroupId, HistoryStart, LogRead, MessageId, MessageRef, NewEvent, NewGroup, Role, Seek,
+    Sent, UserId, Viewer, What,
+    sync::{SyncBatch, SyncRequest},
 };
+use futures::FutureExt;
 
 pub(super) const USERS: [UserId; 3] = [UserId::new(1), UserId::new(2), UserId::new(3)];
 
-const GROUP: GroupId = GroupId::new(7);
+const OPEN: GroupId = GroupId::new(8);
 
-pub(super) const TALKS: [ConversationId; 2] = [ConversationId::Group(GROUP), PAIR];
-
-const PAIR: ConversationId = ConversationId::Group(GroupId::new(8));
+/// A group whose new members read nothing old, one whose new members read all, and a pair.
+pub(super) fn talks() -> [ConversationId; 3] {
+    [
+        ConversationId::Group(GroupId::new(7)),
+        ConversationId::Group(OPEN),
+        ConversationId::direct(USERS[0], USERS[1]),
+    ]
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Deed {
-    pub(super) talk: ConversationId,
+    pub(super) talk: usize,
     pub(super) user: UserId,
     pub(super) doing: Doing,
+    /// Whether the server dies once it has stored what is done, before it tells anybody.
+    pub(super) dies: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Doing {
     Say,
+    /// The message that was said so many messages ago.
     Edit(usize),
     Delete(usize),
     React(usize, &'static str, bool),
@@ -40,115 +50,102 @@ pub(super) struct Push {
     pub(super) event: Event,
 }
 
-/// A log, and for each user the conversations in which something happened, in that order.
+/// A chat in memory, and all that was done in it.
 pub(super) struct Server {
-    log: MemoryLog,
-    /// All that was stored, to be stored again.
-    stored: Vec<NewEvent>,
-    trimmed: BTreeMap<ConversationId, u64>,
-    inboxes: RefCell<BTreeMap<UserId, Vec<ConversationId>>>,
-    inbox_epoch: u64,
-    /// From how many missing events on only the newest are sent.
-    too_much: u64,
-    ids: u64,
+    chat: Chat,
+    clock: ManualClock,
+    queue_limit: u32,
+    done: Vec<(ConversationId, Device, Act)>,
+    keys: u64,
+}
+
+/// The answer of a chat whose stores are in memory, which never waits.
+fn now<T>(call: impl Future<Output = chat_core::Result<T>>) -> T {
+    call.now_or_never().unwrap().unwrap()
 }
 
 impl Server {
-    pub(super) fn new(too_much: u64) -> Self {
-        let server = Self {
-            log: MemoryLog::default(),
-            stored: Vec::new(),
-            trimmed: BTreeMap::new(),
-            inboxes: RefCell::default(),
-            inbox_epoch: 1,
-            too_much,
-            ids: 100,
+    pub(super) fn new(queue_limit: u32) -> Self {
+        let clock = ManualClock::default();
+        let mut server = Self {
+            chat: Chat::in_memory(),
+            clock,
+            queue_limit,
+            done: Vec::new(),
+            keys: 0,
         };
-        server.found();
+        server.begin();
         server
     }
 
-    /// Whether it sends only the newest events of many.
-    pub(super) const fn leaves_out(&self) -> bool {
-        self.too_much < u64::MAX
-    }
-
-    fn found(&self) {
-        for (group, id) in [(GROUP, 1), (GroupId::new(8), 2)] {
-            let stamp = Stamp {
-                id: MessageId::new(id),
-                at: Timestamp::EPOCH,
+    /// Begins with empty stores, in epochs of their own.
+    fn begin(&mut self) {
+        let mut parts = ChatParts::in_memory_at(Arc::new(self.clock.clone()));
+        parts.options = ChatOptions::default()
+            .with_queue_limit(self.queue_limit)
+            .with_changes(2);
+        self.chat = Chat::new(parts);
+        for group in talks().into_iter().filter_map(|talk| match talk {
+            ConversationId::Group(group) => Some(group),
+            ConversationId::Direct(_) => None,
+        }) {
+            let history = if group == OPEN {
+                HistoryStart::Beginning
+            } else {
+                HistoryStart::Joining
             };
             let new = NewGroup::new(group, Some(USERS[0])).with_members([USERS[1]]);
-            self.log.found(&[(new, stamp)]).unwrap();
-            self.note(ConversationId::Group(group), 1);
+            now(self.chat.found(new.with_history(history))).unwrap();
         }
-    }
-
-    /// Notes in the inboxes of all whom an event concerns that there is one, and says who they are.
-    fn note(&self, talk: ConversationId, seq: u64) -> Vec<UserId> {
-        let users: Vec<_> = self
-            .log
-            .members(talk, seq, None, 99)
-            .iter()
-            .map(|member| member.user)
-            .collect();
-        for user in &users {
-            self.inboxes
-                .borrow_mut()
-                .entry(*user)
-                .or_default()
-                .push(talk);
-        }
-        users
     }
 
     /// Does `deed` if it may happen, and says whom to tell what.
-    pub(super) fn act(&mut self, deed: &Deed) -> Vec<(Vec<UserId>, Push)> {
-        self.ids += 1;
-        let device = Device::new(deed.user, DeviceId::new(1));
-        let id = MessageId::new(self.ids);
-        let event = NewEvent::new(
-            deed.talk,
-            id,
-            Timestamp::EPOCH,
-            Some(device),
-            self.deed(deed),
-        );
-        let Some(receipt) = self.log.append(std::slice::from_ref(&event)).unwrap()[0].receipt()
-        else {
+    pub(super) fn act(&mut self, deed: &Deed) -> Vec<(UserId, Push)> {
+        let talk = talks()[deed.talk];
+        let device = Device::new(deed.user, DeviceId::new(99));
+        let act = self.deed(talk, &deed.doing);
+        if deed.dies {
+            let id = now(async { Ok(self.chat.parts().ids.next_id().unwrap()) });
+            let at = backplane::Clock::now(&self.clock);
+            let event = NewEvent::new(talk, id.into(), at, Some(device), act.clone());
+            if let Appended::Stored { .. } = now(self.chat.parts().log.append(&[event]))[0] {
+                self.done.push((talk, device, act));
+            }
+            return Vec::new();
+        }
+        self.keys += 1;
+        let key = self.keys.to_string().parse().unwrap();
+        let Sent::Stored(receipt) = now(self.chat.act(device, talk, key, act.clone())) else {
             return Vec::new();
         };
-        self.stored.push(event);
-        let users = self.note(deed.talk, receipt.position.offset);
+        self.done.push((talk, device, act));
+        let Position { epoch, offset } = receipt.position;
+        let members = now(self.chat.parts().log.members(talk, offset, None, 99));
         let push = |user: UserId| {
-            let before = Position::new(receipt.position.epoch, receipt.position.offset - 1);
-            let seek = Seek::After(before);
-            let event = self.read(deed.talk, Viewer::User(user), seek, 1).remove(0);
-            let push = Push {
-                talk: deed.talk,
-                epoch: receipt.position.epoch,
-                event,
-            };
-            (vec![user], push)
+            let seek = Seek::After(Position::new(epoch, offset - 1));
+            let event = self.read(talk, Viewer::User(user), seek, 1).remove(0);
+            (user, Push { talk, epoch, event })
         };
-        users.into_iter().map(push).collect()
+        members
+            .into_iter()
+            .map(|member| push(member.user))
+            .collect()
     }
 
-    fn deed(&self, deed: &Deed) -> Act {
-        let body = self.ids.to_string();
-        let target = |seq| self.target(deed.talk, seq);
-        match deed.doing {
+    fn deed(&self, talk: ConversationId, doing: &Doing) -> Act {
+        let body = self.done.len().to_string();
+        let target = |back| self.target(talk, back);
+        match *doing {
             Doing::Say => Act::Message(body.into()),
-            Doing::Edit(seq) => Act::Edit {
-                target: target(seq),
+            Doing::Edit(back) => Act::Edit {
+                target: target(back),
                 body: body.into(),
             },
-            Doing::Delete(seq) => Act::Delete {
-                target: target(seq),
+            Doing::Delete(back) => Act::Delete {
+                target: target(back),
             },
-            Doing::React(seq, text, on) => Act::React {
-                target: target(seq),
+            Doing::React(back, text, on) => Act::React {
+                target: target(back),
                 reaction: text.parse().unwrap(),
                 on,
             },
@@ -185,84 +182,65 @@ impl Server {
         seek: Seek,
         limit: usize,
     ) -> Vec<Event> {
-        match self
-            .log
-            .read(&[LogRead::new(talk, viewer, seek, limit)])
-            .remove(0)
-        {
+        let read = LogRead::new(talk, viewer, seek, limit);
+        match now(self.chat.parts().log.read(&[read])).remove(0) {
             Answer::Page(page) => page.events,
             Answer::Stale { .. } | Answer::Refused(_) => Vec::new(),
         }
     }
 
-    pub(super) fn trim(&mut self, talk: ConversationId, seq: u64) {
-        self.trimmed.insert(talk, self.log.trim(talk, seq));
+    /// Trims what everybody was told.
+    pub(super) fn trim(&mut self, talk: usize, seq: u64) {
+        self.redeliver();
+        now(self.chat.parts().log.trim(talks()[talk], seq));
     }
 
-    /// Loses the last `count` events of all that was stored. What is left is in new epochs, and whatever
-    /// was trimmed is there again.
+    /// Sees to it that everybody was told of everything.
+    pub(super) fn redeliver(&self) {
+        self.clock.advance(Duration::from_secs(60));
+        while now(self.chat.redeliver(1)) > 0 {}
+    }
+
+    /// Loses the last `count` of all that was done. What is left is in new epochs, and whatever was
+    /// trimmed is there again.
     pub(super) fn lose(&mut self, count: usize) {
-        let kept = self.stored.len().saturating_sub(count);
-        self.stored.truncate(kept);
-        self.log = MemoryLog::default();
-        self.inboxes.borrow_mut().clear();
-        self.inbox_epoch += 1;
-        self.found();
-        for event in &self.stored {
-            let answer = self.log.append(std::slice::from_ref(event)).unwrap()[0];
-            if let Some(receipt) = answer.receipt() {
-                self.note(event.conversation, receipt.position.offset);
-            }
+        let kept = self.done.len().saturating_sub(count);
+        let done: Vec<_> = self.done.drain(..).take(kept).collect();
+        self.begin();
+        for (talk, device, act) in done {
+            self.redo(talk, device, act);
         }
     }
 
-    /// Answers a device of `user`.
-    pub(super) fn answer(&self, user: UserId, request: &SyncRequest) -> SyncBatch {
-        let deltas = request.have.iter().map(|&(conversation, since)| Delta {
-            conversation,
-            since,
-            answer: self.missed(user, conversation, since, request.limit),
-        });
-        let deltas = deltas.collect();
-        let Some(since) = request.inbox else {
-            return SyncBatch::new(Vec::new(), deltas, None, false);
-        };
-        let epoch = Epoch::new(self.inbox_epoch);
-        let since = if since.epoch == epoch {
-            since.offset
-        } else {
-            0
-        };
-        let inboxes = self.inboxes.borrow();
-        let inbox = inboxes.get(&user).map_or(&[][..], Vec::as_slice);
-        let news = &inbox[usize::try_from(since).unwrap().min(inbox.len())..];
-        let told = news.len().min(4);
-        let heads = news[..told]
-            .iter()
-            .map(|&conversation| self.head(conversation));
-        let through = Position::new(epoch, since + told as u64);
-        SyncBatch::new(heads.collect(), deltas, Some(through), told < news.len())
+    /// Does again what was done, to the message that is there now.
+    fn redo(&mut self, talk: ConversationId, device: Device, mut act: Act) {
+        if let Act::Edit { target, .. } | Act::Delete { target } | Act::React { target, .. } =
+            &mut act
+        {
+            let events = self.read(talk, Viewer::Application, Seek::Latest, usize::MAX);
+            let there = events.iter().find(|event| event.seq == target.seq);
+            target.id = there.map_or(target.id, |event| event.id);
+        }
+        self.keys += 1;
+        let key = self.keys.to_string().parse().unwrap();
+        if let Sent::Stored(_) = now(self.chat.act(device, talk, key, act.clone())) {
+            self.done.push((talk, device, act));
+        }
     }
 
-    fn head(&self, conversation: ConversationId) -> Head {
-        let read = LogRead::new(conversation, Viewer::Application, Seek::Latest, 0);
-        let Answer::Page(page) = self.log.read(&[read]).remove(0) else {
-            panic!("the application reads everything");
-        };
-        let top = Position::new(page.epoch, page.top);
-        Head { conversation, top }
+    pub(super) fn answer(&self, device: Device, request: &SyncRequest) -> SyncBatch {
+        now(self.chat.sync(device, request))
     }
 
-    fn missed(&self, user: UserId, talk: ConversationId, since: Position, limit: usize) -> Answer {
-        let read = |seek| {
-            let read = LogRead::new(talk, Viewer::User(user), seek, limit);
-            self.log.read(&[read]).remove(0)
-        };
-        match read(Seek::After(since)) {
-            Answer::Page(page) if page.top.saturating_sub(since.offset) > self.too_much => {
-                read(Seek::Latest)
-            }
-            answer => answer,
+    pub(super) fn acknowledge(
+        &self,
+        device: Device,
+        positions: impl Iterator<Item = (ConversationId, Position)>,
+    ) {
+        for (talk, position) in positions {
+            let _ = now(self
+                .chat
+                .acknowledge(device, talk, Cursor::Received, position));
         }
     }
 }

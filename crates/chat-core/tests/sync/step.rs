@@ -1,11 +1,10 @@
 use std::time::Duration;
 
-use chat_core::ConversationId;
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use super::{
     DEVICES,
-    server::{Deed, Doing, TALKS, USERS},
+    server::{Deed, Doing, USERS},
 };
 
 /// What may happen.
@@ -35,14 +34,18 @@ pub(super) enum Step {
     Disconnect(usize),
     /// A device starts anew from what it stored.
     Restart(usize),
-    Trim(ConversationId, u64),
+    /// A device says how far it is.
+    Acknowledge(usize),
+    /// Somebody sees to it that everybody was told.
+    Redeliver,
+    Trim(usize, u64),
     /// The log loses the last events, and all epochs change.
     Lose(usize),
 }
 
 pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let device = || 0..DEVICES;
-    let talk = || select(&TALKS[..]);
+    let talk = || 0..3_usize;
     let index = prop_oneof![3 => Just(0), 1 => 0..5_usize];
     let deliver = (device(), index, prop::bool::weighted(0.2));
     let step = prop_oneof![
@@ -56,6 +59,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => device().prop_map(Step::Connect),
         1 => device().prop_map(Step::Disconnect),
         2 => device().prop_map(Step::Restart),
+        2 => device().prop_map(Step::Acknowledge),
+        1 => Just(Step::Redeliver),
         1 => (talk(), 0..9_u64).prop_map(|(talk, seq)| Step::Trim(talk, seq)),
         1 => (0..6_usize).prop_map(Step::Lose),
     ];
@@ -73,10 +78,12 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => user().prop_map(Doing::Join),
         1 => user().prop_map(Doing::Leave),
     ];
-    (
-        prop_oneof![3 => Just(TALKS[0]), 1 => Just(TALKS[1])],
-        user(),
+    let talk = prop_oneof![4 => Just(0_usize), 1 => Just(1), 2 => Just(2)];
+    let dies = prop::bool::weighted(0.1);
+    (talk, user(), doing, dies).prop_map(|(talk, user, doing, dies)| Deed {
+        talk,
+        user,
         doing,
-    )
-        .prop_map(|(talk, user, doing)| Deed { talk, user, doing })
+        dies,
+    })
 }

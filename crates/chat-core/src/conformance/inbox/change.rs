@@ -145,7 +145,6 @@ pub async fn who_is_withdrawn_is_marked_no_more(fresh: &Fresh<dyn Inbox>) {
     enroll(inbox, ONE, &[ANN, BOB], 1).await;
     let known = caught_up(inbox, ANN).await;
     inbox.withdraw(ONE, &[ANN, CAT], at(2)).await.unwrap();
-    inbox.withdraw(TWO, &[ANN], at(2)).await.unwrap();
     mark(inbox, ONE, 3).await;
     assert_eq!(
         tops(inbox, ANN, known).await,
@@ -153,8 +152,7 @@ pub async fn who_is_withdrawn_is_marked_no_more(fresh: &Fresh<dyn Inbox>) {
     );
     assert_eq!(entry(inbox, ANN, ONE).await.unwrap().top, at(2));
     assert_eq!(entry(inbox, BOB, ONE).await.unwrap().top, at(3));
-    assert_eq!(entry(inbox, CAT, ONE).await, None);
-    assert_eq!(entry(inbox, ANN, TWO).await, None);
+    assert_eq!(entry(inbox, CAT, ONE).await.unwrap().top, at(2));
 }
 
 /// Who is enrolled anew after a withdrawal learns of marks again.
@@ -166,6 +164,22 @@ pub async fn who_comes_back_is_marked_again(fresh: &Fresh<dyn Inbox>) {
     let known = caught_up(inbox, ANN).await;
     mark(inbox, ONE, 4).await;
     assert_eq!(tops(inbox, ANN, known).await.get(&ONE), Some(&at(4)));
+}
+
+/// What was decided at the furthest position stands, whatever is told of earlier ones.
+pub async fn who_comes_and_goes_is_told_late_and_in_any_order(fresh: &Fresh<dyn Inbox>) {
+    let inbox = &*fresh.store;
+    enroll(inbox, ONE, &[ANN, BOB], 1).await;
+    enroll(inbox, ONE, &[ANN], 5).await;
+    inbox.withdraw(ONE, &[ANN], at(3)).await.unwrap(); // late
+    inbox.withdraw(ONE, &[BOB], at(4)).await.unwrap();
+    enroll(inbox, ONE, &[BOB], 1).await; // late
+    inbox.withdraw(ONE, &[CAT], at(4)).await.unwrap();
+    enroll(inbox, ONE, &[CAT], 2).await; // late, and the first that is told of them
+    mark(inbox, ONE, 9).await;
+    assert_eq!(entry(inbox, CAT, ONE).await.unwrap().top, at(4));
+    assert_eq!(entry(inbox, ANN, ONE).await.unwrap().top, at(9));
+    assert_eq!(entry(inbox, BOB, ONE).await.unwrap().top, at(4));
 }
 
 /// Entries are told in the order asked, and those that are not there too.

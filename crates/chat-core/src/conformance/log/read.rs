@@ -201,7 +201,7 @@ pub async fn a_direct_conversation_is_empty_before_it_begins(fresh: &Fresh<dyn M
         answer(log, strangers).await,
         Answer::Refused(Refusal::NotMember)
     );
-    let lost = Seek::After(Position::new(Epoch::new(7), 7));
+    let lost = Seek::After(Position::new(Epoch::new(7), 1));
     let stale = answer(log, LogRead::new(direct(), BOBS, lost, 9)).await;
     assert_eq!(stale, Answer::Stale { top: START });
     let ask = UnreadAsk {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use backplane::{Epoch, Position};
 use hashbrown::HashMap;
 
-use crate::{ConversationId, DeviceId, Event, InboxEntry, START};
+use crate::{ConversationId, DeviceId, Event, InboxEntry, START, log::forward};
 
 #[derive(Debug)]
 pub(super) struct Owner {
@@ -26,6 +26,8 @@ pub(super) struct Row {
     pub(super) changed: u64,
     /// Whether marks are for the user.
     pub(super) is_enrolled: bool,
+    /// Where that was decided.
+    decided: Position,
     pub(super) read: Position,
     /// The last event that was put into the queue.
     queued: Position,
@@ -111,10 +113,19 @@ impl Row {
             top: START,
             changed: 0,
             is_enrolled: false,
+            decided: START,
             read: START,
             queued: START,
             received: Vec::new(),
         }
+    }
+
+    /// Decides whether marks are for the user, unless that was decided further on. Returns whether they
+    /// are since now, or were until now.
+    pub(super) fn decide(&mut self, is_enrolled: bool, at: Position) -> bool {
+        forward(&mut self.top, at);
+        let counts = forward(&mut self.decided, at) || self.decided == START;
+        counts && std::mem::replace(&mut self.is_enrolled, is_enrolled) != is_enrolled
     }
 
     pub(super) fn show(&self, conversation: ConversationId) -> InboxEntry {
@@ -162,15 +173,31 @@ impl Row {
     }
 }
 
-/// Moves a position forward, or into another epoch. Returns whether it moved.
-pub(super) fn forward(at: &mut Position, to: Position) -> bool {
-    let moves = if at.epoch == to.epoch {
-        to.offset > at.offset
-    } else {
-        to.offset > 0 // the start is in every epoch
-    };
-    if moves {
-        *at = to;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(epoch: u64, offset: u64) -> Position {
+        Position::new(Epoch::new(epoch), offset)
     }
-    moves
+
+    #[test]
+    fn the_furthest_device_is_that_of_the_epoch() {
+        let mut row = Row::new();
+        row.top = at(2, 9);
+        for (device, position) in [(1, at(1, 8)), (2, at(2, 3)), (3, at(2, 2)), (4, at(1, 9))] {
+            row.receive(DeviceId::new(device), position, 9);
+        }
+        assert_eq!(row.furthest(), at(2, 3));
+    }
+
+    #[test]
+    fn the_device_furthest_behind_makes_room() {
+        let mut row = Row::new();
+        for (device, position) in [(1, at(2, 3)), (2, at(1, 9)), (3, at(2, 5)), (4, at(2, 1))] {
+            row.receive(DeviceId::new(device), position, 2);
+        }
+        let known = [1, 2, 3, 4].map(|device| row.received_by(DeviceId::new(device)));
+        assert_eq!(known, [START, START, at(2, 5), at(2, 1)]);
+    }
 }

@@ -516,10 +516,8 @@ impl Reading<'_> {
 
     fn is_stale(&self, position: Position) -> bool {
         let Self { conversation, .. } = self;
-        let is_past = position.epoch != conversation.epoch;
-        // Who scrolls back may begin behind the end.
-        let end = conversation.top() + u64::from(matches!(self.read.seek, Seek::Before(_)));
-        position.offset > 0 && (is_past || position.offset > end)
+        let is_past = position.offset > 0 && position.epoch != conversation.epoch;
+        is_past || self.read.seek.is_beyond(conversation.top())
     }
 
     /// The events from `from` on.

@@ -487,7 +487,9 @@ impl MessageLog for Oracle {
                 Answer::Refused(Refusal::NotMember)
             }
             Some(_) => match read.seek.position() {
-                Some(at) if at.offset > 1 => Answer::Stale { top: START },
+                Some(at) if at.offset > u64::from(matches!(read.seek, Seek::Before(_))) => {
+                    Answer::Stale { top: START }
+                }
                 _ => Answer::Page(Page::new(START.epoch, 1, 0, (1, 0), Vec::new())),
             },
         };

@@ -1,0 +1,219 @@
+//! Telling those whom events concern, and seeing to it that they are told.
+
+use backplane::{Epoch, Position};
+
+use crate::{
+    Answer, Chat, ConversationId, Event, LogRead, Member, Owed, Receipt, Result, Seek, Told,
+    UserId, Viewer, What,
+};
+
+/// How many members are told at once.
+const CROWD: usize = 1_000;
+
+/// A stretch of a conversation of which somebody is to be told.
+struct News<'a> {
+    talk: ConversationId,
+    epoch: Epoch,
+    /// Where it begins and ends, both included.
+    stretch: (u64, u64),
+    events: &'a [Event],
+    /// How many members there are.
+    members: u32,
+}
+
+impl News<'_> {
+    const fn top(&self) -> Position {
+        Position::new(self.epoch, self.stretch.1)
+    }
+
+    const fn told(&self) -> Told {
+        Told {
+            conversation: self.talk,
+            after: self.stretch.0 - 1,
+            until: self.top(),
+        }
+    }
+}
+
+impl Chat {
+    /// Tells of one event that was just stored. Should that fail, it is owed.
+    pub(super) async fn tell_soon(
+        &self,
+        talk: ConversationId,
+        receipt: Receipt,
+        event: Event,
+        members: u32,
+    ) {
+        let Position { epoch, offset } = receipt.position;
+        let news = News {
+            talk,
+            epoch,
+            stretch: (offset, offset),
+            events: &[event],
+            members,
+        };
+        drop(self.tell(&news).await);
+    }
+
+    /// Tells of events of which somebody may not have been told, in up to `limit` conversations, and
+    /// says in how many. To be called now and then by the application.
+    ///
+    /// Events are told more than once where several processes do this, or a telling was slow. That does
+    /// no harm.
+    ///
+    /// # Errors
+    ///
+    /// Fails if an engine does; what is owed stays so.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the rest owed.
+    pub async fn redeliver(&self, limit: usize) -> Result<usize> {
+        let since = self
+            .parts
+            .clock
+            .now()
+            .saturating_sub(self.parts.options.owed_after);
+        let owed = self.parts.log.owed(since, limit).await?;
+        for owed in &owed {
+            self.pay(owed).await?;
+        }
+        Ok(owed.len())
+    }
+
+    async fn pay(&self, owed: &Owed) -> Result<()> {
+        let talk = owed.conversation;
+        let members = self.count_members(talk).await?;
+        let mut settled = owed.settled;
+        while settled < owed.top.offset {
+            let seek = Seek::After(Position::new(owed.top.epoch, settled));
+            let page = self.parts.options.page;
+            let read = LogRead::new(talk, Viewer::Application, seek, page);
+            let Some(Answer::Page(page)) = self.parts.log.read(&[read]).await?.pop() else {
+                return Ok(()); // the log has lost it, or its epoch
+            };
+            let news = News {
+                talk,
+                epoch: page.epoch,
+                stretch: (settled + 1, page.until),
+                events: &page.events,
+                members,
+            };
+            if page.until <= settled {
+                return Ok(());
+            }
+            self.tell(&news).await?;
+            settled = page.until;
+        }
+        Ok(())
+    }
+
+    async fn count_members(&self, talk: ConversationId) -> Result<u32> {
+        match talk {
+            ConversationId::Direct(pair) => Ok(pair.size()),
+            ConversationId::Group(group) => {
+                let groups = self.parts.log.groups(&[group]).await?;
+                let group = groups.into_iter().flatten().next();
+                Ok(group.map_or(0, |group| group.members))
+            }
+        }
+    }
+
+    async fn tell(&self, news: &News<'_>) -> Result<()> {
+        if let Some(pair) = news.talk.pair() {
+            self.copy_to(news, &pair.users().collect::<Vec<_>>())
+                .await?;
+        } else {
+            self.enroll(news).await?;
+            if news.members <= self.parts.options.queue_limit {
+                self.copy_to_members(news).await?;
+            } else {
+                self.parts.inbox.mark(&[(news.talk, news.top())]).await?;
+            }
+        }
+        self.parts.log.settle(&[news.told()]).await
+    }
+
+    /// Notes who came and went.
+    async fn enroll(&self, news: &News<'_>) -> Result<()> {
+        let (talk, inbox) = (news.talk, &self.parts.inbox);
+        for event in news.events {
+            let at = Position::new(news.epoch, event.seq);
+            match &event.what {
+                What::Found { members, .. } => {
+                    let users: Vec<_> = members.iter().map(|(user, _)| *user).collect();
+                    inbox.enroll(talk, &users, at).await?;
+                }
+                What::Join { user, .. } => inbox.enroll(talk, &[*user], at).await?,
+                What::Leave { user } => inbox.withdraw(talk, &[*user], at).await?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn copy_to_members(&self, news: &News<'_>) -> Result<()> {
+        let (first, last) = news.stretch;
+        let mut after = None;
+        loop {
+            let members = self
+                .parts
+                .log
+                .members(news.talk, first, after, CROWD)
+                .await?;
+            let is_last = members.len() < CROWD;
+            after = members.last().map(|member| member.user);
+            let (whole, some): (Vec<_>, Vec<_>) = members
+                .into_iter()
+                .partition(|member| member.windows.is_whole(first..=last));
+            let users: Vec<_> = whole.into_iter().map(|member| member.user).collect();
+            self.copy_to(news, &users).await?;
+            for member in some {
+                self.copy_some(news, &member).await?;
+            }
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Gives a user copies of what they may see.
+    async fn copy_some(&self, news: &News<'_>, member: &Member) -> Result<()> {
+        let events = news
+            .events
+            .iter()
+            .filter(|event| member.windows.contains(event.seq));
+        let events: Vec<_> = events.filter(|event| is_fresh(event)).cloned().collect();
+        let end = member.windows.end(news.stretch.1);
+        let top = Position::new(news.epoch, end);
+        let users = [member.user];
+        self.parts
+            .inbox
+            .deliver(news.talk, &users, top, &events)
+            .await
+    }
+
+    /// Gives users copies of everything.
+    async fn copy_to(&self, news: &News<'_>, users: &[UserId]) -> Result<()> {
+        let (inbox, top) = (&self.parts.inbox, news.top());
+        if news.events.iter().all(is_fresh) {
+            return inbox.deliver(news.talk, users, top, news.events).await;
+        }
+        let events: Vec<_> = news
+            .events
+            .iter()
+            .filter(|event| is_fresh(event))
+            .cloned()
+            .collect();
+        inbox.deliver(news.talk, users, top, &events).await
+    }
+}
+
+/// Whether a copy of the event reads the same for everybody, as a message does that nobody has changed.
+fn is_fresh(event: &Event) -> bool {
+    match &event.what {
+        What::Message(message) => message.revised == 0,
+        What::Deleted { .. } => false,
+        _ => true,
+    }
+}
