@@ -13,7 +13,7 @@ use backplane::{
 use hashbrown::{HashMap, hash_map::Entry};
 use parking_lot::RwLock;
 
-use self::owner::{Owner, Row};
+use self::owner::{Delivery, Owner, Row};
 use super::place;
 use crate::{
     Advance, Advanced, ConversationId, Cursor, Device, Event, Inbox, InboxEntry, InboxPage, Result,
@@ -170,6 +170,7 @@ impl MemoryInbox {
         top: Position,
         events: &[Event],
     ) -> Result<()> {
+        let deliveries = Delivery::all(talk, top.epoch, events);
         for &user in users {
             let mut owners = self.users.write(user.get());
             let owner = self.owner(&mut owners, user);
@@ -178,7 +179,7 @@ impl MemoryInbox {
             if forward(&mut row.top, top) {
                 (row.changed, owner.changed) = (change, change);
             }
-            owner.put(talk, top.epoch, events, change, self.options.max_copies);
+            owner.put(talk, &deliveries, change, self.options.max_copies);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The inbox of one user.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use backplane::{Epoch, Position};
 use hashbrown::HashMap;
@@ -34,12 +34,36 @@ pub(super) struct Row {
     received: Vec<(DeviceId, Position)>,
 }
 
+/// A place in a queue: small, since there is one for each user.
 #[derive(Debug)]
 struct Copy {
     change: u64,
+    of: Arc<Delivery>,
+}
+
+/// An event that is delivered to several users.
+#[derive(Debug)]
+pub(super) struct Delivery {
     conversation: ConversationId,
     epoch: Epoch,
     event: Event,
+}
+
+impl Delivery {
+    pub(super) fn all(
+        conversation: ConversationId,
+        epoch: Epoch,
+        events: &[Event],
+    ) -> Vec<Arc<Self>> {
+        let delivery = |event: &Event| {
+            Arc::new(Self {
+                conversation,
+                epoch,
+                event: event.clone(),
+            })
+        };
+        events.iter().map(delivery).collect()
+    }
 }
 
 impl Owner {
@@ -52,31 +76,26 @@ impl Owner {
         }
     }
 
-    /// Puts copies of `events` into the queue, which holds at most `most`.
+    /// Puts `deliveries` to a conversation into the queue, which holds at most `most`.
     pub(super) fn put(
         &mut self,
         conversation: ConversationId,
-        epoch: Epoch,
-        events: &[Event],
+        deliveries: &[Arc<Delivery>],
         change: u64,
         most: usize,
     ) {
         let Some(row) = self.rows.get_mut(&conversation) else {
             return;
         };
-        for event in events {
-            if let Some(target) = event.target() {
-                self.queue.retain(|copy| {
-                    (copy.conversation, copy.event.seq) != (conversation, target.seq)
-                });
+        for of in deliveries {
+            if let Some(target) = of.event.target() {
+                let amended = (conversation, target.seq);
+                self.queue
+                    .retain(|copy| (copy.of.conversation, copy.of.event.seq) != amended);
             }
-            if forward(&mut row.queued, Position::new(epoch, event.seq)) {
-                self.queue.push_back(Copy {
-                    change,
-                    conversation,
-                    epoch,
-                    event: event.clone(),
-                });
+            if forward(&mut row.queued, Position::new(of.epoch, of.event.seq)) {
+                let of = Arc::clone(of);
+                self.queue.push_back(Copy { change, of });
             }
         }
         let surplus = self.queue.len().saturating_sub(most);
@@ -97,11 +116,11 @@ impl Owner {
             .map(|(place, entry)| (entry.conversation, place))
             .collect();
         for copy in self.queue.iter().filter(|copy| copy.change > since) {
-            let Some(&place) = places.get(&copy.conversation) else {
+            let Some(&place) = places.get(&copy.of.conversation) else {
                 continue;
             };
-            if entries[place].top.epoch == copy.epoch {
-                entries[place].copies.push(copy.event.clone());
+            if entries[place].top.epoch == copy.of.epoch {
+                entries[place].copies.push(copy.of.event.clone());
             }
         }
     }
