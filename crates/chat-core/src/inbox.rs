@@ -69,8 +69,7 @@ pub trait Inbox: fmt::Debug + Send + Sync {
     /// Fails if the engine does; retrying is safe.
     async fn mark(&self, marks: &[(ConversationId, Position)]) -> Result<()>;
 
-    /// Puts copies of `events`, which end at `top`, into the queue of each user. What is in the queues of
-    /// messages that `events` amend is taken out: it says what is no longer so.
+    /// Puts copies of `events`, which end at `top`, into the queue of each user.
     ///
     /// A queue is bounded, and loses its oldest copies for new ones. The change stays.
     ///
@@ -84,6 +83,19 @@ pub trait Inbox: fmt::Debug + Send + Sync {
         users: &[UserId],
         top: Position,
         events: &[Event],
+    ) -> Result<()>;
+
+    /// Takes what was deleted out of the queue of each user: copies of the messages that are at `seqs`, and
+    /// of edits of them.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does; retrying is safe.
+    async fn erase(
+        &self,
+        conversation: ConversationId,
+        users: &[UserId],
+        seqs: &[u64],
     ) -> Result<()>;
 
     /// The `limit` conversations next after `since` in the order of their last changes, each once.

@@ -39,7 +39,7 @@ macro_rules! inbox_conformance {
             copies_are_told_by_conversation,
             a_copy_is_put_once,
             a_queue_is_bounded_and_its_changes_are_not,
-            what_an_event_amends_is_taken_out_of_the_queue,
+            what_was_deleted_is_taken_out_of_the_queue,
             copies_of_another_epoch_are_left_out,
             a_delivery_enrolls_nobody_for_marks,
             cursors_only_move_forward,
@@ -96,13 +96,14 @@ fn said(seq: u64) -> Event {
     Event::new(seq, MessageId::new(seq), Timestamp::EPOCH, None, None, what)
 }
 
-/// An event that deletes the one at `target`.
-fn deletes(seq: u64, target: u64) -> Event {
+/// An event that edits the one at `target`.
+fn edits(seq: u64, target: u64) -> Event {
     let target = MessageRef {
         seq: target,
         id: MessageId::new(target),
     };
-    let what = What::Delete { target };
+    let body = Some("edited".into());
+    let what = What::Edit { target, body };
     Event::new(seq, MessageId::new(seq), Timestamp::EPOCH, None, None, what)
 }
 

@@ -184,6 +184,15 @@ impl MemoryInbox {
         Ok(())
     }
 
+    /// See [`Inbox::erase`].
+    pub fn erase(&self, talk: ConversationId, users: &[UserId], seqs: &[u64]) {
+        for user in users {
+            if let Some(owner) = self.users.write(user.get()).get_mut(user) {
+                owner.erase(talk, seqs);
+            }
+        }
+    }
+
     /// See [`Inbox::changes`]. It names only conversations in which something changed.
     #[must_use]
     pub fn changes(&self, user: UserId, since: Position, limit: usize) -> InboxPage {
@@ -424,6 +433,16 @@ impl Inbox for MemoryInbox {
         events: &[Event],
     ) -> Result<()> {
         self.deliver(conversation, users, top, events)
+    }
+
+    async fn erase(
+        &self,
+        conversation: ConversationId,
+        users: &[UserId],
+        seqs: &[u64],
+    ) -> Result<()> {
+        self.erase(conversation, users, seqs);
+        Ok(())
     }
 
     async fn changes(&self, user: UserId, since: Position, limit: usize) -> Result<InboxPage> {

@@ -120,6 +120,7 @@ impl Chat {
     }
 
     async fn tell(&self, news: &News<'_>) -> Result<()> {
+        self.erase(news).await?;
         if let Some(pair) = news.talk.pair() {
             self.copy_to(news, &pair.users().collect::<Vec<_>>())
                 .await?;
@@ -132,6 +133,24 @@ impl Chat {
             }
         }
         self.parts.log.settle(&[news.told()]).await
+    }
+
+    /// Takes what was deleted out of the queues of all who may have copies of it, also if they have left.
+    async fn erase(&self, news: &News<'_>) -> Result<()> {
+        let deleted = news.events.iter().filter_map(|event| match event.what {
+            What::Delete { target } => Some(target.seq),
+            _ => None,
+        });
+        let deleted: Vec<_> = deleted.collect();
+        let Some(first) = deleted.iter().copied().min() else {
+            return Ok(());
+        };
+        let mut crowds = Crowds::since(news.talk, first);
+        while let Some(crowd) = crowds.next(self).await? {
+            let users: Vec<_> = crowd.into_iter().map(|member| member.user).collect();
+            self.parts.inbox.erase(news.talk, &users, &deleted).await?;
+        }
+        Ok(())
     }
 
     /// Notes who came and went.
@@ -154,27 +173,17 @@ impl Chat {
 
     async fn copy_to_members(&self, news: &News<'_>) -> Result<()> {
         let (first, last) = news.stretch;
-        let mut after = None;
-        loop {
-            let members = self
-                .parts
-                .log
-                .members(news.talk, first, after, CROWD)
-                .await?;
-            let is_last = members.len() < CROWD;
-            after = members.last().map(|member| member.user);
-            let (whole, some): (Vec<_>, Vec<_>) = members
-                .into_iter()
-                .partition(|member| member.windows.is_whole(first..=last));
+        let mut crowds = Crowds::since(news.talk, first);
+        while let Some(crowd) = crowds.next(self).await? {
+            let sees_all = |member: &Member| member.windows.is_whole(first..=last);
+            let (whole, some): (Vec<_>, Vec<_>) = crowd.into_iter().partition(sees_all);
             let users: Vec<_> = whole.into_iter().map(|member| member.user).collect();
             self.copy_to(news, &users).await?;
             for member in some {
                 self.copy_some(news, &member).await?;
             }
-            if is_last {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Gives a user copies of what they may see.
@@ -206,6 +215,38 @@ impl Chat {
             .cloned()
             .collect();
         inbox.deliver(news.talk, users, top, &events).await
+    }
+}
+
+/// All whom anything from some place on concerns, a crowd at a time.
+struct Crowds {
+    talk: ConversationId,
+    since: u64,
+    after: Option<UserId>,
+    is_last: bool,
+}
+
+impl Crowds {
+    const fn since(talk: ConversationId, since: u64) -> Self {
+        Self {
+            talk,
+            since,
+            after: None,
+            is_last: false,
+        }
+    }
+
+    async fn next(&mut self, chat: &Chat) -> Result<Option<Vec<Member>>> {
+        if self.is_last {
+            return Ok(None);
+        }
+        let log = &chat.parts.log;
+        let crowd = log
+            .members(self.talk, self.since, self.after, CROWD)
+            .await?;
+        self.is_last = crowd.len() < CROWD;
+        self.after = crowd.last().map(|member| member.user);
+        Ok(Some(crowd))
     }
 }
 

@@ -91,6 +91,7 @@ proptest! {
             world.apply(step);
         }
         world.settle();
+        world.server.check_copies();
         for device in &world.devices {
             device.check(&world.server);
         }

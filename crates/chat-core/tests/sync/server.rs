@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use backplane::{Epoch, ManualClock, Position};
 use chat_core::{
     Act, Answer, Appended, Chat, ChatOptions, ChatParts, ConversationId, Cursor, Device, DeviceId,
-    Event, GroupId, HistoryStart, LogRead, MessageId, MessageRef, NewEvent, NewGroup, Role, Seek,
-    Sent, UserId, Viewer, What,
+    Event, GroupId, HistoryStart, LogRead, MessageId, MessageRef, NewEvent, NewGroup, Role, START,
+    Seek, Sent, UserId, Viewer, What,
     sync::{SyncBatch, SyncRequest},
 };
 use futures::FutureExt;
@@ -225,6 +225,41 @@ impl Server {
         let key = self.keys.to_string().parse().unwrap();
         if let Sent::Stored(_) = now(self.chat.act(device, talk, key, act.clone())) {
             self.done.push((talk, device, act));
+        }
+    }
+
+    /// Checks that the inboxes have copies of nothing but what their users may read, as the log has it.
+    pub(super) fn check_copies(&self) {
+        for user in USERS {
+            let inbox = &self.chat.parts().inbox;
+            let page = now(inbox.changes(user, START, usize::MAX));
+            for entry in page.entries {
+                let viewer = Viewer::User(user);
+                let seek = Seek::After(START);
+                let readable = self.read(entry.conversation, viewer, seek, usize::MAX);
+                for copy in entry.copies {
+                    let event = readable.iter().find(|event| event.seq == copy.seq);
+                    let is_trimmed = readable.first().is_none_or(|first| copy.seq < first.seq);
+                    assert!(is_trimmed || event.is_some(), "{user} reads {copy:?}");
+                    let is_gone = event.is_some_and(|event| {
+                        matches!(
+                            event.what,
+                            What::Deleted { .. } | What::Edit { body: None, .. }
+                        )
+                    });
+                    let says = match &copy.what {
+                        What::Message(_) => true,
+                        What::Edit { target, body } => {
+                            let is_kept = readable
+                                .first()
+                                .is_some_and(|first| target.seq >= first.seq);
+                            body.is_some() && is_kept
+                        }
+                        _ => false,
+                    };
+                    assert!(!(is_gone && says), "{user} has {copy:?}, which was deleted");
+                }
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use backplane::{Epoch, Position};
 use hashbrown::HashMap;
 
-use crate::{ConversationId, DeviceId, Event, InboxEntry, START, log::forward};
+use crate::{ConversationId, DeviceId, Event, InboxEntry, START, What, log::forward};
 
 #[derive(Debug)]
 pub(super) struct Owner {
@@ -88,11 +88,6 @@ impl Owner {
             return;
         };
         for of in deliveries {
-            if let Some(target) = of.event.target() {
-                let amended = (conversation, target.seq);
-                self.queue
-                    .retain(|copy| (copy.of.conversation, copy.of.event.seq) != amended);
-            }
             if forward(&mut row.queued, Position::new(of.epoch, of.event.seq)) {
                 let of = Arc::clone(of);
                 self.queue.push_back(Copy { change, of });
@@ -100,6 +95,17 @@ impl Owner {
         }
         let surplus = self.queue.len().saturating_sub(most);
         self.queue.drain(..surplus);
+    }
+
+    /// Takes out what was said at `seqs` of a conversation, and what edits of that say.
+    pub(super) fn erase(&mut self, conversation: ConversationId, seqs: &[u64]) {
+        let says = |event: &Event| match &event.what {
+            What::Edit { target, .. } => target.seq,
+            _ => event.seq,
+        };
+        self.queue.retain(|copy| {
+            copy.of.conversation != conversation || !seqs.contains(&says(&copy.of.event))
+        });
     }
 
     /// Adds to each of `entries` its copies since `since`.
