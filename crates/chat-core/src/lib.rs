@@ -2,8 +2,13 @@
 //! presence.
 
 mod coalesce;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
 mod id;
+pub mod memory;
+pub mod sequencer;
+mod sync;
 
 pub use coalesce::Coalescer;
 pub use error::{Error, ErrorKind, Result};
