@@ -1,6 +1,14 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    iter::zip,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Wake, Waker},
+};
 
-use futures::{FutureExt, pin_mut, poll};
+use futures::FutureExt;
 
 use super::*;
 
@@ -9,23 +17,45 @@ fn after(offset: u64) -> Sequencer {
     Sequencer::new(start, SequencerOptions::default())
 }
 
-#[tokio::test]
-async fn whoever_waits_for_a_number_is_woken_when_the_watermark_passes_it_out_of_order() {
+/// Counts how often a task would be polled again.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_number_is_woken_when_the_watermark_passes_it_out_of_order() {
     let sequencer = after(1);
     let [two, three, four] = [(); 3].map(|()| sequencer.reserve(1).unwrap());
-    let (for_three, for_four) = (sequencer.reached(3), sequencer.reached(4));
-    pin_mut!(for_three, for_four);
-    assert!(poll!(&mut for_three).is_pending() && poll!(&mut for_four).is_pending());
+    let woken = [(); 2].map(|()| Arc::new(Woken::default()));
+    let mut waiting = [3, 4].map(|number| sequencer.reached(number));
+    let mut poll = || {
+        let both = zip(&mut waiting, &woken).map(|(reached, woken)| {
+            let waker = Waker::from(Arc::clone(woken));
+            reached
+                .poll_unpin(&mut Context::from_waker(&waker))
+                .is_ready()
+        });
+        both.collect::<Vec<_>>()
+    };
+    let wakes = || {
+        woken
+            .each_ref()
+            .map(|woken| woken.0.load(Ordering::Relaxed))
+    };
+    assert_eq!(poll(), [false, false]);
     three.commit();
-    assert_eq!(sequencer.watermark(), 1);
-    assert!(poll!(&mut for_three).is_pending());
+    assert_eq!((sequencer.watermark(), wakes()), (1, [0, 0]));
     two.commit();
-    assert_eq!(sequencer.watermark(), 3);
-    assert!(poll!(&mut for_three).is_ready());
-    assert!(poll!(&mut for_four).is_pending(), "4 is not complete");
+    assert_eq!((sequencer.watermark(), wakes()), (3, [1, 0]));
+    assert_eq!(poll(), [true, false], "4 is not complete");
     four.commit();
-    for_four.await;
-    assert_eq!(sequencer.position(), Position::new(Epoch::new(1), 4));
+    assert_eq!((sequencer.watermark(), wakes()), (4, [1, 1]));
+    assert_eq!(poll(), [true, true]);
 }
 
 #[test]
