@@ -7,9 +7,9 @@ mod coalesce;
 pub mod conformance;
 mod error;
 mod id;
+mod locks;
 pub mod memory;
 pub mod sequencer;
-mod sync;
 
 pub use bucket::{Bucket, BucketSpan, BucketWalk, TimeBuckets};
 pub use coalesce::Coalescer;

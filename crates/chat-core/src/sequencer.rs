@@ -9,7 +9,7 @@ use self::{
     ledger::Ledger,
     progress::{Progress, Word},
 };
-use crate::sync::Mutex;
+use crate::locks::Mutex;
 
 mod claim;
 mod keeper;

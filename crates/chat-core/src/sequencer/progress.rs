@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::ReserveError;
-use crate::sync::{AtomicU64, Ordering};
+use crate::locks::{AtomicU64, Ordering};
 
 /// How far the numbers of a conversation are reserved and completed.
 ///
