@@ -59,7 +59,7 @@ mod writer;
 pub use redb;
 
 #[cfg(feature = "backplane")]
-pub use self::backplane::{RedbHighWater, RedbIds, RedbQueue};
+pub use self::backplane::{RedbHighWater, RedbIdCounter, RedbIds, RedbQueue};
 #[cfg(feature = "feed")]
 pub use self::feed::{
     RedbActions, RedbActionsOptions, RedbActivity, RedbActivityOptions, RedbFeedOptions, RedbGraph,

@@ -1,9 +1,12 @@
-//! The generator's compare-and-swap under every interleaving that the memory model allows.
+//! The generators' compare-and-swap under every interleaving that the memory model allows.
 #![cfg(loom)]
 
+use blocks::Blocks;
 use loom::{sync::Arc, thread};
 use sequence::Sequence;
 
+#[path = "../src/id/blocks.rs"]
+mod blocks;
 #[path = "../src/id/sequence.rs"]
 mod sequence;
 
@@ -56,5 +59,32 @@ fn the_end_covers_every_word_that_was_issued() {
         assert!(batch.is_err() || batch.is_ok_and(|word| word < end));
         assert_eq!(sequence.take(1, 5, 40), Err(Sequence::ENDED));
         assert_eq!(sequence.last(), Sequence::ENDED);
+    });
+}
+
+#[test]
+fn numbers_come_from_blocks_and_from_nowhere_between_them() {
+    loom::model(|| {
+        let blocks = Arc::new(Blocks::none());
+        blocks.install(&(1..=1));
+        let other = Arc::clone(&blocks);
+        let taker = thread::spawn(move || [other.take(1), other.take(1)]);
+        blocks.install(&(5..=5));
+        let here = blocks.take(1);
+        blocks.install(&(9..=9));
+        let there = taker.join().expect("no panic");
+        let mut taken: Vec<_> = there
+            .into_iter()
+            .chain([here, blocks.take(1)])
+            .flatten()
+            .collect();
+        assert!(there[0].is_none() || there[1].is_none() || there[0] < there[1]);
+        taken.sort_unstable();
+        assert!(taken.windows(2).all(|pair| pair[0] < pair[1]), "{taken:?}");
+        assert!(
+            taken.iter().all(|number| [1, 5, 9].contains(number)),
+            "{taken:?}"
+        );
+        assert_eq!(taken.last(), Some(&9));
     });
 }

@@ -58,6 +58,17 @@ impl ConversationId {
             Self::Group(_) => None,
         }
     }
+
+    /// A number that differs from conversation to conversation about as often as they do, to tell shards
+    /// by.
+    pub(crate) fn mixed(self) -> u64 {
+        match self {
+            Self::Group(group) => group.get(),
+            Self::Direct(pair) => pair.users().fold(1, |mixed: u64, user| {
+                mixed.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ user.get()
+            }),
+        }
+    }
 }
 
 impl Pair {

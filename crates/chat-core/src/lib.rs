@@ -66,13 +66,19 @@ mod log;
 mod options;
 
 // Around it.
+mod bucket;
+mod coalesce;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod locks;
 mod memory;
+pub mod sequencer;
 pub mod sync;
 
 pub use acknowledge::Acknowledged;
+pub use bucket::{Bucket, BucketSpan, BucketWalk, TimeBuckets};
 pub use chat::{Chat, ChatParts};
+pub use coalesce::Coalescer;
 pub use conversation::{
     ConversationId, GroupId, HistoryStart, NewGroup, Pair, ParseConversationError, Role, Windows,
 };
@@ -87,6 +93,8 @@ pub use log::{
     Answer, Appended, Founded, Group, LogRead, Member, MessageLog, Owed, Page, Receipt, Refusal,
     START, Seek, Stamp, Told, Unread, UnreadAsk, Viewer, check_events, rules,
 };
-pub use memory::{MemoryInbox, MemoryInboxOptions, MemoryLog, MemoryLogOptions};
+pub use memory::{
+    MemoryInbox, MemoryInboxOptions, MemoryLog, MemoryLogOptions, MemorySequenceMarks,
+};
 pub use options::ChatOptions;
 pub use send::Sent;

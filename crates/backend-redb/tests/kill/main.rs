@@ -5,6 +5,7 @@
 
 #[cfg(feature = "feed")]
 mod feed;
+mod id_counter;
 mod queue;
 
 use std::{
@@ -30,6 +31,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         return Ok(());
     }
     outlive(&runtime, "queue", &mut queue::Report::default())?;
+    outlive(&runtime, "ids", &mut id_counter::Report::default())?;
     #[cfg(feature = "feed")]
     outlive(&runtime, "feed", &mut feed::Report::default())?;
     let out = &mut std::io::stdout();
@@ -41,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 async fn work(path: &Path, what: &str) -> Result<(), Box<dyn Error + Send + Sync>> {
     match what {
         "queue" => queue::work(path).await,
+        "ids" => id_counter::work(path).await,
         #[cfg(feature = "feed")]
         "feed" => feed::work(path).await,
         _ => Err("no such work".into()),

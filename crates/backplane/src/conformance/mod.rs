@@ -9,6 +9,7 @@ pub mod directory;
 pub mod flaky_bus;
 pub mod high_water;
 pub mod histories;
+pub mod id_counter;
 pub mod id_generator;
 pub mod node_leases;
 pub mod queue;

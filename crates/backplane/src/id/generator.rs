@@ -5,8 +5,8 @@ use super::Id;
 /// Issues message, post and user identifiers: unique, and greater with every call.
 ///
 /// No identifier is issued twice, and none is zero. Of two calls of which one returned before the other began, the
-/// later one's identifiers are greater. [`SnowflakeGenerator`](super::SnowflakeGenerator) is the
-/// implementation; the cores take any.
+/// later one's identifiers are greater. What else they are depends on the design: there are
+/// [three](super#three-designs), and the cores take any.
 ///
 /// Calls neither wait nor block: what cannot be had now is an [`IdError`] that says when.
 pub trait IdGenerator: fmt::Debug + Send + Sync {
@@ -53,7 +53,8 @@ pub enum IdError {
         /// How far the clock has to advance.
         retry_after: Duration,
     },
-    /// The mark that must be durable before further identifiers are issued is not yet.
+    /// The mark that must be durable before further identifiers are issued is not yet: that of the
+    /// node's time, or the last number that was taken from the database's counter.
     #[error("high-water mark not raised in time")]
     AwaitingMark,
     /// The lease on the node was not renewed in time. It may still be.
@@ -62,6 +63,9 @@ pub enum IdError {
     /// The node went to another holder or was given back. This generator never issues again.
     #[error("node given up")]
     Closed,
+    /// There are no greater identifiers.
+    #[error("no identifiers left")]
+    Ended,
     /// The layout has no later time.
     #[error("end of the layout's time")]
     TimeOverflow,

@@ -458,6 +458,34 @@ mod tests {
         assert_eq!(Layout::TWITTER.end().as_millis(), 3_487_858_230_208);
         assert_eq!(Layout::DISCORD.end().as_millis(), 5_818_116_911_103);
         assert_eq!(Layout::MASTODON.end().as_millis(), (1 << 48) - 1);
+        // 2080-07-10T17:30:30.208Z, 2154-05-15T07:35:11.103Z; 41 bits of milliseconds since 1970 end
+        // at 2039-09-07T15:47:35.551Z, 39 bits of 10 ms since 2014-09-01 (Sonyflake) on 2188-11-16.
+        let since_1970 = Layout::new(Timestamp::EPOCH, MILLISECOND, bits(41, 10, 12));
+        assert_eq!(since_1970.end().as_millis(), 2_199_023_255_551);
+        let epoch = Timestamp::from_millis(1_409_529_600_000);
+        let sonyflake = Layout::new(epoch, 10 * MILLISECOND, bits(39, 16, 8));
+        assert_eq!(sonyflake.end().as_millis(), 6_907_087_738_870);
+    }
+
+    #[test]
+    fn a_node_is_worker_and_process_or_data_centre_and_worker_where_its_author_says() {
+        let node = |layout: Layout, raw| layout.decode(Id::new(raw)).unwrap().node;
+        let discord = node(Layout::DISCORD, 175_928_847_299_117_063);
+        assert_eq!((discord >> 5, discord & 31), (1, 0));
+        let twitter = node(Layout::TWITTER, 1_541_815_603_606_036_480);
+        assert_eq!((twitter >> 5, twitter & 31), (11, 26));
+    }
+
+    #[test]
+    fn the_published_identifier_that_a_browser_rounds_survives_as_text() {
+        let id = Id::new(175_928_847_299_117_063);
+        assert_eq!(
+            serde_json::to_string(&id).unwrap(),
+            r#""175928847299117063""#
+        );
+        // What a browser makes of the number.
+        let rounded = Id::new(175_928_847_299_117_056);
+        assert_eq!(Layout::DISCORD.decode(rounded).unwrap().sequence, 0);
     }
 
     #[test]

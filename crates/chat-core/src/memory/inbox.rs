@@ -14,7 +14,6 @@ use hashbrown::{HashMap, hash_map::Entry};
 use parking_lot::RwLock;
 
 use self::owner::{Delivery, Owner, Row};
-use super::place;
 use crate::{
     Advance, Advanced, ConversationId, Cursor, Device, Event, Inbox, InboxEntry, InboxPage, Result,
     START, UserId, log::forward,
@@ -119,7 +118,7 @@ impl MemoryInbox {
         at: Position,
         is_enrolled: bool,
     ) -> Result<()> {
-        let mut talks = self.talks.write(place(talk));
+        let mut talks = self.talks.write(talk.mixed());
         let talked = talks.entry(talk).or_insert_with(|| Talk {
             top: START,
             changed: 0,
@@ -144,7 +143,7 @@ impl MemoryInbox {
     /// See [`Inbox::mark`].
     pub fn mark(&self, marks: &[(ConversationId, Position)]) {
         for &(talk, top) in marks {
-            let mut talks = self.talks.write(place(talk));
+            let mut talks = self.talks.write(talk.mixed());
             let Some(talked) = talks.get_mut(&talk) else {
                 continue;
             };
@@ -241,7 +240,7 @@ impl MemoryInbox {
     /// holds the lock that is taken here until the mark is made.
     fn look_at_marks(&self, changed: &mut [(u64, InboxEntry, bool)]) {
         for (change, entry, _) in changed.iter_mut().filter(|(.., is_enrolled)| *is_enrolled) {
-            let talks = self.talks.read(place(entry.conversation));
+            let talks = self.talks.read(entry.conversation.mixed());
             if let Some(talk) = talks.get(&entry.conversation) {
                 forward(&mut entry.top, talk.top);
                 *change = talk.changed.max(*change);

@@ -14,7 +14,6 @@ use hashbrown::{HashMap, hash_map::Entry as Slot};
 use parking_lot::Mutex;
 
 use self::conversation::{Conversation, direct_member, direct_members};
-use super::place;
 use crate::{
     Answer, Appended, ConversationId, Founded, Group, GroupId, LogRead, Member, MessageLog,
     NewEvent, NewGroup, Owed, Page, Refusal, Result, START, Stamp, Told, Unread, UnreadAsk, UserId,
@@ -105,7 +104,7 @@ impl MemoryLog {
     fn found_one(&self, group: &NewGroup, stamp: Stamp) -> Founded {
         let id = ConversationId::Group(group.group);
         let epoch = self.draw_epoch();
-        let mut shard = self.shards.write(place(id));
+        let mut shard = self.shards.write(id.mixed());
         let Shard {
             conversations,
             listed,
@@ -137,7 +136,7 @@ impl MemoryLog {
 
     fn append_one(&self, event: &NewEvent) -> Appended {
         let id = event.conversation;
-        let mut shard = self.shards.write(place(id));
+        let mut shard = self.shards.write(id.mixed());
         let Shard {
             conversations,
             listed,
@@ -164,7 +163,7 @@ impl MemoryLog {
 
     fn read_one(&self, read: &LogRead) -> Answer {
         let id = read.conversation;
-        let shard = self.shards.read(place(id));
+        let shard = self.shards.read(id.mixed());
         match (shard.conversations.get(&id), read.viewer) {
             (Some(conversation), _) => conversation.read(read),
             (None, _) if id.pair().is_none() => Answer::Refused(Refusal::UnknownConversation),
@@ -180,7 +179,7 @@ impl MemoryLog {
     #[must_use]
     pub fn unread(&self, asks: &[UnreadAsk]) -> Vec<Unread> {
         let count = |ask: &UnreadAsk| {
-            let shard = self.shards.read(place(ask.conversation));
+            let shard = self.shards.read(ask.conversation.mixed());
             let conversation = shard.conversations.get(&ask.conversation);
             conversation.map_or(Unread::NONE, |conversation| {
                 conversation.unread(ask.user, ask.read, ask.cap)
@@ -198,7 +197,7 @@ impl MemoryLog {
         after: Option<UserId>,
         limit: usize,
     ) -> Vec<Member> {
-        let shard = self.shards.read(place(conversation));
+        let shard = self.shards.read(conversation.mixed());
         match shard.conversations.get(&conversation) {
             Some(conversation) => conversation.members(since, after, limit),
             None => direct_members(conversation, after).take(limit).collect(),
@@ -209,7 +208,7 @@ impl MemoryLog {
     #[must_use]
     pub fn lookup(&self, asks: &[(ConversationId, UserId)]) -> Vec<Option<Member>> {
         let look = |&(id, user): &(ConversationId, UserId)| {
-            let shard = self.shards.read(place(id));
+            let shard = self.shards.read(id.mixed());
             match shard.conversations.get(&id) {
                 Some(conversation) => conversation.standing(user),
                 None => direct_member(id, user),
@@ -223,7 +222,7 @@ impl MemoryLog {
     pub fn groups(&self, groups: &[GroupId]) -> Vec<Option<Group>> {
         let look = |&group: &GroupId| {
             let id = ConversationId::Group(group);
-            self.shards.read(place(id)).conversations.get(&id)?.group()
+            self.shards.read(id.mixed()).conversations.get(&id)?.group()
         };
         groups.iter().map(look).collect()
     }
@@ -231,7 +230,7 @@ impl MemoryLog {
     /// See [`MessageLog::trim`].
     #[must_use]
     pub fn trim(&self, conversation: ConversationId, seq: u64) -> u64 {
-        let mut shard = self.shards.write(place(conversation));
+        let mut shard = self.shards.write(conversation.mixed());
         let Some(conversation) = shard.conversations.get_mut(&conversation) else {
             return 1;
         };
@@ -242,7 +241,7 @@ impl MemoryLog {
     /// See [`MessageLog::settle`].
     pub fn settle(&self, told: &[Told]) {
         for told in told {
-            let mut shard = self.shards.write(place(told.conversation));
+            let mut shard = self.shards.write(told.conversation.mixed());
             if let Some(conversation) = shard.conversations.get_mut(&told.conversation) {
                 conversation.settle(*told);
             }
