@@ -1,13 +1,18 @@
 //! Chat for applications that already have users: ordered, complete delivery to every device, and
 //! presence.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
 mod id;
+mod memory;
 mod presence;
 
 pub use error::{Error, ErrorKind, Result};
 pub use id::{ClientId, ConversationId, Device, DeviceId, MessageId, UserId};
+pub use memory::{MemoryPresence, MemoryPresenceOptions};
 pub use presence::{
-    Departure, DeviceSession, Effect, EndReason, Liveness, Mode, Moment, PresenceCore,
-    PresenceOptions, PresenceState, Progress, Report, SessionEnd, Setting, Status,
+    Change, Departure, DeviceSession, Effect, EndReason, Liveness, Mode, Moment, NodeJoined,
+    NodeLease, OwnPresence, Presence, PresenceCore, PresenceOptions, PresenceState, Progress,
+    Published, Report, Reported, SessionEnd, Setting, StateRead, Status, UserRecord, Version,
 };
