@@ -111,8 +111,8 @@ pub trait Presence: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// `Full` at the first user for whom there is no room; those before are recorded. On `Unavailable` any of them may
-    /// be. Reporting the same again is safe; but what the failed call changed is no
-    /// [news](Change::is_news) then, so whoever announces news announces all that it answers.
+    /// be. Reporting the same again is safe, and what was [news](Change::is_news) the first time is so again, unless
+    /// the node has said something else of the user since.
     ///
     /// # Cancel safety
     ///
@@ -127,7 +127,8 @@ pub trait Presence: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// As for [`report`](Self::report).
+    /// `Full` at the first user for whom there is no room; those before are set. On `Unavailable` any of them may be.
+    /// Setting the same again is safe; but what the failed call changed is no news then.
     ///
     /// # Cancel safety
     ///
@@ -157,7 +158,7 @@ pub trait Presence: fmt::Debug + Send + Sync {
     async fn own(&self, users: &[UserId]) -> Result<Vec<OwnPresence>>;
 
     /// Users whom time alone has changed, at most `limit` of them, whose nodes' leases ended or whose settings did,
-    /// and what they amount to now. Each is answered, to whoever asks, until it is among what is `settled`: has
+    /// what they amount to now, and to whom that is news. Each is answered, to whoever asks, until it is among what is `settled`: has
     /// been announced as it was answered here. An answer without any means that there are none.
     ///
     /// Callers at the same time may get the same users.

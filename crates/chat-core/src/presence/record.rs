@@ -33,6 +33,14 @@ struct Part {
     lease: FencingToken,
     sequence: u64,
     state: PresenceState,
+    news: News,
+}
+
+/// Whether a change is news to others, and to the user.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct News {
+    others: bool,
+    own: bool,
 }
 
 impl UserRecord {
@@ -52,22 +60,46 @@ impl UserRecord {
         }
     }
 
-    /// Takes in what the node that holds `lease` says. What is older than something it said changes nothing.
-    pub fn report(&mut self, lease: FencingToken, report: &Report) {
+    /// Takes in what the node that holds `lease` says, and answers what the user amounts to, as [`settle`](Self::settle)
+    /// does. What is older than something it said changes nothing; the same again changes nothing and is the same news.
+    pub fn report(
+        &mut self,
+        lease: FencingToken,
+        report: &Report,
+        now: Timestamp,
+        versions: impl FnMut() -> Version,
+    ) -> Change {
+        let is_taken = self.merge(lease, report);
+        let mut change = self.settle(now, versions);
+        let said = |part: &&mut Part| part.lease == lease && part.sequence == report.sequence;
+        if let Some(part) = self.parts.iter_mut().find(said) {
+            if is_taken {
+                (part.news.others, part.news.own) = (change.is_news, change.is_own_news);
+            }
+            (change.is_news, change.is_own_news) = (part.news.others, part.news.own);
+        }
+        change
+    }
+
+    /// Takes in what the node that holds `lease` says, without any consequence before the next
+    /// [`settle`](Self::settle). Answers whether it was later than all that the node has said.
+    pub fn merge(&mut self, lease: FencingToken, report: &Report) -> bool {
+        self.note(report.state.last_active);
         let part = Part {
             lease,
             sequence: report.sequence,
             state: report.state,
+            news: News::default(),
         };
         match self.parts.iter_mut().find(|part| part.lease == lease) {
-            Some(known) if known.sequence >= report.sequence => return,
+            Some(known) if known.sequence >= report.sequence => return false,
             Some(known) => *known = part,
             None => {
                 let after = self.parts.partition_point(|part| part.lease < lease);
                 self.parts.insert(after, part);
             }
         }
-        self.note(report.state.last_active);
+        true
     }
 
     /// Ends the sessions of nodes whose lease has: `last_renewed` says when such a lease was renewed last, and until

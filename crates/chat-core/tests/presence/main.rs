@@ -1,9 +1,13 @@
 //! Presence against what it promises: tables, and random histories beside a naive account of them.
 #![cfg(not(loom))]
+#![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 mod account;
+mod engine;
 mod flaps;
 mod histories;
+mod invisible;
 mod multi_device;
 mod node;
+mod replicas;
 mod world;

@@ -20,6 +20,7 @@ pub async fn what_time_changes_is_told_until_it_is_settled(fresh: &Fresh<dyn Pre
         let users: Vec<_> = told.iter().map(|lapse| lapse.published.user).collect();
         assert_eq!(users, [ANN, BOB]);
         assert_eq!(told[0].published, ann);
+        assert!(told.iter().all(|lapse| lapse.is_news && lapse.is_own_news));
     }
     let told = lapses(fresh, &[], 9).await;
     // Bob is back before it was announced that he went: what is settled is not what is so.

@@ -112,20 +112,31 @@ pub async fn the_last_activity_of_all_nodes_counts(fresh: &Fresh<dyn Presence>) 
     );
 }
 
-/// A report that was made before one that is recorded changes nothing, nor does the same one again.
+/// A report that was made before one that is recorded changes nothing and is no news.
 pub async fn a_report_that_comes_late_changes_nothing(fresh: &Fresh<dyn Presence>) {
     let lease = join(fresh, "a", MINUTE).await;
     let gone = report(fresh, &lease, Report::new(ANN, 7, at(Offline, 50, false))).await;
-    for late in [
-        Report::new(ANN, 6, at(Online, 40, true)),
-        Report::new(ANN, 7, at(Offline, 50, false)),
-    ] {
-        let change = report(fresh, &lease, late).await;
-        assert!(!change.is_news && !change.is_own_news);
-        assert_eq!(change.published, gone.published);
-    }
+    let late = report(fresh, &lease, Report::new(ANN, 6, at(Online, 40, true))).await;
+    assert!(!late.is_news && !late.is_own_news);
+    assert_eq!(late.published, gone.published);
     let back = report(fresh, &lease, Report::new(ANN, 8, at(Away, 50, false))).await;
     assert_eq!(status(&back), Away);
+}
+
+/// A report that is made again, as its answer may have been lost, changes nothing, and is the news that it was.
+pub async fn a_report_that_is_repeated_is_the_same_news(fresh: &Fresh<dyn Presence>) {
+    let lease = join(fresh, "a", MINUTE).await;
+    let here = Report::new(ANN, 1, at(Online, 50, true));
+    let still = Report::new(ANN, 2, at(Online, 51, true));
+    for (said, is_news) in [(here, true), (still, false)] {
+        let first = report(fresh, &lease, said).await;
+        assert_eq!((first.is_news, first.is_own_news), (is_news, is_news));
+        assert_eq!(report(fresh, &lease, said).await, first);
+    }
+    assert!(
+        !report(fresh, &lease, here).await.is_news,
+        "which is late now"
+    );
 }
 
 /// Of two nodes' reports any order, with any of them repeated, leads to the same state.

@@ -8,7 +8,7 @@ use backplane::{
     FencingToken, Timestamp,
     directory::{Incarnation, Tenure},
 };
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{HashMap, HashSet, hash_set};
 
 use crate::{
     Change, Error, ErrorKind, NodeJoined, NodeLease, OwnPresence, Published, Report, Result,
@@ -20,19 +20,21 @@ use crate::{
 pub(super) struct State {
     users: HashMap<UserId, UserRecord>,
     nodes: HashMap<Arc<str>, Node>,
-    /// Those that hold, and those that ended of whose users not all were told.
-    leases: BTreeMap<FencingToken, Lease>,
-    /// Leases that ended.
-    ended: BTreeSet<FencingToken>,
+    leases: HashMap<FencingToken, Lease>,
+    /// Leases that ended, as long as some of their users may count as there.
+    ended: BTreeMap<FencingToken, Ended>,
     /// Settings with an end.
     timed: BTreeSet<(Timestamp, UserId)>,
-    /// Whom time has changed, and nobody announced.
-    lapsed: BTreeSet<UserId>,
+    /// Whom time has changed, and nobody has announced.
+    lapsed: BTreeMap<UserId, Lapse>,
     last_token: u64,
     last_version: u64,
     /// No lease passes before this.
     soonest: Duration,
 }
+
+/// Whether what time changed is news to others, and to the user.
+type Lapse = (bool, bool);
 
 struct Node {
     incarnation: Incarnation,
@@ -44,6 +46,12 @@ pub(super) struct Lease {
     pub(super) renewed: Timestamp,
     /// Of whom the node has reported something.
     users: HashSet<UserId>,
+}
+
+struct Ended {
+    renewed: Timestamp,
+    /// Those who were not looked at since.
+    users: hash_set::IntoIter<UserId>,
 }
 
 impl State {
@@ -121,7 +129,10 @@ impl State {
     }
 
     fn end(&mut self, lease: FencingToken) {
-        self.ended.insert(lease);
+        if let Some(Lease { renewed, users, .. }) = self.leases.remove(&lease) {
+            let users = users.into_iter();
+            self.ended.insert(lease, Ended { renewed, users });
+        }
     }
 
     pub(super) fn report(
@@ -136,8 +147,9 @@ impl State {
         if let Some(held) = self.leases.get_mut(&lease.token) {
             held.users.insert(user);
         }
-        let report = |record: &mut UserRecord| record.report(lease.token, report);
-        Ok(self.change(user, now, report))
+        Ok(self.change(user, |record, versions| {
+            record.report(lease.token, report, now, versions)
+        }))
     }
 
     pub(super) fn set(
@@ -155,7 +167,10 @@ impl State {
         if let Some(until) = before {
             self.timed.remove(&(until, user));
         }
-        let change = self.change(user, now, |record| record.set(setting, now));
+        let change = self.change(user, |record, versions| {
+            record.set(setting, now);
+            record.settle(now, versions)
+        });
         if let Some(until) = change.own.setting.until {
             self.timed.insert((until, user));
         }
@@ -173,22 +188,19 @@ impl State {
         Ok(())
     }
 
-    fn change(
+    /// Does something to the record of a user, with more versions at hand.
+    fn change<R>(
         &mut self,
         user: UserId,
-        now: Timestamp,
-        act: impl FnOnce(&mut UserRecord),
-    ) -> Change {
+        act: impl FnOnce(&mut UserRecord, &mut dyn FnMut() -> Version) -> R,
+    ) -> R {
         let last = &mut self.last_version;
-        let record = self
-            .users
-            .entry(user)
-            .or_insert_with(|| UserRecord::new(user));
-        act(record);
-        record.settle(now, || {
+        let mut next = || {
             *last += 1;
             Version::new(*last)
-        })
+        };
+        let new = || UserRecord::new(user);
+        act(self.users.entry(user).or_insert_with(new), &mut next)
     }
 
     /// What a user amounts to now, if there is a record. What time has changed is kept until it is announced.
@@ -200,13 +212,19 @@ impl State {
             ..
         } = self;
         let record = users.get_mut(&user)?;
-        record.end_leases(|token| match leases.get(&token) {
-            Some(lease) => ended.contains(&token).then_some(lease.renewed),
-            None => Some(Timestamp::EPOCH),
+        record.end_leases(|token| {
+            let renewed = || {
+                ended
+                    .get(&token)
+                    .map_or(Timestamp::EPOCH, |ended| ended.renewed)
+            };
+            (!leases.contains_key(&token)).then(renewed)
         });
-        let change = self.change(user, now, |_| ());
+        let change = self.change(user, |record, versions| record.settle(now, versions));
         if change.is_news || change.is_own_news {
-            self.lapsed.insert(user);
+            let lapse = self.lapsed.entry(user).or_default();
+            lapse.0 |= change.is_news;
+            lapse.1 |= change.is_own_news;
         }
         Some(change)
     }
@@ -230,9 +248,13 @@ impl State {
         {
             self.look(user, now);
         }
-        let users: Vec<_> = self.lapsed.iter().take(limit).copied().collect();
-        let look = |user| self.look(user, now);
-        users.into_iter().filter_map(look).collect()
+        let users: Vec<_> = self.lapsed.keys().take(limit).copied().collect();
+        let lapse = |user| {
+            let mut change = self.look(user, now)?;
+            (change.is_news, change.is_own_news) = *self.lapsed.get(&user)?;
+            Some(change)
+        };
+        users.into_iter().filter_map(lapse).collect()
     }
 
     fn next_candidate(&mut self, now: Timestamp) -> Option<UserId> {
@@ -242,13 +264,11 @@ impl State {
             self.timed.pop_first();
             return Some(user);
         }
-        while let Some(&ended) = self.ended.first() {
-            let users = self.leases.get_mut(&ended).map(|lease| &mut lease.users);
-            if let Some(user) = users.and_then(|users| users.extract_if(|_| true).next()) {
+        while let Some(mut ended) = self.ended.first_entry() {
+            if let Some(user) = ended.get_mut().users.next() {
                 return Some(user);
             }
-            self.leases.remove(&ended);
-            self.ended.remove(&ended);
+            ended.remove();
         }
         None
     }
