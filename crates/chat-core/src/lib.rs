@@ -12,7 +12,9 @@ pub use error::{Error, ErrorKind, Result};
 pub use id::{ClientId, ConversationId, Device, DeviceId, MessageId, UserId};
 pub use memory::{MemoryPresence, MemoryPresenceOptions};
 pub use presence::{
-    Change, Departure, DeviceSession, Effect, EndReason, Liveness, Mode, Moment, NodeJoined,
-    NodeLease, OwnPresence, Presence, PresenceCore, PresenceOptions, PresenceState, Progress,
-    Published, Report, Reported, SessionEnd, Setting, StateRead, Status, UserRecord, Version,
+    AllFriends, Announcement, Audience, Audiences, Change, Departure, DeviceSession, Effect,
+    EndReason, Fanout, Follows, Liveness, Mode, Moment, NodeJoined, NodeLease, OwnPresence,
+    Presence, PresenceCore, PresenceOptions, PresenceState, PresenceTracker, Progress, Published,
+    Refollow, Report, Reported, Room, RoomMode, RoomNews, RoomOptions, SessionEnd, Setting,
+    StateRead, Status, UserRecord, Version,
 };

@@ -1,15 +1,20 @@
 //! Who is there: sessions of devices, what they amount to, and who is told.
 
+mod announcement;
 mod beat;
 mod beats;
 mod core;
+mod fanout;
+mod follows;
 mod options;
 mod record;
 mod report;
+mod room;
 mod session;
 mod state;
 mod status;
 mod steady;
+mod tracker;
 mod users;
 
 use std::{fmt, time::Duration};
@@ -18,16 +23,21 @@ use async_trait::async_trait;
 use backplane::directory::{Incarnation, Tenure};
 
 pub use self::{
+    announcement::Announcement,
     core::{Effect, PresenceCore, Progress},
+    fanout::{AllFriends, Audience, Audiences, Fanout},
+    follows::{Follows, Refollow},
     options::PresenceOptions,
     record::UserRecord,
     report::{
         Change, NodeJoined, NodeLease, OwnPresence, Published, Report, Reported, StateRead, Version,
     },
+    room::{Room, RoomMode, RoomNews, RoomOptions},
     session::{Departure, DeviceSession, EndReason, Liveness, SessionEnd},
     state::PresenceState,
     status::{Mode, Setting, Status},
     steady::Moment,
+    tracker::PresenceTracker,
 };
 use crate::{Result, UserId};
 

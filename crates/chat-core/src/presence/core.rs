@@ -262,6 +262,11 @@ impl PresenceCore {
         (session.stage == Stage::Live).then_some(handle)
     }
 
+    /// What heartbeats write to, without a lock.
+    pub(super) fn beats(&self) -> Arc<Beats> {
+        Arc::clone(&self.beats)
+    }
+
     /// Counts a session as awake that has written so.
     pub(super) fn wake(&mut self, session: DeviceSession, effects: &mut Vec<Effect>) {
         if let Some(user) = self.live(session).map(|session| session.user) {

@@ -10,4 +10,5 @@ mod invisible;
 mod multi_device;
 mod node;
 mod replicas;
+mod tracker;
 mod world;

@@ -36,23 +36,21 @@ fn reports() -> impl Strategy<Value = Vec<(FencingToken, Report)>> {
     })
 }
 
-/// The reports in an order of their own, some of them twice.
-fn deliveries() -> impl Strategy<
-    Value = (
-        Vec<(FencingToken, Report)>,
-        [Vec<(FencingToken, Report)>; 3],
-    ),
-> {
+/// The reports as they were made, and three times in an order of its own, some of them twice.
+fn deliveries() -> impl Strategy<Value = [Vec<(FencingToken, Report)>; 4]> {
     reports().prop_flat_map(|reports| {
         let twice = vec(select(reports.clone()), 0..6);
         let delivery = (Just(reports.clone()), twice).prop_flat_map(|(mut all, twice)| {
             all.extend(twice);
             Just(all).prop_shuffle()
         });
-        (
-            Just(reports),
-            [delivery.clone(), delivery.clone(), delivery],
-        )
+        let made = Just(reports).boxed();
+        [
+            made,
+            delivery.clone().boxed(),
+            delivery.clone().boxed(),
+            delivery.boxed(),
+        ]
     })
 }
 
@@ -74,10 +72,10 @@ fn settled(mut record: UserRecord) -> UserRecord {
 proptest! {
     #[test]
     fn replicas_agree_whatever_reached_them_first(
-        (reports, deliveries) in deliveries(),
+        [reports, first, second, third] in deliveries(),
         mode in select(vec![Mode::Automatic, Mode::Away, Mode::DoNotDisturb, Mode::Invisible]),
     ) {
-        let replicas = deliveries.map(|delivery| {
+        let replicas = [first, second, third].map(|delivery| {
             let mut record = record(mode);
             for (lease, report) in &delivery {
                 record.merge(*lease, report);
