@@ -6,6 +6,7 @@ mod beats;
 mod core;
 mod fanout;
 mod follows;
+mod index;
 mod options;
 mod record;
 mod report;

@@ -13,16 +13,23 @@ use super::{DeviceSession, Liveness, beat::Beat};
 pub(super) struct Beats {
     /// The tick that heartbeats note, so that none of them reads a clock.
     now: AtomicU32,
-    chunks: [OnceLock<Box<[Slot]>>; CHUNKS],
+    chunks: [OnceLock<Chunk>; CHUNKS],
+}
+
+/// What is noted of some sessions. A heartbeat and a sweep look at the first half alone.
+#[derive(Debug)]
+struct Chunk {
+    seen: Box<[Beat]>,
+    active: Box<[Beat]>,
 }
 
 /// What is noted of one session.
-#[derive(Debug)]
-pub(super) struct Slot {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot<'a> {
     /// When it was last heard of.
-    pub(super) seen: Beat,
+    pub(super) seen: &'a Beat,
     /// When its user last did something with it; zero once somebody has noted that this is long ago.
-    pub(super) active: Beat,
+    pub(super) active: &'a Beat,
 }
 
 /// What became of an act.
@@ -62,9 +69,12 @@ impl Beats {
     /// Notes that a session is alive.
     #[inline]
     pub(super) fn heartbeat(&self, session: DeviceSession) -> Liveness {
-        let now = self.now();
-        let beats = self.slot(session.slot);
-        match beats.and_then(|beats| beats.seen.touch(session.generation, now)) {
+        let touch = || {
+            let (chunk, place) = locate(session.slot)?;
+            let seen = self.chunks.get(chunk)?.get()?.seen.get(place)?;
+            seen.touch(session.generation, self.now())
+        };
+        match touch() {
             Some(_) => Liveness::Alive,
             None => Liveness::Ended,
         }
@@ -86,41 +96,45 @@ impl Beats {
 
     /// The slot of this number, if there ever was one.
     #[inline]
-    pub(super) fn slot(&self, slot: u32) -> Option<&Slot> {
+    pub(super) fn slot(&self, slot: u32) -> Option<Slot<'_>> {
         let (chunk, place) = locate(slot)?;
-        self.chunks.get(chunk)?.get()?.get(place)
+        let chunk = self.chunks.get(chunk)?.get()?;
+        Some(Slot {
+            seen: chunk.seen.get(place)?,
+            active: chunk.active.get(place)?,
+        })
     }
 
     /// The slot of this number, which must be below [`MOST`](Self::MOST).
-    pub(super) fn make(&self, slot: u32) -> Option<&Slot> {
-        let (chunk, place) = locate(slot)?;
-        let slots = self.chunks.get(chunk)?.get_or_init(|| {
-            let count = (FIRST as usize) << chunk;
-            (0..count).map(|_| Slot::new()).collect()
+    pub(super) fn make(&self, slot: u32) -> Option<Slot<'_>> {
+        let (chunk, _) = locate(slot)?;
+        self.chunks.get(chunk)?.get_or_init(|| {
+            let beats = || {
+                (0..(FIRST as usize) << chunk)
+                    .map(|_| Beat::new())
+                    .collect()
+            };
+            Chunk {
+                seen: beats(),
+                active: beats(),
+            }
         });
-        slots.get(place)
+        self.slot(slot)
     }
 
-    /// The slots from `from` up to `to`, in runs that lie together, each with the number of its first.
-    pub(super) fn runs(&self, from: u32, to: u32) -> impl Iterator<Item = (u32, &[Slot])> {
+    /// What is noted of the sessions from `from` up to `to`, in runs that lie together, each with the number of its
+    /// first: when they were heard of, and when something was done.
+    pub(super) fn runs(&self, from: u32, to: u32) -> impl Iterator<Item = (u32, &[Beat], &[Beat])> {
         let mut from = from;
         std::iter::from_fn(move || {
             let (chunk, place) = locate(from).filter(|_| from < to)?;
-            let slots = self.chunks.get(chunk)?.get()?.get(place..)?;
-            let run = &slots[..slots.len().min((to - from) as usize)];
+            let chunk = self.chunks.get(chunk)?.get()?;
+            let end = chunk.seen.len().min(place + (to - from) as usize);
+            let (seen, active) = (chunk.seen.get(place..end)?, chunk.active.get(place..end)?);
             let first = from;
-            from += u32::try_from(run.len()).ok().filter(|&len| len > 0)?;
-            Some((first, run))
+            from += u32::try_from(seen.len()).ok().filter(|&len| len > 0)?;
+            Some((first, seen, active))
         })
-    }
-}
-
-impl Slot {
-    fn new() -> Self {
-        Self {
-            seen: Beat::new(),
-            active: Beat::new(),
-        }
     }
 }
 
@@ -158,7 +172,7 @@ mod tests {
         }
         let run = |from, to| {
             let runs = beats.runs(from, to);
-            runs.map(|(first, slots)| (first, slots.len()))
+            runs.map(|(first, seen, _)| (first, seen.len()))
                 .collect::<Vec<_>>()
         };
         assert_eq!(

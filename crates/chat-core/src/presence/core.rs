@@ -7,6 +7,7 @@ use super::{
     Departure, DeviceSession, EndReason, Liveness, Moment, PresenceOptions, PresenceState, Report,
     SessionEnd, Status,
     beats::{Acted, Beats},
+    index::Index,
     session::{Rest, Session, Stage},
     steady::{SteadyTime, ticks},
     users::Users,
@@ -37,6 +38,8 @@ pub struct PresenceCore {
     sessions: Vec<Session>,
     free: Vec<u32>,
     users: Users,
+    /// The slots of devices that are there, or were lost.
+    devices: Index,
     /// Those who were lost, in the order in which they were, some of them gone or back already.
     lingering: VecDeque<Lost>,
     sweep: Sweep,
@@ -95,6 +98,7 @@ impl PresenceCore {
             sessions: Vec::new(),
             free: Vec::new(),
             users: Users::default(),
+            devices: Index::default(),
             lingering: VecDeque::new(),
             sweep: Sweep::default(),
             resync: None,
@@ -120,9 +124,9 @@ impl PresenceCore {
         let earlier = self.slot_of(device);
         self.check_room(device.user, earlier)?;
         let user = self.users.enter(device.user);
-        let mut session = Session::new(user, device.id, declared, self.time.now());
+        let mut session = Session::new(user, device, declared, self.time.now());
         if let Some(earlier) = earlier {
-            session.resume(self.replace(earlier, device, effects));
+            session.resume(self.replace(earlier, effects));
         }
         let session = self.begin(session)?;
         self.settle(user, effects);
@@ -142,9 +146,14 @@ impl PresenceCore {
     /// Notes that the session of `device` is alive, for those who did not keep it.
     #[expect(clippy::must_use_candidate, reason = "as for `heartbeat`")]
     pub fn heartbeat_of(&self, device: Device) -> Liveness {
-        match self.session_of(device) {
-            Some(session) => self.beats.heartbeat(session),
-            None => Liveness::Ended,
+        let slot = self.slot_of(device);
+        let beats = slot.and_then(|slot| Some((slot, self.beats.slot(slot)?)));
+        match beats.map(|(slot, beats)| (slot, beats.seen.read().0)) {
+            // The generation of a session that was lost is even.
+            Some((slot, generation)) if generation % 2 == 1 => {
+                self.beats.heartbeat(DeviceSession { slot, generation })
+            }
+            _ => Liveness::Ended,
         }
     }
 
@@ -229,12 +238,13 @@ impl PresenceCore {
         self.resync = Some(0);
     }
 
-    /// What the sessions of `user` on this node amount to, as it was last reported.
+    /// What the sessions of `user` on this node amounted to when that last changed.
     #[must_use]
     pub fn reported(&self, user: UserId) -> PresenceState {
         let number = self.users.number(user);
         number.map_or(PresenceState::UNKNOWN, |number| {
-            self.users.user(number).reported
+            let local = self.users.user(number);
+            PresenceState::new(local.told.0, local.last_active, local.told.1)
         })
     }
 
@@ -282,9 +292,8 @@ impl PresenceCore {
     }
 
     fn slot_of(&self, device: Device) -> Option<u32> {
-        let user = self.users.user(self.users.number(device.user)?);
-        let is_of_device = |slot: &u32| self.sessions[*slot as usize].device == device.id;
-        user.slots.iter().copied().find(is_of_device)
+        let is_its = |slot: u32| self.sessions[slot as usize].device == device;
+        self.devices.find(device, is_its)
     }
 
     fn live(&self, session: DeviceSession) -> Option<&Session> {
@@ -309,10 +318,10 @@ impl PresenceCore {
     }
 
     /// Ends what there is of a device's session, and answers what that was.
-    fn replace(&mut self, slot: u32, device: Device, effects: &mut Vec<Effect>) -> Session {
+    fn replace(&mut self, slot: u32, effects: &mut Vec<Effect>) -> Session {
         if self.sessions[slot as usize].stage == Stage::Live {
             self.end(slot);
-            let end = self.sessions[slot as usize].ended(slot, device, EndReason::Replaced);
+            let end = self.sessions[slot as usize].ended(slot, EndReason::Replaced);
             effects.push(Effect::Ended(end));
         }
         let session = self.sessions[slot as usize];
@@ -336,6 +345,9 @@ impl PresenceCore {
             Some(free) => *free = session,
             None => self.sessions.push(session),
         }
+        let sessions = &self.sessions;
+        let key_of = |slot: u32| sessions[slot as usize].device;
+        self.devices.insert(session.device, slot, key_of);
         Ok(DeviceSession { slot, generation })
     }
 
@@ -370,6 +382,7 @@ impl PresenceCore {
         let session = *session;
         let user = self.users.user_mut(session.user);
         user.slots.retain(|held| *held != slot);
+        self.devices.remove(session.device, slot);
         if session.declared != Status::Offline {
             let last = self.time.wall(session.slept);
             user.last_active = user.last_active.max(Some(last));
@@ -398,8 +411,7 @@ impl PresenceCore {
         let local = self.users.user_mut(user);
         local.last_active = state.last_active;
         let is_gone = local.slots.is_empty();
-        let told = local.reported;
-        if (told.status, told.is_active) != (state.status, state.is_active) {
+        if local.told != (state.status, state.is_active) {
             self.report(user, state, effects);
         }
         if is_gone {
@@ -410,7 +422,8 @@ impl PresenceCore {
     fn report(&mut self, user: u32, state: PresenceState, effects: &mut Vec<Effect>) {
         self.sequence += 1;
         let local = self.users.user_mut(user);
-        (local.reported, local.last_active) = (state, state.last_active);
+        local.told = (state.status, state.is_active);
+        local.last_active = state.last_active;
         let report = Report::new(local.id, self.sequence, state);
         effects.push(Effect::Report(report));
     }
@@ -451,7 +464,7 @@ impl PresenceCore {
                 return true;
             }
             *changes -= 1;
-            if self.users.user(user).reported.status != Status::Offline {
+            if self.users.user(user).told.0 != Status::Offline {
                 let state = self.amount(user);
                 self.report(user, state, effects);
             }

@@ -21,7 +21,7 @@ pub struct PresenceOptions {
     /// [`Departure::Graceful`](super::Departure::Graceful) is gone at once.
     pub grace: Duration,
     /// How long after their last activity a device that is online counts as away. 5 minutes by default, as of
-    /// Matrix.
+    /// Matrix. It does so later by at most the same as for the timeout, and seven more sweeps.
     pub idle: Duration,
     /// How long after their last activity who is online counts as [active](super::PresenceState::is_active).
     /// 5 minutes by default, and never more than [`idle`](Self::idle): then it says no more than that they are
@@ -34,10 +34,10 @@ pub struct PresenceOptions {
     pub sweep: Duration,
     /// How many sessions a tick looks at. 65,536 by default, which takes it a tenth of a millisecond.
     pub sessions_per_tick: u32,
-    /// How many sessions a tick ends or reports. 4,096 by default.
+    /// How many sessions a tick ends or reports, and 63 more at the most. 4,096 by default.
     pub changes_per_tick: u32,
     /// How many sessions the node has, those included whose grace lasts. 4,000,000 by default. One takes about
-    /// 130 bytes with its user.
+    /// 200 bytes with its user.
     pub max_sessions: u32,
     /// How many devices of one user are connected to the node. 64 by default.
     pub max_devices: usize,

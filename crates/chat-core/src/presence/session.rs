@@ -1,5 +1,5 @@
 use super::Status;
-use crate::{Device, DeviceId};
+use crate::Device;
 
 /// A device's session on this node: what heartbeats are sent by. It ends with the session and means nothing to other
 /// nodes.
@@ -62,7 +62,7 @@ pub(super) struct Session {
     /// The number of its user.
     pub(super) user: u32,
     pub(super) generation: u32,
-    pub(super) device: DeviceId,
+    pub(super) device: Device,
     pub(super) declared: Status,
     pub(super) rest: Rest,
     pub(super) stage: Stage,
@@ -89,7 +89,7 @@ pub(super) enum Rest {
 
 impl Session {
     /// A session that begins at `now`, which is an act of its user.
-    pub(super) fn new(user: u32, device: DeviceId, declared: Status, now: u32) -> Self {
+    pub(super) fn new(user: u32, device: Device, declared: Status, now: u32) -> Self {
         Self {
             user,
             generation: 0,
@@ -117,12 +117,12 @@ impl Session {
         }
     }
 
-    /// Its end, by another hand than that of `device`.
-    pub(super) fn ended(&self, slot: u32, device: Device, reason: EndReason) -> SessionEnd {
+    /// Its end, by another hand than that of its device.
+    pub(super) fn ended(&self, slot: u32, reason: EndReason) -> SessionEnd {
         let generation = self.generation;
         SessionEnd {
             session: DeviceSession { slot, generation },
-            device,
+            device: self.device,
             reason,
         }
     }

@@ -1,14 +1,13 @@
 use backplane::Timestamp;
-use hashbrown::{HashMap, hash_map::Entry};
 use smallvec::SmallVec;
 
-use super::PresenceState;
+use super::{Status, index::Index};
 use crate::UserId;
 
 /// The users who have a session on this node, numbered densely.
 #[derive(Debug, Default)]
 pub(super) struct Users {
-    numbers: HashMap<UserId, u32>,
+    numbers: Index,
     known: Vec<LocalUser>,
     free: Vec<u32>,
 }
@@ -21,38 +20,43 @@ pub(super) struct LocalUser {
     pub(super) slots: SmallVec<[u32; 4]>,
     /// The latest activity of sessions that ended or were counted.
     pub(super) last_active: Option<Timestamp>,
-    /// What the engine was last told, or is about to be.
-    pub(super) reported: PresenceState,
+    /// The status and the activity that the engine was last told, or is about to be.
+    pub(super) told: (Status, bool),
 }
 
 impl Users {
     pub(super) fn number(&self, user: UserId) -> Option<u32> {
-        self.numbers.get(&user).copied()
+        let is_theirs = |number: u32| self.known[number as usize].id == user;
+        self.numbers.find(user, is_theirs)
     }
 
     /// The number of `user`, who is known from now on.
     pub(super) fn enter(&mut self, user: UserId) -> u32 {
-        let slot = match self.numbers.entry(user) {
-            Entry::Occupied(known) => return *known.get(),
-            Entry::Vacant(slot) => slot,
-        };
+        if let Some(number) = self.number(user) {
+            return number;
+        }
         let stranger = LocalUser {
             id: user,
             slots: SmallVec::new(),
             last_active: None,
-            reported: PresenceState::UNKNOWN,
+            told: (Status::Offline, false),
         };
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.known.push(stranger.clone());
+        let number = if let Some(free) = self.free.pop() {
+            self.known[free as usize] = stranger;
+            free
+        } else {
+            self.known.push(stranger);
             u32::try_from(self.known.len() - 1).expect("a user has a session, and those fit")
-        });
-        self.known[number as usize] = stranger;
-        *slot.insert(number)
+        };
+        let known = &self.known;
+        let key_of = |number: u32| known[number as usize].id;
+        self.numbers.insert(user, number, key_of);
+        number
     }
 
     /// Forgets a user without sessions.
     pub(super) fn leave(&mut self, number: u32) {
-        self.numbers.remove(&self.known[number as usize].id);
+        self.numbers.remove(self.known[number as usize].id, number);
         self.free.push(number);
     }
 

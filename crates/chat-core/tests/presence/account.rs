@@ -7,6 +7,9 @@ use chat_core::{Departure, Device, DeviceSession, EndReason, PresenceOptions, St
 /// How much later than it could be anything happens, on a clock that is looked at every second.
 const LATE: Duration = Duration::from_millis(1_000 + 1_000 + 1_000 + 400);
 
+/// Who is idle is found in one of eight sweeps.
+const IDLE_LATE: Duration = Duration::from_secs(7);
+
 pub(crate) struct Account {
     options: PresenceOptions,
     now: Duration,
@@ -164,8 +167,8 @@ impl Account {
         if known.declared != Status::Online || self.since(known.acted.0) < self.options.idle {
             return vec![known.declared];
         }
-        let is_looked_at = self.is_certain(known.since, Duration::ZERO);
-        if is_looked_at && self.is_certain(known.acted.1, self.options.idle) {
+        let is_looked_at = self.is_certain(known.since, IDLE_LATE);
+        if is_looked_at && self.is_certain(known.acted.1, self.options.idle + IDLE_LATE) {
             return vec![Status::Away];
         }
         vec![Status::Online, Status::Away]

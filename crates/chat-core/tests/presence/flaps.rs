@@ -23,7 +23,7 @@ proptest! {
         let mut node = Node::new(PresenceOptions::default());
         let mut session = node.core.connect(node.clock, PHONE, declared, &mut node.effects).unwrap();
         if idle_first {
-            let time = Duration::from_secs(310);
+            let time = Duration::from_secs(320);
             node.run(time, |node| {
                 node.core.heartbeat(session);
             });

@@ -54,7 +54,7 @@ fn two_devices_amount_to_what_they_do_at_synapse() {
         });
         let mut seen = vec![node.core.reported(ANN).status];
         for _ in 0..2 {
-            node.run(half + Duration::from_secs(4), |node| {
+            node.run(half + Duration::from_secs(12), |node| {
                 for session in sessions {
                     node.core.heartbeat(session);
                 }
