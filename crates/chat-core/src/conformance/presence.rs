@@ -55,6 +55,7 @@ macro_rules! presence_conformance {
             an_invisible_user_is_seen_as_one_who_left,
             nothing_shows_what_an_invisible_user_does,
             what_was_done_unseen_stays_so,
+            what_was_done_unseen_and_comes_late_stays_so,
             whoever_was_never_seen_is_a_stranger,
             an_invisible_user_sees_themself,
             what_time_changes_is_told_until_it_is_settled,

@@ -256,13 +256,17 @@ mod tests {
         let mut room = Room::new(small());
         (0..5).map(UserId::new).for_each(|user| room.enter(user));
         assert_eq!(room.news(Duration::ZERO), Some(RoomNews::Count(5)));
-        for (interval, flapping) in (1..20).zip([4_u64, 3].into_iter().cycle()) {
-            room.leave(UserId::new(4));
-            room.enter(UserId::new(4));
-            room.leave(UserId::new(flapping));
-            room.enter(UserId::new(flapping));
-            assert_eq!(room.news(Duration::from_secs(10 * interval)), None);
-            assert_eq!(room.mode(), RoomMode::Counts);
+        for interval in 1..20 {
+            let user = UserId::new(4);
+            let is_odd = interval % 2 == 1;
+            if is_odd {
+                room.leave(user);
+            } else {
+                room.enter(user);
+            }
+            let count = if is_odd { 4 } else { 5 };
+            let news = room.news(Duration::from_secs(10 * interval));
+            assert_eq!(news, Some(RoomNews::Count(count)));
         }
         (2..5).map(UserId::new).for_each(|user| room.leave(user));
         let news = room.news(Duration::from_secs(500));
@@ -271,6 +275,19 @@ mod tests {
             Some(RoomNews::Everybody([0, 1].map(UserId::new).to_vec()))
         );
         assert_eq!(room.mode(), RoomMode::Names);
+    }
+
+    #[test]
+    fn a_room_that_grows_again_to_what_it_was_is_counted_again() {
+        let mut room = Room::new(small());
+        for turn in 0..2 {
+            (0..5).map(UserId::new).for_each(|user| room.enter(user));
+            let news = room.news(Duration::from_secs(100 * turn));
+            assert_eq!(news, Some(RoomNews::Count(5)));
+            (0..5).map(UserId::new).for_each(|user| room.leave(user));
+            let news = room.news(Duration::from_secs(100 * turn + 50));
+            assert_eq!(news, Some(RoomNews::Everybody(Vec::new())));
+        }
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
 mod account;
+mod bounds;
 mod engine;
 mod flaps;
 mod histories;

@@ -78,6 +78,17 @@ pub async fn what_was_done_unseen_stays_so(fresh: &Fresh<dyn Presence>) {
     assert_eq!(gone.own.state.last_active, Some(secret));
 }
 
+/// What was done unseen is not shown either if it is reported only once the user is visible again.
+pub async fn what_was_done_unseen_and_comes_late_stays_so(fresh: &Fresh<dyn Presence>) {
+    let lease = join(fresh, "a", MINUTE).await;
+    let left = report(fresh, &lease, Report::new(ANN, 1, at(Offline, 5, false))).await;
+    set(fresh, ANN, Setting::new(Mode::Invisible)).await;
+    set(fresh, ANN, Setting::AUTOMATIC).await;
+    let late = report(fresh, &lease, Report::new(ANN, 2, at(Offline, 900, false))).await;
+    assert_eq!(late.published, left.published);
+    assert_eq!(late.own.state, at(Offline, 900, false));
+}
+
 /// Of who was invisible from the first day on there is nothing to read.
 pub async fn whoever_was_never_seen_is_a_stranger(fresh: &Fresh<dyn Presence>) {
     let lease = join(fresh, "a", MINUTE).await;

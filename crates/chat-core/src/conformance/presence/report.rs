@@ -115,6 +115,7 @@ pub async fn the_last_activity_of_all_nodes_counts(fresh: &Fresh<dyn Presence>) 
 /// A report that was made before one that is recorded changes nothing and is no news.
 pub async fn a_report_that_comes_late_changes_nothing(fresh: &Fresh<dyn Presence>) {
     let lease = join(fresh, "a", MINUTE).await;
+    report(fresh, &lease, Report::new(ANN, 5, at(Online, 40, true))).await;
     let gone = report(fresh, &lease, Report::new(ANN, 7, at(Offline, 50, false))).await;
     let late = report(fresh, &lease, Report::new(ANN, 6, at(Online, 40, true))).await;
     assert!(!late.is_news && !late.is_own_news);
