@@ -13,8 +13,8 @@ pub use id::{ClientId, ConversationId, Device, DeviceId, MessageId, UserId};
 pub use memory::{MemoryPresence, MemoryPresenceOptions};
 pub use presence::{
     AllFriends, Announcement, Audience, Audiences, Change, Departure, DeviceSession, Effect,
-    EndReason, Fanout, Follows, Liveness, Mode, Moment, NodeJoined, NodeLease, OwnPresence,
-    Presence, PresenceCore, PresenceOptions, PresenceState, PresenceTracker, Progress, Published,
-    Refollow, Report, Reported, Room, RoomMode, RoomNews, RoomOptions, SessionEnd, Setting,
-    StateRead, Status, UserRecord, Version,
+    EndReason, Fanout, Follows, GroupSummary, Liveness, Mode, Moment, NodeJoined, NodeLease,
+    OwnPresence, Presence, PresenceCore, PresenceOptions, PresenceState, PresenceTracker, Progress,
+    Published, Refollow, Report, Reported, Room, RoomMode, RoomNews, RoomOptions, SessionEnd,
+    Setting, StateRead, Status, UserRecord, Version,
 };

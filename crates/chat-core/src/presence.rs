@@ -1,4 +1,11 @@
 //! Who is there: sessions of devices, what they amount to, and who is told.
+//!
+//! A device that connects gets a [`DeviceSession`], by which it sends heartbeats: each is a few nanoseconds in memory
+//! and nothing else. [`PresenceCore`] makes of a node's sessions what their users amount to there, without any IO. What
+//! changes goes to the engine, a [`Presence`], which merges what all nodes say with what users have set by hand
+//! ([`Setting`]), and gives what others see a [`Version`]. [`PresenceTracker`] is the node that an application calls; it
+//! tells of changes by [`Fanout`]. [`Follows`] is what one client shows, [`Room`] tells of comings and goings in a
+//! room, and [`GroupSummary`] is what there is to ask of a large group.
 
 mod announcement;
 mod beat;
@@ -15,6 +22,7 @@ mod session;
 mod state;
 mod status;
 mod steady;
+mod summary;
 mod tracker;
 mod users;
 
@@ -38,6 +46,7 @@ pub use self::{
     state::PresenceState,
     status::{Mode, Setting, Status},
     steady::Moment,
+    summary::GroupSummary,
     tracker::PresenceTracker,
 };
 use crate::{Result, UserId};

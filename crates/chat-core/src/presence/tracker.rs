@@ -12,9 +12,9 @@ use parking_lot::{Mutex, RwLock};
 
 use self::local::Local;
 use super::{
-    Change, Departure, DeviceSession, Fanout, Liveness, Moment, NodeJoined, NodeLease, OwnPresence,
-    Presence, PresenceOptions, Progress, Published, Report, Reported, SessionEnd, Setting,
-    StateRead, Status,
+    Change, Departure, DeviceSession, Fanout, GroupSummary, Liveness, Moment, NodeJoined,
+    NodeLease, OwnPresence, Presence, PresenceOptions, Progress, Published, Report, Reported,
+    SessionEnd, Setting, StateRead, Status,
     beats::{Acted, Beats},
 };
 use crate::{Device, Error, ErrorKind, Result, UserId};
@@ -205,6 +205,33 @@ impl PresenceTracker {
     /// Reads have no effect.
     pub async fn states(&self, reads: &[StateRead]) -> Result<Vec<Option<Published>>> {
         self.shared.engine.states(reads).await
+    }
+
+    /// A group as a viewer with these `friends` is shown it: how many of `members` are there, and at most `most` of
+    /// them by name.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the engine does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads have no effect.
+    pub async fn summary(
+        &self,
+        members: &[UserId],
+        friends: &[UserId],
+        most: usize,
+    ) -> Result<GroupSummary> {
+        let friends = friends.iter().copied().collect();
+        let mut summary = GroupSummary::default();
+        for some in members.chunks(self.shared.options.batch.max(1)) {
+            let reads: Vec<_> = some.iter().copied().map(StateRead::new).collect();
+            let seen = self.shared.engine.states(&reads).await?;
+            let seen: Vec<_> = seen.into_iter().flatten().collect();
+            summary.add(&seen, &friends, most);
+        }
+        Ok(summary)
     }
 
     /// Lets time pass: see [`PresenceCore::tick`](super::PresenceCore::tick). For those who do not [run](Self::run).

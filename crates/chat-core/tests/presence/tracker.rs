@@ -353,3 +353,21 @@ fn whoever_looks_on_is_right_whatever_comes_first() {
     assert_eq!(read(&mut follows), []);
     assert_eq!(world.clock.monotonic(), Duration::ZERO);
 }
+
+#[test]
+fn a_large_group_is_a_number_and_some_friends() {
+    let world = World::new();
+    let oslo = world.node("oslo", 1);
+    let members: Vec<_> = (0..2_000).map(UserId::new).collect();
+    for user in members.iter().filter(|user| user.get() % 2 == 0) {
+        oslo.connect(Device::new(*user, DeviceId::new(1)), Status::Online)
+            .unwrap();
+    }
+    block_on(oslo.set(UserId::new(10), Setting::new(Mode::Invisible))).unwrap();
+    block_on(oslo.flush()).unwrap();
+    let friends = [10, 11, 1_998].map(UserId::new);
+    let summary = block_on(oslo.summary(&members, &friends, 3)).unwrap();
+    assert_eq!(summary.present, 999);
+    let named: Vec<_> = summary.sample.iter().map(|seen| seen.user.get()).collect();
+    assert_eq!(named, [1_998, 0, 2]);
+}
