@@ -131,8 +131,8 @@ pub trait Presence: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// `Full` at the first user for whom there is no room; those before are recorded. On `Unavailable` any of them may
-    /// be. Reporting the same again is safe, and what was [news](Change::is_news) the first time is so again, unless
-    /// the node has said something else of the user since.
+    /// be. Reporting the same again is safe, or something else in its place: what any report changed is
+    /// [news](Change::is_news) until one says that it was [acknowledged](Report::acknowledged).
     ///
     /// # Cancel safety
     ///

@@ -34,6 +34,7 @@ macro_rules! presence_conformance {
             the_last_activity_of_all_nodes_counts,
             a_report_that_comes_late_changes_nothing,
             a_report_that_is_repeated_is_the_same_news,
+            what_was_not_acknowledged_is_news_again,
             reports_amount_to_the_same_in_any_order,
             versions_grow_with_what_is_worth_telling,
             a_reader_is_not_told_what_it_has,

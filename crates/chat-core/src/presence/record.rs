@@ -36,11 +36,11 @@ struct Part {
     news: News,
 }
 
-/// Whether a change is news to others, and to the user.
+/// Which report was the last to be news to others, and to the user; zero for none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct News {
-    others: bool,
-    own: bool,
+    others: u64,
+    own: u64,
 }
 
 impl UserRecord {
@@ -61,7 +61,8 @@ impl UserRecord {
     }
 
     /// Takes in what the node that holds `lease` says, and answers what the user amounts to, as [`settle`](Self::settle)
-    /// does. What is older than something it said changes nothing; the same again changes nothing and is the same news.
+    /// does. What is older than something it said changes nothing. All that the node's reports changed since the one that
+    /// it has the answer to is news.
     pub fn report(
         &mut self,
         lease: FencingToken,
@@ -71,12 +72,16 @@ impl UserRecord {
     ) -> Change {
         let is_taken = self.merge(lease, report);
         let mut change = self.settle(now, versions);
-        let said = |part: &&mut Part| part.lease == lease && part.sequence == report.sequence;
-        if let Some(part) = self.parts.iter_mut().find(said) {
-            if is_taken {
-                (part.news.others, part.news.own) = (change.is_news, change.is_own_news);
+        if let Some(part) = self.parts.iter_mut().find(|part| part.lease == lease) {
+            if is_taken && change.is_news {
+                part.news.others = report.sequence;
             }
-            (change.is_news, change.is_own_news) = (part.news.others, part.news.own);
+            if is_taken && change.is_own_news {
+                part.news.own = report.sequence;
+            }
+            let since = |news| (report.acknowledged + 1..=report.sequence).contains(&news);
+            change.is_news = since(part.news.others);
+            change.is_own_news = since(part.news.own);
         }
         change
     }
@@ -93,7 +98,10 @@ impl UserRecord {
         };
         match self.parts.iter_mut().find(|part| part.lease == lease) {
             Some(known) if known.sequence >= report.sequence => return false,
-            Some(known) => *known = part,
+            Some(known) => {
+                let news = known.news;
+                *known = Part { news, ..part };
+            }
             None => {
                 let after = self.parts.partition_point(|part| part.lease < lease);
                 self.parts.insert(after, part);

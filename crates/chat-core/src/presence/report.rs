@@ -14,19 +14,30 @@ pub struct Report {
     pub user: UserId,
     /// Which of the node's reports it is: of those of one user the one with the greatest number holds.
     pub sequence: u64,
+    /// The last of the node's reports about the user whose answer has arrived, or any later one that is before this.
+    /// What changed since is news: also if it was an earlier report that changed it, and its answer was lost.
+    pub acknowledged: u64,
     /// What the user's devices at the node amount to; [`Offline`](super::Status::Offline) if there are none.
     pub state: PresenceState,
 }
 
 impl Report {
-    /// The report that `user` is in `state`.
+    /// The report that `user` is in `state`, when all before it were answered.
     #[must_use]
     pub const fn new(user: UserId, sequence: u64, state: PresenceState) -> Self {
         Self {
             user,
             sequence,
+            acknowledged: sequence.saturating_sub(1),
             state,
         }
+    }
+
+    /// None after the report `acknowledged` was answered.
+    #[must_use]
+    pub const fn with_acknowledged(mut self, acknowledged: u64) -> Self {
+        self.acknowledged = acknowledged;
+        self
     }
 }
 

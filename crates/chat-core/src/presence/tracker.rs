@@ -162,6 +162,12 @@ impl PresenceTracker {
         self.change(act)
     }
 
+    /// As what `user` counts at this node, whatever the user has set.
+    #[must_use]
+    pub fn status_here(&self, user: UserId) -> Status {
+        self.shared.local.read().core.reported(user).status
+    }
+
     /// The sessions that ended without their devices' doing since this was last asked: their connections may be
     /// closed. Of more than [`PresenceOptions::max_sessions`] the oldest are forgotten; a heartbeat
     /// tells them.
@@ -260,7 +266,8 @@ impl PresenceTracker {
             }
             let lease = self.join().await?;
             match shared.engine.report(&lease, &reports).await? {
-                Reported::Held(changes) => {
+                Reported::Held(mut changes) => {
+                    shared.local.read().suspect(&mut changes);
                     shared.fanout.announce(&changes).await?;
                     self.confirm(&reports);
                 }
@@ -390,7 +397,7 @@ impl PresenceTracker {
         let mut lease = self.shared.lease.lock();
         if lease.as_ref() == Some(lost) {
             *lease = None;
-            self.shared.local.write().core.resync();
+            self.shared.local.write().lose();
         }
     }
 

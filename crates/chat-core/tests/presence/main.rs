@@ -5,6 +5,7 @@
 mod account;
 mod bounds;
 mod engine;
+mod faults;
 mod flaps;
 mod histories;
 mod invisible;

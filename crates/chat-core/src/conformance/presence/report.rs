@@ -134,10 +134,22 @@ pub async fn a_report_that_is_repeated_is_the_same_news(fresh: &Fresh<dyn Presen
         assert_eq!((first.is_news, first.is_own_news), (is_news, is_news));
         assert_eq!(report(fresh, &lease, said).await, first);
     }
-    assert!(
-        !report(fresh, &lease, here).await.is_news,
-        "which is late now"
-    );
+}
+
+/// What a report has changed is news to the next one that was made without its answer, whatever that says.
+pub async fn what_was_not_acknowledged_is_news_again(fresh: &Fresh<dyn Presence>) {
+    let lease = join(fresh, "a", MINUTE).await;
+    let here = Report::new(ANN, 4, at(Online, 50, true));
+    assert!(report(fresh, &lease, here).await.is_news);
+    for (sequence, acknowledged, is_news) in [(6, 3, true), (7, 3, true), (8, 4, false)] {
+        let still = Report::new(ANN, sequence, at(Online, 51, true));
+        let change = report(fresh, &lease, still.with_acknowledged(acknowledged)).await;
+        assert_eq!(
+            (change.is_news, change.is_own_news),
+            (is_news, is_news),
+            "{sequence}"
+        );
+    }
 }
 
 /// Of two nodes' reports any order, with any of them repeated, leads to the same state.
