@@ -19,7 +19,7 @@ use backplane::{
 };
 use chat_core::{
     Announcement, Change, Departure, Device, DeviceId, DeviceSession, Error, ErrorKind, Fanout,
-    MemoryPresence, MemoryPresenceOptions, NodeJoined, NodeLease, OwnPresence, Presence,
+    MemoryPresence, MemoryPresenceOptions, Mode, NodeJoined, NodeLease, OwnPresence, Presence,
     PresenceOptions, PresenceTracker, Progress, Published, Report, Reported, Result, Setting,
     StateRead, Status, UserId,
 };
@@ -32,6 +32,8 @@ struct FlakyPresence {
     inner: Arc<MemoryPresence>,
     state: AtomicU64,
     is_flaky: AtomicBool,
+    /// Whether the answer of the next call is lost.
+    loses: AtomicBool,
 }
 
 impl FlakyPresence {
@@ -51,6 +53,9 @@ impl FlakyPresence {
     fn call<T>(&self, call: impl FnOnce(&MemoryPresence) -> Result<T>) -> Result<T> {
         self.draw()?;
         let done = call(&self.inner);
+        if self.loses.swap(false, Ordering::Relaxed) {
+            return Err(Error::bare(ErrorKind::Unavailable, "call"));
+        }
         self.draw()?;
         done
     }
@@ -140,6 +145,7 @@ proptest! {
             inner: Arc::clone(&memory),
             state: AtomicU64::new(seed),
             is_flaky: AtomicBool::new(true),
+            loses: AtomicBool::new(false),
         });
         let flaky = Arc::new(FlakyBus::new(Arc::new(bus.node()), seed));
         let nodes = ["a", "b"].map(|name| {
@@ -201,4 +207,77 @@ proptest! {
             prop_assert_eq!(truth.map_or(Status::Offline, |seen| seen.state.status), expected);
         }
     }
+}
+
+/// An engine whose answers can be lost, a node with Ann's phone, and what her friends hear.
+fn at_home() -> (
+    Arc<FlakyPresence>,
+    PresenceTracker,
+    DeviceSession,
+    ManualClock,
+    impl FnMut() -> Vec<Status>,
+) {
+    let (clock, bus) = (ManualClock::default(), MemoryBus::default());
+    let options = MemoryPresenceOptions::default();
+    let engine = Arc::new(FlakyPresence {
+        inner: Arc::new(MemoryPresence::new(Arc::new(clock.clone()), options)),
+        state: AtomicU64::new(1),
+        is_flaky: AtomicBool::new(false),
+        loses: AtomicBool::new(false),
+    });
+    let ann = UserId::new(1);
+    let listener = bus.node();
+    listener.subscribe(&[Announcement::topic(ann)]).unwrap();
+    let mut events = listener.events();
+    let hear = move || {
+        let _ = &listener;
+        let mut heard = Vec::new();
+        while let Some(Some(BusEvent::Message { message, .. })) = events.next().now_or_never() {
+            if let Ok(Announcement::Published(said)) = Announcement::decode(message.payload) {
+                heard.push(said.state.status);
+            }
+        }
+        heard
+    };
+    let fanout = Fanout::new(Arc::new(bus.node()));
+    let options = PresenceOptions::default();
+    let store = Arc::<FlakyPresence>::clone(&engine);
+    let node = PresenceTracker::new(
+        "a",
+        Incarnation::new(1),
+        store,
+        fanout,
+        Arc::new(clock.clone()),
+        options,
+    );
+    let phone = node
+        .connect(Device::new(ann, DeviceId::new(1)), Status::Online)
+        .unwrap();
+    block_on(node.flush()).unwrap();
+    (engine, node, phone, clock, hear)
+}
+
+#[test]
+fn a_departure_is_told_though_its_answer_and_the_lease_were_lost() {
+    let (engine, node, phone, clock, mut hear) = at_home();
+    assert_eq!(hear(), [Status::Online]);
+    node.disconnect(phone, Departure::Graceful);
+    engine.loses.store(true, Ordering::Relaxed);
+    assert!(block_on(node.flush()).is_err());
+    clock.advance(Duration::from_secs(16));
+    assert_eq!(hear(), []);
+    block_on(node.flush()).unwrap();
+    assert_eq!(hear(), [Status::Offline]);
+}
+
+#[test]
+fn a_setting_is_told_by_the_second_attempt() {
+    let (engine, node, phone, _, mut hear) = at_home();
+    let ann = UserId::new(1);
+    assert_eq!(node.heartbeat(phone), chat_core::Liveness::Alive);
+    engine.loses.store(true, Ordering::Relaxed);
+    let busy = Setting::new(Mode::DoNotDisturb);
+    assert!(block_on(node.set(ann, busy)).is_err());
+    block_on(node.set(ann, busy)).unwrap();
+    assert_eq!(hear(), [Status::Online, Status::DoNotDisturb]);
 }
