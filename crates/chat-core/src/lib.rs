@@ -1,4 +1,5 @@
-//! Chat for applications that already have users: ordered, complete delivery to every device.
+//! Chat for applications that already have users: ordered, complete delivery to every device, and
+//! presence.
 //!
 //! A [`Chat`] takes what devices say, stores it, tells whom it concerns, and answers devices that come
 //! back. It is put together of [`ChatParts`], each behind a trait: all of them in memory to begin with.
@@ -27,6 +28,7 @@
 //!   have lost what it acknowledged begins another epoch, and says so to whoever comes with the old one.
 //! - An [`Inbox`] tells a user's devices in which conversations something happened, and how far was read.
 //! - [`ClientSync`](sync::ClientSync) runs on a device and keeps it in step.
+//! - [`presence`] says who is there.
 //!
 //! # What is promised
 //!
@@ -72,6 +74,7 @@ mod coalesce;
 pub mod conformance;
 mod locks;
 mod memory;
+pub mod presence;
 pub mod sequencer;
 pub mod sync;
 
@@ -94,7 +97,8 @@ pub use log::{
     START, Seek, Stamp, Told, Unread, UnreadAsk, Viewer, check_events, rules,
 };
 pub use memory::{
-    MemoryInbox, MemoryInboxOptions, MemoryLog, MemoryLogOptions, MemorySequenceMarks,
+    MemoryInbox, MemoryInboxOptions, MemoryLog, MemoryLogOptions, MemoryPresence,
+    MemoryPresenceOptions, MemorySequenceMarks,
 };
 pub use options::ChatOptions;
 pub use send::Sent;

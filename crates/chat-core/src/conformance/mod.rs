@@ -5,6 +5,7 @@
 pub mod histories;
 pub mod inbox;
 pub mod log;
+pub mod presence;
 pub mod sequence_marks;
 
 pub use backplane::{
