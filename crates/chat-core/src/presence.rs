@@ -1,6 +1,6 @@
 //! Who is there: sessions of devices, what they amount to, and who is told.
 //!
-//! A device that connects gets a [`DeviceSession`], by which it sends heartbeats: each is a few nanoseconds in memory
+//! A device that connects gets a [`DeviceSession`], by which it sends heartbeats: each is a change of one word in memory
 //! and nothing else. [`PresenceCore`] makes of a node's sessions what their users amount to there, without any IO. What
 //! changes goes to the engine, a [`Presence`], which merges what all nodes say with what users have set by hand
 //! ([`Setting`]), and gives what others see a [`Version`]. [`PresenceTracker`] is the node that an application calls; it

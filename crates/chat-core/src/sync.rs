@@ -2,12 +2,14 @@
 
 mod client;
 mod follow;
+mod options;
 
 use backplane::Position;
 
 pub use self::{
-    client::{ClientSync, ClientSyncOptions},
+    client::ClientSync,
     follow::{Follow, Step},
+    options::ClientSyncOptions,
 };
 use crate::{Answer, ConversationId};
 

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use backplane::{Epoch, ManualClock, Position};
 use chat_core::{
     Acknowledged, Act, Answer, Appended, Chat, ChatOptions, ChatParts, ClientId, ConversationId,
-    Cursor, Device, DeviceId, ErrorKind, GroupId, MAX_ABOUT, NewEvent, NewGroup, Refusal, Result,
-    START, Sent, UserId, Viewer, What,
+    Cursor, Device, DeviceId, ErrorKind, GroupId, MAX_ABOUT, MemoryInbox, MemoryInboxOptions,
+    NewEvent, NewGroup, Refusal, Result, START, Sent, UserId, Viewer, What,
     sync::{SyncBatch, SyncRequest},
 };
 
@@ -180,6 +180,30 @@ async fn a_server_that_dies_once_it_has_stored_a_message_owes_it_until_another_t
         told.sort_unstable();
         assert_eq!(told, [(direct(), 1), (TALK, 2)]);
     }
+}
+
+#[tokio::test]
+async fn a_telling_that_fails_holds_up_no_other() {
+    let clock = ManualClock::default();
+    let mut parts = ChatParts::in_memory_at(Arc::new(clock.clone()));
+    let options = MemoryInboxOptions::default().with_max_entries(2);
+    parts.inbox = Arc::new(MemoryInbox::new(options));
+    let chat = Chat::new(parts);
+    say(&chat, ANN, direct(), "there is room for this conversation").await;
+    let full = ConversationId::direct(ANN.user, CAT.user);
+    for (raw, talk) in (1..).zip([full, direct()]) {
+        let (at, act) = (backplane::Clock::now(&clock), Act::Message("owed".into()));
+        let event = NewEvent::new(talk, chat_core::MessageId::new(raw), at, Some(ANN), act);
+        chat.parts().log.append(&[event]).await.unwrap();
+        clock.advance(Duration::from_secs(5)); // the one that fails has waited longest
+    }
+    let failed = chat.redeliver(9).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Full);
+    assert_eq!(news(&chat, BOB).await.heads[0].top.offset, 2);
+    let owed = chat.parts().log.owed(backplane::Clock::now(&clock), 9);
+    let owed = owed.await.unwrap();
+    assert_eq!(owed[0].conversation, full);
+    assert_eq!(owed.len(), 1);
 }
 
 #[tokio::test]

@@ -59,7 +59,7 @@ pub struct MemoryInbox {
 #[non_exhaustive]
 pub struct MemoryInboxOptions {
     /// How many conversations all inboxes have together; more are refused as
-    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 10,000,000 by default, of about 150 bytes.
+    /// [`ErrorKind::Full`](crate::ErrorKind::Full). 10,000,000 by default, of about 180 bytes.
     pub max_entries: usize,
     /// How many copies of events a user's queue holds. 500 by default.
     pub max_copies: usize,

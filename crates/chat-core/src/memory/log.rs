@@ -1,6 +1,7 @@
 mod conversation;
 #[cfg(test)]
 mod model;
+mod reading;
 mod row;
 
 use std::fmt;
@@ -57,7 +58,7 @@ pub struct MemoryLog {
 #[non_exhaustive]
 pub struct MemoryLogOptions {
     /// How many events there may be; more are refused as [`ErrorKind::Full`](crate::ErrorKind::Full).
-    /// 10,000,000 by default. A message takes about 300 bytes and its body.
+    /// 10,000,000 by default. A message takes about 320 bytes and its body.
     pub max_events: usize,
     /// The seed of the epochs. Drawn by the operating system by default.
     pub seed: u64,

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The generation is odd while somebody holds the slot and grows by one whenever that changes, so a handle
 /// of a former holder never matches. Both stand in one word because they must change together: a plain
 /// store by a thread that was held up after it had checked the generation would write an old tick into the
-/// slot of the next holder. Each change is a compare-and-swap of the word, which costs a few nanoseconds.
+/// slot of the next holder. Each change is a compare-and-swap of the word.
 ///
 /// Relaxed ordering is enough: all threads agree on the order in which one atomic changes, and nothing else is
 /// read by what was found here.

@@ -133,7 +133,7 @@ impl PresenceCore {
         Ok(session)
     }
 
-    /// Notes that `session` is alive. It costs a few nanoseconds and reads no clock: what is
+    /// Notes that `session` is alive. It takes no lock and reads no clock: what is
     /// noted is the time of the last tick.
     #[expect(
         clippy::must_use_candidate,

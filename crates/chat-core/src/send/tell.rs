@@ -63,7 +63,8 @@ impl Chat {
     ///
     /// # Errors
     ///
-    /// Fails if an engine does; what is owed stays so.
+    /// Fails as the first telling does that fails, after it has tried all others; what it is about stays
+    /// owed.
     ///
     /// # Cancel safety
     ///
@@ -75,10 +76,12 @@ impl Chat {
             .now()
             .saturating_sub(self.parts.options.owed_after);
         let owed = self.parts.log.owed(since, limit).await?;
+        let mut failed = None;
         for owed in &owed {
-            self.pay(owed).await?;
+            // One that fails holds up none of the others.
+            failed = failed.or(self.pay(owed).await.err());
         }
-        Ok(owed.len())
+        failed.map_or(Ok(owed.len()), Err)
     }
 
     async fn pay(&self, owed: &Owed) -> Result<()> {
