@@ -189,6 +189,11 @@ impl RedisCluster {
                 wait_for(node, &["INFO", "replication"], "master_link_status:up")?;
             }
         }
+        // A master counts a replica only when it has heard of it since, which takes it up to a second.
+        let replicas = ((nodes.len() - masters) / masters).to_string();
+        for master in &mut nodes[..masters] {
+            wait_for(master, &["WAIT", &replicas, "100"], &replicas)?;
+        }
         Ok(())
     }
 }

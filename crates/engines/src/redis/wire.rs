@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Far more than an answer takes, for a machine that does much else.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection that asks one thing after another.
 #[derive(Debug)]
