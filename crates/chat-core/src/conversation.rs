@@ -81,6 +81,18 @@ impl Pair {
         }
     }
 
+    /// The lower user.
+    #[must_use]
+    pub const fn low(self) -> UserId {
+        self.low
+    }
+
+    /// The higher user, or the same.
+    #[must_use]
+    pub const fn high(self) -> UserId {
+        self.high
+    }
+
     /// Whether `user` is one of the two.
     #[must_use]
     pub fn contains(self, user: UserId) -> bool {

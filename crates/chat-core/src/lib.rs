@@ -70,6 +70,7 @@ mod options;
 // Around it.
 mod bucket;
 mod coalesce;
+pub mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod locks;
