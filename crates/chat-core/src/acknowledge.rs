@@ -66,10 +66,14 @@ impl Chat {
                 .await?;
             advanced = self.parts.inbox.advance(&advance).await?;
         }
-        Ok(match advanced[..] {
-            [Advanced::Moved] => Acknowledged::Moved,
-            _ => Acknowledged::Behind,
-        })
+        if advanced != [Advanced::Moved] {
+            return Ok(Acknowledged::Behind);
+        }
+        for listener in &self.parts.events {
+            // Whoever does not hear of it finds it in the inbox.
+            drop(listener.acknowledged(&advance[0]).await);
+        }
+        Ok(Acknowledged::Moved)
     }
 
     /// Why a user cannot be at `position`, if they cannot.

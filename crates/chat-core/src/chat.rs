@@ -5,7 +5,7 @@ use backplane::{
     id::{IdGenerator, Layout, SnowflakeGenerator, SnowflakeOptions},
 };
 
-use crate::{ChatOptions, Inbox, MemoryInbox, MemoryLog, MessageLog};
+use crate::{ChatEvents, ChatOptions, Inbox, MemoryInbox, MemoryLog, MessageLog};
 
 /// Conversations over the stores it is given. Clones share them.
 ///
@@ -46,6 +46,8 @@ pub struct ChatParts {
     pub inbox: Arc<dyn Inbox>,
     /// Makes the ids of events.
     pub ids: Arc<dyn IdGenerator>,
+    /// Who is told what happens, one after the other. Nobody to begin with.
+    pub events: Vec<Arc<dyn ChatEvents>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The bounds.
@@ -107,6 +109,7 @@ impl ChatParts {
             log: Arc::new(MemoryLog::default()),
             inbox: Arc::new(MemoryInbox::default()),
             ids: Arc::new(ids.expect("the layout has a node 0")),
+            events: Vec::new(),
             clock,
             options: ChatOptions::default(),
         }

@@ -17,6 +17,9 @@ pub enum ErrorKind {
     Invalid,
     /// The body is longer than the chat's options allow. Nothing happened.
     OversizedBody,
+    /// The token of a session is of another device, or not of this service. Nothing happened; the device
+    /// comes without it.
+    ForeignToken,
     /// The conversation does not allow it: the source is a [`Refusal`](crate::Refusal). Nothing
     /// happened.
     Refused,
@@ -101,6 +104,7 @@ impl fmt::Display for ErrorKind {
             Self::Corrupt => "stored data corrupt",
             Self::Invalid => "argument outside the documented limits",
             Self::OversizedBody => "the body is too long",
+            Self::ForeignToken => "not a token of this device",
             Self::Refused => "the conversation does not allow it",
         })
     }

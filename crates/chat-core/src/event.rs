@@ -381,6 +381,16 @@ impl Event {
         }
     }
 
+    /// Whether a copy of the event reads the same for everybody, as a message does that nobody has
+    /// changed.
+    pub(crate) const fn is_fresh(&self) -> bool {
+        match &self.what {
+            What::Message(message) => message.revised == 0,
+            What::Deleted { .. } => false,
+            _ => true,
+        }
+    }
+
     /// The message that the event is about, if it changes one.
     #[must_use]
     pub const fn target(&self) -> Option<MessageRef> {

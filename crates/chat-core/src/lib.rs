@@ -27,7 +27,9 @@
 //! - A [position](backplane::Position) is a number and the epoch in which it counts. An engine that may
 //!   have lost what it acknowledged begins another epoch, and says so to whoever comes with the old one.
 //! - An [`Inbox`] tells a user's devices in which conversations something happened, and how far was read.
-//! - [`ClientSync`](sync::ClientSync) runs on a device and keeps it in step.
+//! - A [`Session`](session::Session) tells a device that is connected what happens, live and complete.
+//!   [`ClientSync`](sync::ClientSync) runs on a device, and keeps one in step that asks by itself.
+//! - [`ChatEvents`] are told what happens, to bring it to people.
 //! - [`presence`] says who is there.
 //!
 //! # What is promised
@@ -62,6 +64,7 @@ mod send;
 mod conversation;
 mod error;
 mod event;
+mod events;
 mod id;
 mod inbox;
 mod log;
@@ -77,6 +80,7 @@ mod locks;
 mod memory;
 pub mod presence;
 pub mod sequencer;
+pub mod session;
 pub mod sync;
 
 pub use acknowledge::Acknowledged;
@@ -91,6 +95,7 @@ pub use event::{
     Act, Event, MAX_ABOUT, MAX_BODY, MAX_REACTIONS, Message, MessageRef, NewEvent, Reaction,
     Reactions, What,
 };
+pub use events::{ChatEvents, News};
 pub use id::{ClientId, Device, DeviceId, MessageId, UserId};
 pub use inbox::{Advance, Advanced, Cursor, Inbox, InboxEntry, InboxPage};
 pub use log::{

@@ -8,7 +8,7 @@ use backplane::Position;
 
 pub use self::{
     client::ClientSync,
-    follow::{Follow, Step},
+    follow::{Carried, Follow, Step},
     options::ClientSyncOptions,
 };
 use crate::{Answer, ConversationId};

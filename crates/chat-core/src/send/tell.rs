@@ -1,39 +1,14 @@
 //! Telling those whom events concern, and seeing to it that they are told.
 
-use backplane::{Epoch, Position};
+use backplane::Position;
 
 use crate::{
-    Answer, Chat, ConversationId, Event, LogRead, Member, Owed, Receipt, Result, Seek, Told,
+    Answer, Chat, ConversationId, Event, LogRead, Member, News, Owed, Receipt, Result, Seek,
     UserId, Viewer, What,
 };
 
 /// How many members are told at once.
 const CROWD: usize = 1_000;
-
-/// A stretch of a conversation of which somebody is to be told.
-struct News<'a> {
-    talk: ConversationId,
-    epoch: Epoch,
-    /// Where it begins and ends, both included.
-    stretch: (u64, u64),
-    events: &'a [Event],
-    /// How many members there are.
-    members: u32,
-}
-
-impl News<'_> {
-    const fn top(&self) -> Position {
-        Position::new(self.epoch, self.stretch.1)
-    }
-
-    const fn told(&self) -> Told {
-        Told {
-            conversation: self.talk,
-            after: self.stretch.0 - 1,
-            until: self.top(),
-        }
-    }
-}
 
 impl Chat {
     /// Tells of one event that was just stored. Should that fail, it is owed.
@@ -45,13 +20,8 @@ impl Chat {
         members: u32,
     ) {
         let Position { epoch, offset } = receipt.position;
-        let news = News {
-            talk,
-            epoch,
-            stretch: (offset, offset),
-            events: &[event],
-            members,
-        };
+        let events = [event];
+        let news = News::new(talk, epoch, (offset, offset), &events).with_members(members);
         drop(self.tell(&news).await);
     }
 
@@ -95,13 +65,8 @@ impl Chat {
             let Some(Answer::Page(page)) = self.parts.log.read(&[read]).await?.pop() else {
                 return Ok(()); // the log has lost it, or its epoch
             };
-            let news = News {
-                talk,
-                epoch: page.epoch,
-                stretch: (settled + 1, page.until),
-                events: &page.events,
-                members,
-            };
+            let stretch = (settled + 1, page.until);
+            let news = News::new(talk, page.epoch, stretch, &page.events).with_members(members);
             if page.until <= settled {
                 return Ok(());
             }
@@ -124,7 +89,7 @@ impl Chat {
 
     async fn tell(&self, news: &News<'_>) -> Result<()> {
         self.erase(news).await?;
-        if let Some(pair) = news.talk.pair() {
+        if let Some(pair) = news.conversation.pair() {
             self.copy_to(news, &pair.users().collect::<Vec<_>>())
                 .await?;
         } else {
@@ -132,8 +97,14 @@ impl Chat {
             if news.members <= self.parts.options.queue_limit {
                 self.copy_to_members(news).await?;
             } else {
-                self.parts.inbox.mark(&[(news.talk, news.top())]).await?;
+                self.parts
+                    .inbox
+                    .mark(&[(news.conversation, news.top())])
+                    .await?;
             }
+        }
+        for listener in &self.parts.events {
+            listener.happened(news).await?;
         }
         self.parts.log.settle(&[news.told()]).await
     }
@@ -148,17 +119,20 @@ impl Chat {
         let Some(first) = deleted.iter().copied().min() else {
             return Ok(());
         };
-        let mut crowds = Crowds::since(news.talk, first);
+        let mut crowds = Crowds::since(news.conversation, first);
         while let Some(crowd) = crowds.next(self).await? {
             let users: Vec<_> = crowd.into_iter().map(|member| member.user).collect();
-            self.parts.inbox.erase(news.talk, &users, &deleted).await?;
+            self.parts
+                .inbox
+                .erase(news.conversation, &users, &deleted)
+                .await?;
         }
         Ok(())
     }
 
     /// Notes who came and went.
     async fn enroll(&self, news: &News<'_>) -> Result<()> {
-        let (talk, inbox) = (news.talk, &self.parts.inbox);
+        let (talk, inbox) = (news.conversation, &self.parts.inbox);
         for event in news.events {
             let at = Position::new(news.epoch, event.seq);
             match &event.what {
@@ -175,8 +149,8 @@ impl Chat {
     }
 
     async fn copy_to_members(&self, news: &News<'_>) -> Result<()> {
-        let (first, last) = news.stretch;
-        let mut crowds = Crowds::since(news.talk, first);
+        let (first, last) = (news.first, news.last);
+        let mut crowds = Crowds::since(news.conversation, first);
         while let Some(crowd) = crowds.next(self).await? {
             let sees_all = |member: &Member| member.windows.is_whole(first..=last);
             let (whole, some): (Vec<_>, Vec<_>) = crowd.into_iter().partition(sees_all);
@@ -195,29 +169,31 @@ impl Chat {
             .events
             .iter()
             .filter(|event| member.windows.contains(event.seq));
-        let events: Vec<_> = events.filter(|event| is_fresh(event)).cloned().collect();
-        let end = member.windows.end(news.stretch.1);
+        let events: Vec<_> = events.filter(|event| event.is_fresh()).cloned().collect();
+        let end = member.windows.end(news.last);
         let top = Position::new(news.epoch, end);
         let users = [member.user];
         self.parts
             .inbox
-            .deliver(news.talk, &users, top, &events)
+            .deliver(news.conversation, &users, top, &events)
             .await
     }
 
     /// Gives users copies of everything.
     async fn copy_to(&self, news: &News<'_>, users: &[UserId]) -> Result<()> {
         let (inbox, top) = (&self.parts.inbox, news.top());
-        if news.events.iter().all(is_fresh) {
-            return inbox.deliver(news.talk, users, top, news.events).await;
+        if news.events.iter().all(Event::is_fresh) {
+            return inbox
+                .deliver(news.conversation, users, top, news.events)
+                .await;
         }
         let events: Vec<_> = news
             .events
             .iter()
-            .filter(|event| is_fresh(event))
+            .filter(|event| event.is_fresh())
             .cloned()
             .collect();
-        inbox.deliver(news.talk, users, top, &events).await
+        inbox.deliver(news.conversation, users, top, &events).await
     }
 }
 
@@ -250,14 +226,5 @@ impl Crowds {
         self.is_last = crowd.len() < CROWD;
         self.after = crowd.last().map(|member| member.user);
         Ok(Some(crowd))
-    }
-}
-
-/// Whether a copy of the event reads the same for everybody, as a message does that nobody has changed.
-fn is_fresh(event: &Event) -> bool {
-    match &event.what {
-        What::Message(message) => message.revised == 0,
-        What::Deleted { .. } => false,
-        _ => true,
     }
 }

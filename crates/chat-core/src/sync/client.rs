@@ -6,7 +6,7 @@ use backplane::{Backoff, Epoch, Position};
 use fastrand::Rng;
 use hashbrown::{HashMap, hash_map::Entry};
 
-use super::{ClientSyncOptions, Delta, Follow, Head, Step, SyncBatch, SyncRequest};
+use super::{Carried, ClientSyncOptions, Delta, Follow, Head, Step, SyncBatch, SyncRequest};
 use crate::{ConversationId, Event, START, log::forward};
 
 /// Keeps a device in step with its user's conversations, whatever the way to the server loses, doubles or
@@ -34,10 +34,10 @@ use crate::{ConversationId, Event, START, log::forward};
 /// sync.answered(now, batch, &mut steps);
 /// assert!(sync.is_settled(now));
 /// ```
-pub struct ClientSync {
+pub struct ClientSync<E = Event> {
     options: ClientSyncOptions,
     backoff: Backoff,
-    conversations: HashMap<ConversationId, Reader>,
+    conversations: HashMap<ConversationId, Reader<E>>,
     /// Those of which something is missing, or was when they were put here.
     lagging: Vec<ConversationId>,
     /// Where the last answer ended.
@@ -47,12 +47,14 @@ pub struct ClientSync {
     /// When to ask whether the inbox has gone on.
     due_inbox: Duration,
     link: Link,
+    /// Empty but while an event is taken.
+    told: Vec<Step<E>>,
 }
 
 /// One conversation.
 #[derive(Debug)]
-struct Reader {
-    follow: Follow,
+struct Reader<E> {
+    follow: Follow<E>,
     /// When what is missing is asked for.
     due: Option<Duration>,
     /// How far the user has read, as far as is known.
@@ -76,6 +78,14 @@ impl ClientSync {
     /// The machine of a device that has nothing yet.
     #[must_use]
     pub fn new(options: ClientSyncOptions) -> Self {
+        Self::of(options)
+    }
+}
+
+impl<E: Carried> ClientSync<E> {
+    /// The machine of a device that has nothing yet, for events in any form.
+    #[must_use]
+    pub fn of(options: ClientSyncOptions) -> Self {
         let rng = Rng::with_seed(options.seed);
         Self {
             backoff: Backoff::new(options.backoff.clone(), rng),
@@ -86,6 +96,7 @@ impl ClientSync {
             inbox: START,
             due_inbox: Duration::ZERO,
             link: Link::Down,
+            told: Vec::new(),
         }
     }
 
@@ -135,6 +146,19 @@ impl ClientSync {
         }
     }
 
+    /// Something may have happened in the inbox that did not come by itself.
+    pub fn look(&mut self, now: Duration) {
+        self.due_inbox = self.due_inbox.min(now);
+    }
+
+    /// Something may have happened in `conversation` that did not come by itself.
+    pub fn doubt(&mut self, now: Duration, conversation: ConversationId) {
+        self.tell(now, conversation, &mut Vec::new(), |follow, _| {
+            follow.doubt();
+        });
+        self.hasten(now, conversation);
+    }
+
     /// The connection is gone, and whatever was asked with it.
     pub fn disconnected(&mut self) {
         self.link = Link::Down;
@@ -146,8 +170,8 @@ impl ClientSync {
         now: Duration,
         conversation: ConversationId,
         epoch: Epoch,
-        event: Event,
-        steps: &mut Vec<(ConversationId, Step)>,
+        event: E,
+        steps: &mut Vec<(ConversationId, Step<E>)>,
     ) {
         self.tell(now, conversation, steps, |follow, steps| {
             follow.push(epoch, event, steps);
@@ -155,7 +179,12 @@ impl ClientSync {
     }
 
     /// Word came by itself of how a conversation stands.
-    pub fn reached(&mut self, now: Duration, head: Head, steps: &mut Vec<(ConversationId, Step)>) {
+    pub fn reached(
+        &mut self,
+        now: Duration,
+        head: Head,
+        steps: &mut Vec<(ConversationId, Step<E>)>,
+    ) {
         self.tell(now, head.conversation, steps, |follow, _| {
             follow.reach(head.top);
         });
@@ -167,7 +196,7 @@ impl ClientSync {
         &mut self,
         now: Duration,
         batch: SyncBatch,
-        steps: &mut Vec<(ConversationId, Step)>,
+        steps: &mut Vec<(ConversationId, Step<E>)>,
     ) {
         if !matches!(self.link, Link::Asked) {
             return; // it comes from a connection that is gone
@@ -267,16 +296,15 @@ impl ClientSync {
         &mut self,
         now: Duration,
         conversation: ConversationId,
-        steps: &mut Vec<(ConversationId, Step)>,
-        news: impl FnOnce(&mut Follow, &mut Vec<Step>),
+        steps: &mut Vec<(ConversationId, Step<E>)>,
+        news: impl FnOnce(&mut Follow<E>, &mut Vec<Step<E>>),
     ) {
         let reader = match self.conversations.entry(conversation) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(Reader::new(START)),
         };
-        let mut told = Vec::new();
-        news(&mut reader.follow, &mut told);
-        steps.extend(told.into_iter().map(|step| (conversation, step)));
+        news(&mut reader.follow, &mut self.told);
+        steps.extend(self.told.drain(..).map(|step| (conversation, step)));
         let was_due = reader.due.is_some();
         reader.due = match (reader.follow.misses(), reader.due) {
             (None, _) => None,
@@ -289,7 +317,7 @@ impl ClientSync {
     }
 
     /// Passes on how far was read, if that is news.
-    fn note_read(&mut self, head: Head, steps: &mut Vec<(ConversationId, Step)>) {
+    fn note_read(&mut self, head: Head, steps: &mut Vec<(ConversationId, Step<E>)>) {
         if let Some(reader) = self.conversations.get_mut(&head.conversation)
             && forward(&mut reader.read, head.read)
         {
@@ -335,10 +363,10 @@ impl ClientSync {
     }
 }
 
-impl Reader {
+impl<E> Reader<E> {
     const fn new(at: Position) -> Self {
         Self {
-            follow: Follow::new(at),
+            follow: Follow::after(at),
             due: None,
             read: START,
         }
@@ -350,7 +378,7 @@ impl Reader {
     }
 }
 
-impl fmt::Debug for ClientSync {
+impl<E> fmt::Debug for ClientSync<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientSync")
             .field("conversations", &self.conversations.len())

@@ -6,6 +6,25 @@ use backplane::{Epoch, Position};
 
 use crate::{Answer, Event, Page, Refusal};
 
+/// An event in whatever form it is carried.
+pub trait Carried {
+    /// Its place in the conversation.
+    fn seq(&self) -> u64;
+
+    /// An event that was read in this epoch of the log.
+    fn read(epoch: Epoch, event: Event) -> Self;
+}
+
+impl Carried for Event {
+    fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    fn read(_: Epoch, event: Event) -> Self {
+        event
+    }
+}
+
 /// Keeps the reader of one conversation on an unbroken run of events, whatever arrives: twice, late, in
 /// another order, or not at all.
 ///
@@ -33,14 +52,14 @@ use crate::{Answer, Event, Page, Refusal};
 /// assert_eq!(follow.misses(), None);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Follow {
+pub struct Follow<E = Event> {
     at: Position,
     /// The furthest place that is known to have happened, in the epoch of `at`.
     known: u64,
     /// How much of that was known when the reader asked last.
     asked: u64,
     /// Events further on than the next.
-    held: BTreeMap<u64, Event>,
+    held: BTreeMap<u64, E>,
     /// Whether something of another epoch was seen.
     is_doubtful: bool,
 }
@@ -51,9 +70,9 @@ pub struct Follow {
     clippy::exhaustive_enums,
     reason = "what can become of a run of events"
 )]
-pub enum Step {
+pub enum Step<E = Event> {
     /// The next event.
-    Next(Event),
+    Next(E),
     /// What lies `from` there `until` there does not come by itself: it was trimmed, or is too much. The
     /// next event is behind it. What is retained of it can be read page by page, backwards. Then it may
     /// hold changes to messages before it, so copies of these are out of date: they are to be dropped,
@@ -81,6 +100,14 @@ impl Follow {
     /// A reader who has read up to `at`.
     #[must_use]
     pub const fn new(at: Position) -> Self {
+        Self::after(at)
+    }
+}
+
+impl<E> Follow<E> {
+    /// A reader who has read up to `at`, of events in any form.
+    #[must_use]
+    pub const fn after(at: Position) -> Self {
         Self {
             at,
             known: at.offset,
@@ -102,21 +129,33 @@ impl Follow {
         (self.is_doubtful || self.known > self.at.offset).then_some(self.at)
     }
 
+    /// Has the reader ask whether something is missing.
+    pub const fn doubt(&mut self) {
+        self.is_doubtful = true;
+    }
+
     /// Notes that the reader asks for what is missing. The answer is weighed by what was known then.
     pub fn ask(&mut self) {
         self.asked = self.known;
     }
 
     /// Takes an event that was pushed.
-    pub fn push(&mut self, epoch: Epoch, event: Event, steps: &mut Vec<Step>) {
-        if !self.reach(Position::new(epoch, event.seq)) {
+    pub fn push(&mut self, epoch: Epoch, event: E, steps: &mut Vec<Step<E>>)
+    where
+        E: Carried,
+    {
+        let seq = event.seq();
+        if !self.reach(Position::new(epoch, seq)) {
             return;
         }
-        if event.seq > self.at.offset {
-            self.held.insert(event.seq, event);
+        if seq == self.at.offset + 1 {
+            self.at.offset = seq;
+            steps.push(Step::Next(event));
             self.pass_on(steps);
+        } else if seq > self.at.offset {
+            self.held.insert(seq, event);
         }
-        while self.held.len() > Self::MAX_HELD {
+        while self.held.len() > <Follow>::MAX_HELD {
             self.held.pop_last();
         }
     }
@@ -136,25 +175,31 @@ impl Follow {
     }
 
     /// Takes an answer to what was asked from `since`.
-    pub fn answer(&mut self, since: Position, answer: Answer, steps: &mut Vec<Step>) {
+    pub fn answer(&mut self, since: Position, answer: Answer, steps: &mut Vec<Step<E>>)
+    where
+        E: Carried,
+    {
         match answer {
             Answer::Page(page) => self.page(since, page, steps),
             Answer::Stale { top } => {
-                *self = Self::new(Position::new(top.epoch, 0));
+                *self = Self::after(Position::new(top.epoch, 0));
                 self.known = top.offset;
                 steps.push(Step::Reset);
             }
             Answer::Refused(refusal) => {
-                *self = Self::new(self.at);
+                *self = Self::after(self.at);
                 steps.push(Step::Refused(refusal));
             }
         }
     }
 
-    fn page(&mut self, since: Position, page: Page, steps: &mut Vec<Step>) {
+    fn page(&mut self, since: Position, page: Page, steps: &mut Vec<Step<E>>)
+    where
+        E: Carried,
+    {
         if self.at.offset == 0 && self.at.epoch != page.epoch {
             // Of epochs in which nothing was read yet, the log knows which is the present one.
-            *self = Self::new(Position::new(page.epoch, 0));
+            *self = Self::after(Position::new(page.epoch, 0));
         }
         if !self.reach(Position::new(page.epoch, page.top)) {
             return;
@@ -170,7 +215,7 @@ impl Follow {
         for event in page.events {
             if event.seq > self.at.offset {
                 self.at.offset = event.seq;
-                steps.push(Step::Next(event));
+                steps.push(Step::Next(E::read(page.epoch, event)));
             }
         }
         self.at.offset = self.at.offset.max(until);
@@ -187,7 +232,7 @@ impl Follow {
         }
     }
 
-    fn jump(&mut self, page: &Page, steps: &mut Vec<Step>) {
+    fn jump(&mut self, page: &Page, steps: &mut Vec<Step<E>>) {
         let from = self.at.offset + 1;
         steps.push(Step::Jump {
             from,
@@ -198,7 +243,7 @@ impl Follow {
     }
 
     /// Passes on what is next among what is held back.
-    fn pass_on(&mut self, steps: &mut Vec<Step>) {
+    fn pass_on(&mut self, steps: &mut Vec<Step<E>>) {
         while let Some(first) = self.held.first_entry() {
             let seq = *first.key();
             if seq > self.at.offset + 1 {

@@ -1,14 +1,14 @@
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::time::Duration;
 
 use chat_core::{
-    ConversationId, DeviceId, Event, START, Seek, UserId, Viewer, What,
+    ConversationId, DeviceId, UserId,
     sync::{ClientSync, ClientSyncOptions, Step, SyncRequest},
 };
 
-use super::server::{Push, Server, talks};
+use super::{
+    screen::Screens,
+    server::{Push, Server},
+};
 
 /// A device, its way to the server, and what it shows.
 pub(super) struct Device {
@@ -19,15 +19,7 @@ pub(super) struct Device {
     is_connected: bool,
     on_their_way: Vec<Push>,
     asked: Option<SyncRequest>,
-    screens: BTreeMap<ConversationId, Screen>,
-}
-
-#[derive(Default)]
-struct Screen {
-    events: BTreeMap<u64, Event>,
-    /// Places that are left out, and whether they are retained.
-    jumps: Vec<(u64, u64, bool)>,
-    last: u64,
+    screens: Screens,
 }
 
 impl Device {
@@ -44,7 +36,7 @@ impl Device {
             is_connected: false,
             on_their_way: Vec::new(),
             asked: None,
-            screens: BTreeMap::new(),
+            screens: Screens::default(),
         }
     }
 
@@ -151,87 +143,12 @@ impl Device {
 
     fn show(&mut self, steps: Vec<(ConversationId, Step)>) {
         for (talk, step) in steps {
-            let screen = self.screens.entry(talk).or_default();
-            match step {
-                Step::Next(event) => screen.show(event, self.me.user),
-                Step::Jump {
-                    from,
-                    until,
-                    is_retained,
-                } => {
-                    assert!(from > screen.last);
-                    screen.last = until;
-                    let from = if is_retained { 1 } else { from };
-                    screen.events.retain(|seq, _| *seq < from);
-                    screen.jumps.push((from, until, is_retained));
-                }
-                Step::Reset => *screen = Screen::default(),
-                Step::Refused(_) | Step::Read(_) => {}
-            }
+            self.screens.show(talk, step, self.me.user);
         }
     }
 
     /// Compares what the device shows with what its user may read.
     pub(super) fn check(&self, server: &Server) {
-        for talk in talks() {
-            let viewer = Viewer::User(self.me.user);
-            let expected = server.read(talk, viewer, Seek::After(START), usize::MAX);
-            let none = Screen::default();
-            let screen = self.screens.get(&talk).unwrap_or(&none);
-            let first = expected.first().map_or(u64::MAX, |event| event.seq);
-            // What is retained is left out only where it is too much.
-            assert!(
-                self.options.most < u64::MAX
-                    || screen.jumps.iter().all(|(.., is_retained)| !is_retained)
-            );
-            let is_left_out = |seq| {
-                let mut jumps = screen.jumps.iter();
-                jumps.any(|(from, until, _)| (*from..=*until).contains(&seq))
-            };
-            // A deletion after a user has left is not told to the devices that hold the message.
-            let readable: BTreeSet<_> = expected.iter().map(|event| event.seq).collect();
-            let is_out_of_sight = |event: &&Event| matches!(event.what, What::Deleted { by } if !readable.contains(&by));
-            let gone: BTreeSet<_> = expected
-                .iter()
-                .filter(is_out_of_sight)
-                .map(|event| event.seq)
-                .collect();
-            let is_compared = |event: &&Event| {
-                event.seq >= first && !gone.contains(&event.seq) && !is_left_out(event.seq)
-            };
-            let expected: Vec<_> = expected.iter().filter(is_compared).map(plain).collect();
-            let shown: Vec<_> = screen
-                .events
-                .values()
-                .filter(is_compared)
-                .map(plain)
-                .collect();
-            assert_eq!(shown, expected, "{:?} in {talk}", self.me);
-        }
-    }
-}
-
-/// An event but for what depends on when it was read: an edit of a message that is deleted later says
-/// something until then.
-fn plain(event: &Event) -> Event {
-    let mut event = event.clone();
-    if let What::Edit { body, .. } = &mut event.what {
-        *body = None;
-    }
-    event
-}
-
-impl Screen {
-    /// Shows the next event, which may leave out what the user may not read.
-    fn show(&mut self, event: Event, user: UserId) {
-        assert!(event.seq > self.last, "{} after {}", event.seq, self.last);
-        self.last = event.seq;
-        if let Some(held) = event
-            .target()
-            .and_then(|target| self.events.get_mut(&target.seq))
-        {
-            held.amend(&event, user);
-        }
-        self.events.insert(event.seq, event);
+        self.screens.check(server, self.me.user, self.options.most);
     }
 }

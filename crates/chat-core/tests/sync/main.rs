@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod device;
+mod screen;
 mod server;
+mod session;
 mod step;
 
 use proptest::{prelude::*, sample::select};
@@ -26,7 +28,7 @@ impl World {
         let user = |number: usize| server::USERS[[0, 1, 1, 2][number]];
         let devices = (0..DEVICES).map(|number| Device::new(user(number), number, most));
         Self {
-            server: Server::new(queue_limit),
+            server: Server::new(queue_limit, Vec::new()),
             devices: devices.collect(),
         }
     }

@@ -2,9 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use backplane::{Epoch, ManualClock, Position};
 use chat_core::{
-    Act, Answer, Appended, Chat, ChatOptions, ChatParts, ConversationId, Cursor, Device, DeviceId,
-    Event, GroupId, HistoryStart, LogRead, MessageId, MessageRef, NewEvent, NewGroup, Role, START,
-    Seek, Sent, UserId, Viewer, What,
+    Act, Answer, Appended, Chat, ChatEvents, ChatOptions, ChatParts, ConversationId, Cursor,
+    Device, DeviceId, Event, GroupId, HistoryStart, LogRead, MessageId, MessageRef, NewEvent,
+    NewGroup, Role, START, Seek, Sent, UserId, Viewer, What,
     sync::{SyncBatch, SyncRequest},
 };
 use futures::FutureExt;
@@ -52,25 +52,27 @@ pub(super) struct Push {
 
 /// A chat in memory, and all that was done in it.
 pub(super) struct Server {
-    chat: Chat,
-    clock: ManualClock,
+    pub(super) chat: Chat,
+    pub(super) clock: ManualClock,
     queue_limit: u32,
+    listeners: Vec<Arc<dyn ChatEvents>>,
     done: Vec<(ConversationId, Device, Act)>,
     keys: u64,
 }
 
 /// The answer of a chat whose stores are in memory, which never waits.
-fn now<T>(call: impl Future<Output = chat_core::Result<T>>) -> T {
+pub(super) fn now<T>(call: impl Future<Output = chat_core::Result<T>>) -> T {
     call.now_or_never().unwrap().unwrap()
 }
 
 impl Server {
-    pub(super) fn new(queue_limit: u32) -> Self {
+    pub(super) fn new(queue_limit: u32, listeners: Vec<Arc<dyn ChatEvents>>) -> Self {
         let clock = ManualClock::default();
         let mut server = Self {
             chat: Chat::in_memory(),
             clock,
             queue_limit,
+            listeners,
             done: Vec::new(),
             keys: 0,
         };
@@ -84,6 +86,7 @@ impl Server {
         parts.options = ChatOptions::default()
             .with_queue_limit(self.queue_limit)
             .with_changes(2);
+        parts.events.clone_from(&self.listeners);
         self.chat = Chat::new(parts);
         for group in talks().into_iter().filter_map(|talk| match talk {
             ConversationId::Group(group) => Some(group),
@@ -198,7 +201,7 @@ impl Server {
     /// Sees to it that everybody was told of everything.
     pub(super) fn redeliver(&self) {
         self.clock.advance(Duration::from_secs(60));
-        while now(self.chat.redeliver(1)) > 0 {}
+        while self.chat.redeliver(1).now_or_never().unwrap().unwrap_or(1) > 0 {}
     }
 
     /// Loses the last `count` of all that was done. What is left is in new epochs, and whatever was

@@ -75,8 +75,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         3 => target().prop_map(Doing::Edit),
         1 => target().prop_map(Doing::Delete),
         6 => (target(), select(vec!["a", "b"]), any::<bool>()).prop_map(|(t, text, on)| Doing::React(t, text, on)),
-        2 => user().prop_map(Doing::Join),
-        1 => user().prop_map(Doing::Leave),
+        3 => user().prop_map(Doing::Join),
+        3 => user().prop_map(Doing::Leave),
     ];
     let talk = prop_oneof![4 => Just(0_usize), 1 => Just(1), 2 => Just(2)];
     let dies = prop::bool::weighted(0.1);
