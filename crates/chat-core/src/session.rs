@@ -29,7 +29,7 @@ use backplane::{
 };
 use bytes::Bytes;
 
-use self::word::{Word, group_topic, user_topic};
+use self::word::{Word, group_signals, group_topic, user_signals, user_topic};
 pub use self::{
     frame::Frame,
     options::SessionOptions,
@@ -38,7 +38,7 @@ pub use self::{
 };
 use crate::{
     Advance, Chat, ChatEvents, ChatParts, ConversationId, Cursor, Device, Error, ErrorKind, News,
-    Result, UserId, What,
+    Refusal, Result, UserId, What,
 };
 
 /// Brings what happens in a chat to the devices that are connected. Clones share one hub.
@@ -81,6 +81,9 @@ struct Nodes {
 }
 
 impl Sessions {
+    /// The longest signal, in bytes.
+    pub const MAX_SIGNAL: usize = 1 << 10;
+
     /// For a chat whose devices all connect to this process.
     ///
     /// # Panics
@@ -179,6 +182,48 @@ impl Sessions {
         resume: Option<&ResumeToken>,
     ) -> Result<Session> {
         open::open(self, chat, device, resume).await
+    }
+
+    /// Tells those who are connected something that is not stored, as that somebody is typing: the users of a
+    /// direct conversation, and in a group whoever [shows](Session::show) it. It may be lost, and newer signals take
+    /// the place of older ones that wait for a device. `None` if it was told.
+    ///
+    /// It says that the user is there: do not let those signal who do not want to be seen.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::OversizedBody`] if it is longer than [`MAX_SIGNAL`](Self::MAX_SIGNAL); otherwise fails if an
+    /// engine does.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is told or not.
+    pub async fn signal(
+        &self,
+        chat: &Chat,
+        from: Device,
+        conversation: ConversationId,
+        body: impl Into<Bytes> + Send,
+    ) -> Result<Option<Refusal>> {
+        let body = body.into();
+        if body.len() > Self::MAX_SIGNAL {
+            return Err(Error::bare(ErrorKind::OversizedBody, "signal"));
+        }
+        let asks = [(conversation, from.user)];
+        let member = chat.parts.log.lookup(&asks).await?.pop().flatten();
+        if member.is_none_or(|member| member.role.is_none()) {
+            return Ok(Some(Refusal::NotMember));
+        }
+        let word = Word::signal(conversation, from, &body);
+        let pushes = match conversation {
+            ConversationId::Direct(pair) => {
+                let to_each = pair.users().map(|user| (user_signals(user), word.clone()));
+                to_each.collect()
+            }
+            ConversationId::Group(group) => vec![(group_signals(group), word)],
+        };
+        self.publish(pushes).await?;
+        Ok(None)
     }
 
     async fn publish(&self, words: Vec<(Topic, Bytes)>) -> Result<()> {

@@ -12,7 +12,7 @@ use backplane::{
 use bytes::Bytes;
 use chat_core::{
     Acknowledged, Act, Chat, ChatEvents, ChatOptions, ChatParts, ConversationId, Cursor, Device,
-    DeviceId, ErrorKind, Event, GroupId, NewGroup, News, Role, UserId, What,
+    DeviceId, ErrorKind, Event, GroupId, NewGroup, News, Refusal, Role, UserId, What,
     session::{ResumeToken, Session, SessionEvent, SessionOptions, Sessions, TokenKey},
     sync::Step,
 };
@@ -299,6 +299,81 @@ async fn what_is_read_on_one_device_is_known_to_the_other_and_to_who_said_it() {
     assert_eq!(node.hear(&mut ann), receipts);
     let read = SessionEvent::Step(direct(), Step::Read(to));
     assert_eq!(node.hear(&mut other), [read]);
+}
+
+#[tokio::test]
+async fn signals_reach_who_shows_the_conversation_and_are_not_stored() {
+    let node = Node::new(SessionOptions::default());
+    node.found().await;
+    let (mut bob, token) = node.caught(BOB).await;
+    let (mut other, _) = node.caught(BOBS_OTHER).await;
+    bob.show(&[TALK]);
+    for talk in [TALK, direct()] {
+        let told = node.sessions.signal(&node.chat, ANN, talk, "typing").await;
+        assert_eq!(told.unwrap(), None);
+        // What a device says itself it does not hear.
+        let told = node.sessions.signal(&node.chat, BOB, talk, "mine").await;
+        assert_eq!(told.unwrap(), None);
+    }
+    let signal = |conversation, from, body: &'static str| SessionEvent::Signal {
+        conversation,
+        from,
+        body: body.into(),
+    };
+    let typing = [TALK, direct()].map(|talk| signal(talk, ANN, "typing"));
+    assert_eq!(node.hear(&mut bob), typing);
+    let to_other = [
+        signal(direct(), ANN, "typing"),
+        signal(direct(), BOB, "mine"),
+    ];
+    assert_eq!(node.hear(&mut other), to_other);
+    bob.show(&[]);
+    let told = node.sessions.signal(&node.chat, ANN, TALK, "typing").await;
+    assert_eq!((told.unwrap(), node.hear(&mut bob)), (None, vec![]));
+
+    drop(bob);
+    let mut again = node.open(BOB, Some(&token)).await;
+    let heard = node.hear(&mut again);
+    assert!(matches!(heard[..], [SessionEvent::Caught(_)]), "{heard:?}");
+}
+
+#[tokio::test]
+async fn who_is_not_in_a_conversation_neither_signals_there_nor_hears() {
+    let node = Node::new(SessionOptions::default());
+    node.found().await;
+    let (mut cat, _) = node.caught(CAT).await;
+    cat.show(&[TALK, direct()]);
+    for talk in [TALK, direct(), ConversationId::Group(GroupId::new(99))] {
+        let told = node.sessions.signal(&node.chat, CAT, talk, "typing").await;
+        assert_eq!(told.unwrap(), Some(Refusal::NotMember));
+        let told = node.sessions.signal(&node.chat, ANN, talk, "typing").await;
+        let is_ann_in = talk != ConversationId::Group(GroupId::new(99));
+        assert_eq!(told.unwrap().is_none(), is_ann_in);
+    }
+    assert_eq!(node.hear(&mut cat), []);
+    let long = vec![0; 1 + Sessions::MAX_SIGNAL];
+    let refused = node.sessions.signal(&node.chat, ANN, TALK, long).await;
+    assert_eq!(refused.unwrap_err().kind(), ErrorKind::OversizedBody);
+}
+
+#[tokio::test]
+async fn signals_end_no_session_of_a_device_that_does_not_listen() {
+    let connection = ConnectionOptions::default()
+        .with_budget(1_000)
+        .with_window(500);
+    let node = Node::new(SessionOptions::default().with_connection(connection));
+    let (mut session, _) = node.caught(BOB).await;
+    for number in 0..100 {
+        let told = node
+            .sessions
+            .signal(&node.chat, ANN, direct(), number.to_string());
+        assert_eq!(told.await.unwrap(), None);
+        node.sessions.hub().run_once();
+    }
+    let heard = node.hear(&mut session);
+    assert!((1..100).contains(&heard.len()), "{}", heard.len());
+    node.say(ANN, direct(), "a").await;
+    assert_eq!(said(&node.hear(&mut session)), ["a"]);
 }
 
 #[tokio::test]

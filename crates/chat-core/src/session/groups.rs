@@ -1,9 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
-use backplane::hub::{Connection, SubscribeOptions};
+use backplane::hub::{Connection, Overflow, SubscribeOptions};
 use hashbrown::HashSet;
 
-use super::{Sessions, word::group_topic};
+use super::{
+    Sessions,
+    word::{group_signals, group_topic},
+};
 use crate::{Chat, ConversationId, Error, ErrorKind, GroupId, Result, UserId};
 
 /// To which groups a session listens.
@@ -17,6 +20,8 @@ pub(super) struct Groups {
     new: Vec<GroupId>,
     /// When that is to be found out.
     due: Duration,
+    /// Those of which the device hears signals too, as far as the user is in them.
+    shown: HashSet<GroupId>,
 }
 
 /// What became of listening to a group.
@@ -38,6 +43,7 @@ impl Groups {
             left: HashSet::new(),
             new: Vec::new(),
             due: Duration::ZERO,
+            shown: HashSet::new(),
         }
     }
 
@@ -65,7 +71,26 @@ impl Groups {
             self.left.insert(group);
             if self.heard.remove(&group) {
                 self.connection.unsubscribe(&group_topic(group));
+                self.connection.unsubscribe(&group_signals(group));
             }
+        }
+    }
+
+    /// Has the device hear signals of these groups, and of no others.
+    pub(super) fn show(&mut self, shown: HashSet<GroupId>) {
+        for group in self.shown.difference(&shown) {
+            self.connection.unsubscribe(&group_signals(*group));
+        }
+        self.shown = shown;
+        for group in &self.shown {
+            self.hear_signals(*group);
+        }
+    }
+
+    fn hear_signals(&self, group: GroupId) {
+        if self.shown.contains(&group) && self.heard.contains(&group) {
+            // Where there is no room they are not heard, as any signal may not be.
+            drop(self.connection.subscribe(&group_signals(group), &signals()));
         }
     }
 
@@ -103,6 +128,7 @@ impl Groups {
             Listening::Heard(group) => {
                 self.heard.insert(group);
                 self.left.remove(&group);
+                self.hear_signals(group);
             }
             Listening::NotMember(group) => {
                 self.left.insert(group);
@@ -110,6 +136,11 @@ impl Groups {
             Listening::NoRoom(_) => {}
         }
     }
+}
+
+/// How signals are listened to: newer ones take the place of older ones.
+pub(super) fn signals() -> SubscribeOptions {
+    SubscribeOptions::default().with_overflow(Overflow::DropOldest)
 }
 
 /// Listens to `groups`, as far as `user` is in them, and there is room.

@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 
 use super::{
     ResumeToken, Session, Sessions,
-    groups::{Groups, listen},
-    word::user_topic,
+    groups::{Groups, listen, signals},
+    word::{user_signals, user_topic},
 };
 use crate::{
     Chat, ConversationId, Device, GroupId, InboxEntry, Result, START, UserId,
@@ -31,6 +31,7 @@ pub(super) async fn open(
     let connection = Arc::new(connection);
     let topic = user_topic(device.user);
     connection.subscribe(&topic, &SubscribeOptions::default())?;
+    connection.subscribe(&user_signals(device.user), &signals())?;
     sessions.joined(&topic).await?;
 
     // Whatever happens from here on is pushed, or in the inbox by the second look.

@@ -17,7 +17,7 @@ use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, ready};
 use super::{
     Frame, ResumeToken, Sessions,
     groups::{Groups, Listening, listen},
-    word::Word,
+    word::{Word, is_of_signals},
 };
 use crate::{
     Chat, ConversationId, Cursor, Device, GroupId, Result, UserId, What,
@@ -45,6 +45,15 @@ pub enum SessionEvent {
         cursor: Cursor,
         /// Up to where.
         to: Position,
+    },
+    /// A device [says](Sessions::signal) something that is not stored.
+    Signal {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        from: Device,
+        /// What.
+        body: Bytes,
     },
     /// The session is over. Nothing comes after it.
     Closed(CloseReason),
@@ -122,6 +131,16 @@ impl Session {
         self.device
     }
 
+    /// Says which conversations the device shows: of these groups it hears [signals](SessionEvent::Signal) too, and
+    /// of no others.
+    pub fn show(&mut self, conversations: &[ConversationId]) {
+        let groups = conversations.iter().filter_map(|talk| match talk {
+            ConversationId::Group(group) => Some(*group),
+            ConversationId::Direct(_) => None,
+        });
+        self.groups.show(groups.collect());
+    }
+
     /// Begins with what the inbox said: whether it has lost what the device was told, and of which conversations
     /// it cannot say where the device is.
     pub(super) fn begin(&mut self, is_lost: bool, lost: Vec<ConversationId>, inbox: SyncBatch) {
@@ -148,6 +167,7 @@ impl Session {
                 self.ready.push_back(SessionEvent::Closed(reason));
                 self.is_over = true;
             }
+            Delivery::Gap { topic, .. } if is_of_signals(&topic) => {}
             // What was missed is in the inbox.
             _ => self.sync.look(self.now()),
         }
@@ -177,6 +197,14 @@ impl Session {
                 });
             }
             Word::Look => self.sync.look(now),
+            Word::Signal { from, .. } if from == self.device => {}
+            Word::Signal { from, body } => {
+                self.ready.push_back(SessionEvent::Signal {
+                    conversation,
+                    from,
+                    body,
+                });
+            }
         }
         self.tell();
     }

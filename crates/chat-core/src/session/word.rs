@@ -1,11 +1,11 @@
 //! What sessions are told, as bytes: one that says what it is, 17 of the conversation, 16 of a position in
-//! it, and then an event or a user, if it is about one. Numbers are big-endian.
+//! it, and then an event, or a user, or a device and what it says. Numbers are big-endian.
 
 use backplane::{Epoch, Position, Topic};
 use bytes::Bytes;
 
 use super::Frame;
-use crate::{ConversationId, Cursor, Event, GroupId, UserId, What, codec};
+use crate::{ConversationId, Cursor, Device, DeviceId, Event, GroupId, UserId, What, codec};
 
 /// Something that sessions are told of a conversation.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,8 @@ pub(super) enum Word {
     },
     /// The user came into it, or it changed in their inbox for another reason.
     Look,
+    /// A device says something that is not stored.
+    Signal { from: Device, body: Bytes },
 }
 
 const HEADER: usize = 34;
@@ -35,6 +37,7 @@ const READ: u8 = 4;
 const RECEIVED_BY: u8 = 5;
 const READ_BY: u8 = 6;
 const LOOK: u8 = 7;
+const SIGNAL: u8 = 8;
 
 const DIRECT: u8 = 0;
 const GROUP: u8 = 1;
@@ -48,6 +51,23 @@ pub(super) fn user_topic(user: UserId) -> Topic {
 pub(super) fn group_topic(group: GroupId) -> Topic {
     named(&format!("chat:group:{group}"))
 }
+
+/// The topic of what is said to a user and not stored.
+pub(super) fn user_signals(user: UserId) -> Topic {
+    named(&format!("{SIGNALS}user:{user}"))
+}
+
+/// The topic of what is said in a group and not stored.
+pub(super) fn group_signals(group: GroupId) -> Topic {
+    named(&format!("{SIGNALS}group:{group}"))
+}
+
+/// Whether what is said on a topic may be lost.
+pub(super) fn is_of_signals(topic: &Topic) -> bool {
+    topic.as_str().starts_with(SIGNALS)
+}
+
+const SIGNALS: &str = "chat:signals:";
 
 fn named(name: &str) -> Topic {
     name.parse()
@@ -94,6 +114,14 @@ impl Word {
         header(LOOK, conversation, crate::START).into()
     }
 
+    pub(super) fn signal(conversation: ConversationId, from: Device, body: &Bytes) -> Bytes {
+        let mut bytes = header(SIGNAL, conversation, crate::START);
+        bytes.extend(from.user.get().to_be_bytes());
+        bytes.extend(from.id.get().to_be_bytes());
+        bytes.extend(body);
+        bytes.into()
+    }
+
     /// What was told; `None` if no node of this release says so.
     pub(super) fn decode(bytes: &Bytes) -> Option<(ConversationId, Self)> {
         let number = |from: usize| -> Option<u64> {
@@ -126,6 +154,13 @@ impl Word {
             RECEIVED_BY => receipt(Cursor::Received)?,
             READ_BY => receipt(Cursor::Read)?,
             LOOK => Self::Look,
+            SIGNAL => Self::Signal {
+                from: Device::new(
+                    UserId::new(number(HEADER)?),
+                    DeviceId::new(number(HEADER + 8)?),
+                ),
+                body: bytes.slice(HEADER + 16..),
+            },
             _ => return None,
         };
         Some((conversation, word))
