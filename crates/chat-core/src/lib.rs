@@ -78,6 +78,7 @@ pub mod codec;
 pub mod conformance;
 mod locks;
 mod memory;
+pub mod offline;
 pub mod presence;
 pub mod sequencer;
 pub mod session;
