@@ -11,6 +11,7 @@
 //! [`Bus`] between them. A push is a hint, and the log the truth. A session keeps the place that its device has
 //! reached in each conversation, passes on a push that is next, and reads from the log what no push brought.
 
+mod desk;
 mod frame;
 mod groups;
 mod open;

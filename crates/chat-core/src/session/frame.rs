@@ -63,6 +63,14 @@ impl Frame {
         matches!(self.content, Content::Coded { .. })
     }
 
+    /// Whether it may be about who is in the conversation.
+    pub(super) const fn is_of_members(&self) -> bool {
+        match &self.content {
+            Content::Coded { is_of_members, .. } => *is_of_members,
+            Content::Read(_) => true,
+        }
+    }
+
     /// The event, if it may be about who is in the conversation.
     pub(super) fn of_members(&self) -> Option<Event> {
         match &self.content {

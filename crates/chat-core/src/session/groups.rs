@@ -97,7 +97,7 @@ impl Groups {
     /// Whether what is pushed of the conversation is not for the user.
     pub(super) fn is_left(&self, conversation: ConversationId) -> bool {
         match conversation {
-            ConversationId::Group(group) => self.left.contains(&group),
+            ConversationId::Group(group) => !self.left.is_empty() && self.left.contains(&group),
             ConversationId::Direct(_) => false,
         }
     }

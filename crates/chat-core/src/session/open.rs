@@ -1,12 +1,13 @@
 //! How a session begins: what its device missed, and what it listens to.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use backplane::{Position, hub::SubscribeOptions};
 use hashbrown::HashMap;
 
 use super::{
     ResumeToken, Session, Sessions,
+    desk::Desk,
     groups::{Groups, listen, signals},
     word::{user_signals, user_topic},
 };
@@ -63,16 +64,21 @@ pub(super) async fn open(
         .with_check(options.check)
         .with_most(options.most);
     let sync = ClientSync::of(bounds).resuming(since.unwrap_or(START), positions);
-    let mut session = Session::new(
-        sessions.clone(),
-        chat.clone(),
+    let mut desk = Desk {
+        sessions: sessions.clone(),
+        chat: chat.clone(),
         device,
-        (connection, deliveries),
+        connection,
         groups,
         sync,
-    );
-    session.begin(is_lost, lost, changed.into_batch());
-    Ok(session)
+        errand: None,
+        timer: None,
+        steps: Vec::new(),
+        caught: None,
+    };
+    let mut said = VecDeque::new();
+    desk.begin(is_lost, lost, changed.into_batch(), &mut said);
+    Ok(Session::new(deliveries, desk, said))
 }
 
 /// Where the device is: at the end of what did not change since its token, and where it has acknowledged

@@ -2,27 +2,22 @@ use std::{
     collections::VecDeque,
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use backplane::{
-    Position, Sleep,
-    hub::{CloseReason, Connection, Deliveries, Delivery},
+    Position,
+    hub::{CloseReason, Deliveries, Delivery},
 };
 use bytes::Bytes;
-use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, ready};
+use futures::{Stream, StreamExt, ready};
 
 use super::{
-    Frame, ResumeToken, Sessions,
-    groups::{Groups, Listening, listen},
+    Frame, ResumeToken,
+    desk::Desk,
     word::{Word, is_of_signals},
 };
-use crate::{
-    Chat, ConversationId, Cursor, Device, GroupId, Result, UserId, What,
-    sync::{ClientSync, Head, Step, SyncBatch},
-};
+use crate::{ConversationId, Cursor, Device, GroupId, UserId, sync::Step};
 
 /// What a session tells its device.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,62 +68,36 @@ pub enum SessionEvent {
 /// Dropping an unfinished `next()`, as `select!` does, loses nothing.
 #[must_use = "dropping it closes the session"]
 pub struct Session {
-    sessions: Sessions,
-    chat: Chat,
-    device: Device,
-    connection: Arc<Connection>,
+    // What nearly every event is told with, side by side: waiting for memory is what it costs.
     deliveries: Deliveries,
-    groups: Groups,
-    sync: ClientSync<Frame>,
-    errand: Option<BoxFuture<'static, Found>>,
-    timer: Option<(Duration, Sleep)>,
-    /// What `sync` has just said; empty in between.
-    steps: Vec<(ConversationId, Step<Frame>)>,
-    ready: VecDeque<SessionEvent>,
-    /// Up to where the last token goes.
-    caught: Option<Position>,
+    said: VecDeque<SessionEvent>,
+    /// The conversation of the last event, and its place, of which the desk is told before anything else.
+    last: Option<(ConversationId, Position)>,
     is_over: bool,
+    /// How much was taken from the hub since the stores had their turn.
+    burst: u8,
+    desk: Box<Desk>,
 }
 
-/// After how long to try again to listen to groups.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// What the stores and the bus answered.
-enum Found {
-    Missed(Result<SyncBatch>),
-    Groups(Vec<GroupId>, Result<Vec<Listening>>),
-}
+/// How much is taken from the hub, however much there is, before the stores have their turn.
+const BURST: u8 = 64;
 
 impl Session {
-    pub(super) fn new(
-        sessions: Sessions,
-        chat: Chat,
-        device: Device,
-        (connection, deliveries): (Arc<Connection>, Deliveries),
-        groups: Groups,
-        sync: ClientSync<Frame>,
-    ) -> Self {
+    pub(super) fn new(deliveries: Deliveries, desk: Desk, said: VecDeque<SessionEvent>) -> Self {
         Self {
-            sessions,
-            chat,
-            device,
-            connection,
             deliveries,
-            groups,
-            sync,
-            errand: None,
-            timer: None,
-            steps: Vec::new(),
-            ready: VecDeque::new(),
-            caught: None,
+            said,
+            last: None,
             is_over: false,
+            burst: 0,
+            desk: Box::new(desk),
         }
     }
 
     /// Whose session it is.
     #[must_use]
-    pub const fn device(&self) -> Device {
-        self.device
+    pub fn device(&self) -> Device {
+        self.desk.device
     }
 
     /// Says which conversations the device shows: of these groups it hears [signals](SessionEvent::Signal) too, and
@@ -138,194 +107,61 @@ impl Session {
             ConversationId::Group(group) => Some(*group),
             ConversationId::Direct(_) => None,
         });
-        self.groups.show(groups.collect());
+        let groups: Vec<GroupId> = groups.collect();
+        self.desk.groups.show(groups.into_iter().collect());
     }
 
-    /// Begins with what the inbox said: whether it has lost what the device was told, and of which conversations
-    /// it cannot say where the device is.
-    pub(super) fn begin(&mut self, is_lost: bool, lost: Vec<ConversationId>, inbox: SyncBatch) {
-        let now = self.now();
-        self.ready.extend(is_lost.then_some(SessionEvent::Anew));
-        let resets = lost.into_iter();
-        self.ready
-            .extend(resets.map(|talk| SessionEvent::Step(talk, Step::Reset)));
-        self.sync.connected(now);
-        drop(self.sync.poll(now)); // which asks for the inbox
-        self.sync.answered(now, inbox, &mut self.steps);
-        self.tell();
-    }
-
-    fn now(&self) -> Duration {
-        self.chat.parts.clock.monotonic()
-    }
-
-    /// Takes what the hub delivers.
-    fn deliver(&mut self, delivery: Delivery) {
+    /// Takes what the hub delivers, and answers it if that is all that it takes.
+    fn deliver(&mut self, delivery: Delivery) -> Option<SessionEvent> {
         match delivery {
-            Delivery::Message { payload, .. } => self.hear(&payload),
+            Delivery::Message { payload, .. } => match Word::decode(payload) {
+                Some((conversation, Word::Event(frame))) if self.passes(conversation, &frame) => {
+                    return Some(SessionEvent::Step(conversation, Step::Next(frame)));
+                }
+                Some((conversation, word)) => {
+                    let (desk, said) = self.desk();
+                    desk.hear(conversation, word, said);
+                }
+                None => self.desk().0.look(),
+            },
             Delivery::Closed(reason) => {
-                self.ready.push_back(SessionEvent::Closed(reason));
+                self.said.push_back(SessionEvent::Closed(reason));
                 self.is_over = true;
             }
             Delivery::Gap { topic, .. } if is_of_signals(&topic) => {}
             // What was missed is in the inbox.
-            _ => self.sync.look(self.now()),
+            _ => self.desk().0.look(),
         }
+        None
     }
 
-    fn hear(&mut self, word: &Bytes) {
-        let now = self.now();
-        let Some((conversation, word)) = Word::decode(word) else {
-            return self.sync.look(now);
+    /// Whether an event is the next of its conversation, and changes nothing else, as nearly all are and do.
+    fn passes(&mut self, conversation: ConversationId, frame: &Frame) -> bool {
+        if frame.is_of_members() {
+            return false;
+        }
+        let position = frame.position();
+        let follows = |(last, at): (ConversationId, Position)| {
+            last == conversation && (at.epoch, at.offset + 1) == (position.epoch, position.offset)
         };
-        match word {
-            Word::Event(frame) => {
-                let epoch = frame.position().epoch;
-                if !self.groups.is_left(conversation) {
-                    let steps = &mut self.steps;
-                    self.sync.pushed(now, conversation, epoch, frame, steps);
-                }
-            }
-            Word::Reached(top) => self.reached(now, conversation, top, crate::START),
-            Word::Read(to) => self.reached(now, conversation, to, to),
-            Word::Receipt { user, cursor, to } => {
-                self.ready.push_back(SessionEvent::Receipt {
-                    conversation,
-                    user,
-                    cursor,
-                    to,
-                });
-            }
-            Word::Look => self.sync.look(now),
-            Word::Signal { from, .. } if from == self.device => {}
-            Word::Signal { from, body } => {
-                self.ready.push_back(SessionEvent::Signal {
-                    conversation,
-                    from,
-                    body,
-                });
-            }
+        let passes = self.last.is_some_and(follows) || self.desk().0.is_next(conversation, frame);
+        if passes {
+            self.last = Some((conversation, position));
         }
-        self.tell();
+        passes
     }
 
-    fn reached(
-        &mut self,
-        now: Duration,
-        conversation: ConversationId,
-        top: Position,
-        read: Position,
-    ) {
-        let head = Head {
-            conversation,
-            top,
-            read,
-        };
-        self.sync.reached(now, head, &mut self.steps);
+    /// The desk, which knows of the last event.
+    fn desk(&mut self) -> (&mut Desk, &mut VecDeque<SessionEvent>) {
+        if let Some((conversation, position)) = self.last.take() {
+            self.desk.sync.pass(conversation, position);
+        }
+        (&mut self.desk, &mut self.said)
     }
 
-    /// Makes events of what `sync` said.
-    fn tell(&mut self) {
-        let mut steps = std::mem::take(&mut self.steps);
-        for (conversation, step) in steps.drain(..) {
-            match &step {
-                Step::Next(frame) => {
-                    let was_left = self.groups.is_left(conversation);
-                    self.see(conversation, frame);
-                    // It was held back until the user's going was known.
-                    if was_left && frame.is_pushed() && self.groups.is_left(conversation) {
-                        continue;
-                    }
-                }
-                Step::Refused(_) => self.groups.leave(conversation),
-                _ => {}
-            }
-            self.ready.push_back(SessionEvent::Step(conversation, step));
-        }
-        self.steps = steps;
-        let inbox = self.sync.inbox();
-        if self.caught != Some(inbox) && self.sync.is_settled(self.now()) {
-            self.caught = Some(inbox);
-            let key = &self.sessions.options.key;
-            let token = ResumeToken::sign(key, self.device, inbox);
-            self.ready.push_back(SessionEvent::Caught(token));
-        }
-    }
-
-    /// Sees whether the user came or went.
-    fn see(&mut self, conversation: ConversationId, frame: &Frame) {
-        let Some(event) = frame.of_members() else {
-            return;
-        };
-        match event.what {
-            What::Leave { user } if user == self.device.user => self.groups.leave(conversation),
-            What::Join { user, .. } if user == self.device.user => self.groups.come(conversation),
-            _ => {}
-        }
-    }
-
-    /// What to ask next, if anything.
-    fn ask(&mut self) -> Option<BoxFuture<'static, Found>> {
-        let new = self.groups.take_new(self.now());
-        if !new.is_empty() {
-            let (sessions, chat) = (self.sessions.clone(), self.chat.clone());
-            let (connection, user) = (Arc::clone(&self.connection), self.device.user);
-            let listen = async move {
-                let listening = listen(&sessions, &chat, &connection, user, &new).await;
-                Found::Groups(new, listening)
-            };
-            return Some(listen.boxed());
-        }
-        let request = self.sync.poll(self.now())?;
-        let (chat, device) = (self.chat.clone(), self.device);
-        let sync = async move { Found::Missed(chat.sync(device, &request).await) };
-        Some(sync.boxed())
-    }
-
-    fn find(&mut self, found: Found) {
-        let now = self.now();
-        match found {
-            Found::Missed(Ok(batch)) => {
-                for head in &batch.heads {
-                    self.groups.meet(head.conversation);
-                }
-                self.sync.answered(now, batch, &mut self.steps);
-            }
-            Found::Missed(Err(_)) => self.sync.failed(now),
-            Found::Groups(_, Ok(listening)) => {
-                for listening in listening {
-                    self.groups.note(listening);
-                    if let Listening::Heard(group) = listening {
-                        // What was pushed before it was heard is in the log.
-                        self.sync.doubt(now, ConversationId::Group(group));
-                    }
-                }
-            }
-            Found::Groups(groups, Err(_)) => self.groups.retry(groups, now + RETRY),
-        }
-        self.tell();
-    }
-
-    /// Waits for when there is something to ask.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let due = [self.sync.next_poll(), self.groups.due()];
-        let Some(at) = due.into_iter().flatten().min() else {
-            return Poll::Pending;
-        };
-        let now = self.now();
-        if at <= now {
-            return Poll::Ready(());
-        }
-        let is_set = self.timer.as_ref().is_some_and(|(set, _)| *set == at);
-        if !is_set {
-            let pause = at.saturating_sub(now).min(Sleep::LONGEST);
-            self.timer = Some((at, self.chat.parts.clock.sleep(pause)));
-        }
-        if let Some((_, timer)) = &mut self.timer {
-            ready!(timer.poll_unpin(cx));
-            self.timer = None;
-        }
-        Poll::Ready(())
+    fn poll_desk(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (desk, said) = self.desk();
+        desk.poll(cx, said)
     }
 }
 
@@ -335,27 +171,27 @@ impl Stream for Session {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<SessionEvent>> {
         let this = self.get_mut();
         loop {
-            if let Some(event) = this.ready.pop_front() {
+            if let Some(event) = this.said.pop_front() {
                 return Poll::Ready(Some(event));
             }
             if this.is_over {
                 return Poll::Ready(None);
             }
-            if this.errand.is_none() {
-                this.errand = this.ask();
-            }
-            if let Some(errand) = &mut this.errand
-                && let Poll::Ready(found) = errand.poll_unpin(cx)
-            {
-                this.errand = None;
-                this.find(found);
-                continue;
+            this.burst += 1;
+            if this.burst > BURST {
+                this.burst = 0;
+                if this.poll_desk(cx).is_ready() {
+                    continue;
+                }
             }
             match this.deliveries.poll_next_unpin(cx) {
-                Poll::Ready(Some(delivery)) => this.deliver(delivery),
+                Poll::Ready(Some(delivery)) => {
+                    if let Some(event) = this.deliver(delivery) {
+                        return Poll::Ready(Some(event));
+                    }
+                }
                 Poll::Ready(None) => this.is_over = true,
-                Poll::Pending if this.errand.is_none() => ready!(this.poll_timer(cx)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => ready!(this.poll_desk(cx)),
             }
         }
     }
@@ -364,8 +200,8 @@ impl Stream for Session {
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("device", &self.device)
-            .field("sync", &self.sync)
+            .field("device", &self.desk.device)
+            .field("sync", &self.desk.sync)
             .finish_non_exhaustive()
     }
 }

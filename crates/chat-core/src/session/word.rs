@@ -2,7 +2,7 @@
 //! it, and then an event, or a user, or a device and what it says. Numbers are big-endian.
 
 use backplane::{Epoch, Position, Topic};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::Frame;
 use crate::{ConversationId, Cursor, Device, DeviceId, Event, GroupId, UserId, What, codec};
@@ -123,44 +123,40 @@ impl Word {
     }
 
     /// What was told; `None` if no node of this release says so.
-    pub(super) fn decode(bytes: &Bytes) -> Option<(ConversationId, Self)> {
-        let number = |from: usize| -> Option<u64> {
-            let number = bytes.get(from..from + 8)?;
-            Some(u64::from_be_bytes(number.try_into().ok()?))
+    pub(super) fn decode(mut bytes: Bytes) -> Option<(ConversationId, Self)> {
+        let head: &[u8; HEADER] = bytes.first_chunk()?;
+        let [kind, form, numbers @ ..] = *head;
+        let number = |place: usize| {
+            let bytes = numbers[8 * place..].first_chunk();
+            u64::from_be_bytes(bytes.copied().unwrap_or_default())
         };
-        let (one, other) = (number(2)?, number(10)?);
-        let conversation = match *bytes.get(1)? {
-            DIRECT => ConversationId::direct(UserId::new(one), UserId::new(other)),
-            GROUP => ConversationId::Group(GroupId::new(one)),
+        let conversation = match form {
+            DIRECT => ConversationId::direct(UserId::new(number(0)), UserId::new(number(1))),
+            GROUP => ConversationId::Group(GroupId::new(number(0))),
             _ => return None,
         };
-        let position = Position::new(Epoch::new(number(18)?), number(26)?);
-        let event = |is_of_members| {
-            let event = bytes.slice(HEADER..);
-            Self::Event(Frame::pushed(position, event, is_of_members))
-        };
-        let receipt = |cursor| {
-            number(HEADER).map(|user| Self::Receipt {
-                user: UserId::new(user),
-                cursor,
-                to: position,
-            })
-        };
-        let word = match bytes[0] {
-            EVENT => event(false),
-            EVENT_OF_MEMBERS => event(true),
+        let position = Position::new(Epoch::new(number(2)), number(3));
+        bytes.advance(HEADER);
+        let word = match kind {
+            EVENT => Self::Event(Frame::pushed(position, bytes, false)),
+            EVENT_OF_MEMBERS => Self::Event(Frame::pushed(position, bytes, true)),
             REACHED => Self::Reached(position),
             READ => Self::Read(position),
-            RECEIVED_BY => receipt(Cursor::Received)?,
-            READ_BY => receipt(Cursor::Read)?,
-            LOOK => Self::Look,
-            SIGNAL => Self::Signal {
-                from: Device::new(
-                    UserId::new(number(HEADER)?),
-                    DeviceId::new(number(HEADER + 8)?),
-                ),
-                body: bytes.slice(HEADER + 16..),
+            RECEIVED_BY | READ_BY => Self::Receipt {
+                user: UserId::new(bytes.try_get_u64().ok()?),
+                cursor: if kind == READ_BY {
+                    Cursor::Read
+                } else {
+                    Cursor::Received
+                },
+                to: position,
             },
+            LOOK => Self::Look,
+            SIGNAL => {
+                let user = UserId::new(bytes.try_get_u64().ok()?);
+                let from = Device::new(user, DeviceId::new(bytes.try_get_u64().ok()?));
+                Self::Signal { from, body: bytes }
+            }
             _ => return None,
         };
         Some((conversation, word))

@@ -178,6 +178,19 @@ impl<E: Carried> ClientSync<E> {
         });
     }
 
+    /// Whether an event is the next of a conversation of which nothing is missing.
+    pub(crate) fn is_next(&self, conversation: ConversationId, position: Position) -> bool {
+        let reader = self.conversations.get(&conversation);
+        reader.is_some_and(|reader| reader.follow.is_next(position))
+    }
+
+    /// Notes that what [is next](Self::is_next), and what follows it up to `position`, was applied.
+    pub(crate) fn pass(&mut self, conversation: ConversationId, position: Position) {
+        if let Some(reader) = self.conversations.get_mut(&conversation) {
+            reader.follow.pass(position);
+        }
+    }
+
     /// Word came by itself of how a conversation stands.
     pub fn reached(
         &mut self,

@@ -139,6 +139,20 @@ impl<E> Follow<E> {
         self.asked = self.known;
     }
 
+    /// Whether an event that was pushed is the next, and nothing is missing or held back.
+    pub(crate) fn is_next(&self, position: Position) -> bool {
+        position.epoch == self.at.epoch
+            && position.offset == self.at.offset + 1
+            && self.known == self.at.offset
+            && !self.is_doubtful
+    }
+
+    /// Notes that what [is next](Self::is_next), and what follows it up to `position`, was passed on.
+    pub(crate) const fn pass(&mut self, position: Position) {
+        self.at = position;
+        self.known = position.offset;
+    }
+
     /// Takes an event that was pushed.
     pub fn push(&mut self, epoch: Epoch, event: E, steps: &mut Vec<Step<E>>)
     where
