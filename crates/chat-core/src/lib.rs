@@ -79,10 +79,12 @@ pub mod conformance;
 mod locks;
 mod memory;
 pub mod offline;
+pub mod placement;
 pub mod presence;
 pub mod sequencer;
 pub mod session;
 pub mod sync;
+mod token_key;
 
 pub use acknowledge::Acknowledged;
 pub use bucket::{Bucket, BucketSpan, BucketWalk, TimeBuckets};
@@ -109,3 +111,4 @@ pub use memory::{
 };
 pub use options::ChatOptions;
 pub use send::Sent;
+pub use token_key::TokenKey;

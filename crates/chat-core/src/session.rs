@@ -35,7 +35,7 @@ pub use self::{
     frame::Frame,
     options::SessionOptions,
     stream::{Session, SessionEvent},
-    token::{ResumeToken, TokenKey},
+    token::ResumeToken,
 };
 use crate::{
     Advance, Chat, ChatEvents, ChatParts, ConversationId, Cursor, Device, Error, ErrorKind, News,

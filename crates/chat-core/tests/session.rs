@@ -12,8 +12,8 @@ use backplane::{
 use bytes::Bytes;
 use chat_core::{
     Acknowledged, Act, Chat, ChatEvents, ChatOptions, ChatParts, ConversationId, Cursor, Device,
-    DeviceId, ErrorKind, Event, GroupId, NewGroup, News, Refusal, Role, UserId, What,
-    session::{ResumeToken, Session, SessionEvent, SessionOptions, Sessions, TokenKey},
+    DeviceId, ErrorKind, Event, GroupId, NewGroup, News, Refusal, Role, TokenKey, UserId, What,
+    session::{ResumeToken, Session, SessionEvent, SessionOptions, Sessions},
     sync::Step,
 };
 use futures::{FutureExt, StreamExt};

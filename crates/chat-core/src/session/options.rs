@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use backplane::hub::ConnectionOptions;
 
-use super::TokenKey;
+use crate::TokenKey;
 
 /// The bounds of sessions, and how they resume.
 #[derive(Clone, Debug)]

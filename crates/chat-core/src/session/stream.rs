@@ -27,7 +27,7 @@ pub enum SessionEvent {
     Anew,
     /// What comes next in a conversation: each event once, in order, without a hole.
     Step(ConversationId, Step<Frame>),
-    /// The device has been told everything up to now. It keeps the token, to [resume](Sessions::open) by once
+    /// The device has been told everything up to now. It keeps the token, to [resume](super::Sessions::open) by once
     /// it has stored what it was told.
     Caught(ResumeToken),
     /// Somebody else has received or read what was said in a direct conversation.
@@ -41,7 +41,7 @@ pub enum SessionEvent {
         /// Up to where.
         to: Position,
     },
-    /// A device [says](Sessions::signal) something that is not stored.
+    /// A device [says](super::Sessions::signal) something that is not stored.
     Signal {
         /// Where.
         conversation: ConversationId,
@@ -61,7 +61,7 @@ pub enum SessionEvent {
 /// conversation is left out. The device resumes, and is told what it missed.
 ///
 /// A device that was told an event may be told it again after it resumes, unless it has
-/// [acknowledged](Chat::acknowledge) it: it knows by the event's [position](Frame::position).
+/// [acknowledged](crate::Chat::acknowledge) it: it knows by the event's [position](Frame::position).
 ///
 /// # Cancel safety
 ///
