@@ -54,6 +54,8 @@ mod format;
 mod row;
 #[cfg(test)]
 mod scratch;
+#[cfg(feature = "feed")]
+mod store;
 mod writer;
 
 pub use redb;
