@@ -94,27 +94,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn what() -> impl Strategy<Value = What> {
-    let done = act().prop_map(|act| match act {
-        Act::Message(body) => What::Message(Message::new(body)),
-        Act::Edit { target, body } => What::Edit {
-            target,
-            body: Some(body),
-        },
-        Act::Delete { target } => What::Delete { target },
-        Act::React {
-            target,
-            reaction,
-            on,
-        } => What::React {
-            target,
-            reaction,
-            on,
-        },
-        Act::Join { user, role } => What::Join { user, role },
-        Act::Leave { user } => What::Leave { user },
-        Act::Appoint { user, role } => What::Appoint { user, role },
-        Act::Describe(about) => What::Describe(about),
-    });
+    let done = new_event().prop_map(|new| new.into_event(1).what).boxed();
     prop_oneof![
         8 => done,
         4 => message().prop_map(What::Message),
