@@ -44,6 +44,8 @@
 //! `backplane`: the traits of the ground floor. `feed`: those of feed-core. Both are on by default.
 #[cfg(feature = "backplane")]
 mod backplane;
+#[cfg(feature = "chat")]
+mod chat;
 mod failure;
 #[cfg(feature = "feed")]
 mod feed;
@@ -54,7 +56,7 @@ mod format;
 mod row;
 #[cfg(test)]
 mod scratch;
-#[cfg(feature = "feed")]
+#[cfg(any(feature = "feed", feature = "chat"))]
 mod store;
 mod writer;
 
@@ -62,6 +64,8 @@ pub use redb;
 
 #[cfg(feature = "backplane")]
 pub use self::backplane::{RedbHighWater, RedbIdCounter, RedbIds, RedbQueue};
+#[cfg(feature = "chat")]
+pub use self::chat::{RedbMessageLog, RedbMessageLogOptions};
 #[cfg(feature = "feed")]
 pub use self::feed::{
     RedbActions, RedbActionsOptions, RedbActivity, RedbActivityOptions, RedbFeedOptions, RedbGraph,
