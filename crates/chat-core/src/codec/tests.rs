@@ -6,9 +6,9 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    Act, ClientId, ConversationId, Device, DeviceId, Event, Group, GroupId, HistoryStart, Member,
-    Message, MessageId, MessageRef, NewEvent, Reaction, Reactions, Receipt, Role, UserId, What,
-    Windows,
+    Act, ClientId, ConversationId, Device, DeviceId, Event, Group, GroupId, HistoryStart, InboxRow,
+    Member, Message, MessageId, MessageRef, NewEvent, Reaction, Reactions, Receipt, Role, UserId,
+    What, Windows,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -141,6 +141,22 @@ fn group() -> impl Strategy<Value = Group> {
         .prop_map(|(members, limit, history, about)| Group::new(members, limit, history, about))
 }
 
+fn row() -> impl Strategy<Value = InboxRow> {
+    let received = vec((number().prop_map(DeviceId::new), position()), 0..4);
+    let places = (position(), position(), position(), position());
+    (places, number(), any::<bool>(), received).prop_map(
+        |((top, decided, read, queued), changed, is_enrolled, received)| InboxRow {
+            top,
+            changed,
+            is_enrolled,
+            decided,
+            read,
+            queued,
+            received,
+        },
+    )
+}
+
 fn receipt() -> impl Strategy<Value = Receipt> {
     (message_id(), position(), time()).prop_map(|(id, position, at)| Receipt { id, position, at })
 }
@@ -232,13 +248,14 @@ fn a_pair_is_in_order_and_windows_are_bounded() {
 proptest! {
     #[test]
     fn everything_reads_back(
-        event in event(), new in new_event(), member in member(), group in group(), receipt in receipt(),
+        event in event(), new in new_event(), member in member(), group in group(), receipt in receipt(), row in row(),
     ) {
         reads_back(&event);
         reads_back(&new);
         reads_back(&member);
         reads_back(&group);
         reads_back(&receipt);
+        reads_back(&row);
     }
 
     #[test]
