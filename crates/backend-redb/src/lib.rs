@@ -65,7 +65,7 @@ pub use redb;
 #[cfg(feature = "backplane")]
 pub use self::backplane::{RedbHighWater, RedbIdCounter, RedbIds, RedbQueue};
 #[cfg(feature = "chat")]
-pub use self::chat::{RedbMessageLog, RedbMessageLogOptions};
+pub use self::chat::{RedbInbox, RedbInboxOptions, RedbMessageLog, RedbMessageLogOptions};
 #[cfg(feature = "feed")]
 pub use self::feed::{
     RedbActions, RedbActionsOptions, RedbActivity, RedbActivityOptions, RedbFeedOptions, RedbGraph,
