@@ -21,7 +21,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! With the feature `feed`, [`feed_parts`] opens a whole feed in one file.
+//! With the feature `feed`, [`feed_parts`] opens a whole feed in one file; with `chat`, [`chat_parts`] opens
+//! a whole chat.
 //!
 //! # Rows and releases
 //!
@@ -41,7 +42,8 @@
 //!
 //! # Features
 //!
-//! `backplane`: the traits of the ground floor. `feed`: those of feed-core. Both are on by default.
+//! `backplane`: the traits of the ground floor. `feed`: those of feed-core. `chat`: those of chat-core. All
+//! are on by default.
 #[cfg(feature = "backplane")]
 mod backplane;
 #[cfg(feature = "chat")]
@@ -65,7 +67,10 @@ pub use redb;
 #[cfg(feature = "backplane")]
 pub use self::backplane::{RedbHighWater, RedbIdCounter, RedbIds, RedbQueue};
 #[cfg(feature = "chat")]
-pub use self::chat::{RedbInbox, RedbInboxOptions, RedbMessageLog, RedbMessageLogOptions};
+pub use self::chat::{
+    RedbChatOptions, RedbInbox, RedbInboxOptions, RedbMessageLog, RedbMessageLogOptions,
+    RedbSequenceMarks, chat_parts,
+};
 #[cfg(feature = "feed")]
 pub use self::feed::{
     RedbActions, RedbActionsOptions, RedbActivity, RedbActivityOptions, RedbFeedOptions, RedbGraph,
