@@ -30,8 +30,8 @@ use crate::{Failure, Writer, store::Store};
 ///
 /// # Damage
 ///
-/// What does not decode is passed over, and told as an error event of `tracing`. An entry is begun anew
-/// by the next write to it, and then says of cursors that they are at the start.
+/// Copies and marks that do not decode are passed over, and told as error events of `tracing`. An entry
+/// begins anew, with cursors at the start.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -248,14 +248,10 @@ impl<'txn> Boxes<'txn> {
         Ok(())
     }
 
-    /// What the inbox of `user` knows of `talk`. An entry that does not decode is begun anew.
     fn entry(&self, user: UserId, talk: ConversationId) -> Result<Option<InboxRow>, Failure> {
-        let key = entry_key(user, talk);
-        CorruptRow::make_up(self.tables.entries.get(&self.entries, key), || {
+        self.tables.entry(&self.entries, (user, talk), |key| {
             let enrolled = self.tables.enrolled.write(self.txn)?;
-            let mut row = InboxRow::new();
-            row.is_enrolled = enrolled.get(key)?.is_some();
-            Ok(Some(row))
+            Ok(enrolled.get(key)?.is_some())
         })
     }
 

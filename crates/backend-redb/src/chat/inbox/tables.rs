@@ -8,7 +8,7 @@ use chat_core::{
 use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
-    Failure,
+    CorruptRow, Failure,
     chat::{
         epoch::EpochTable,
         rows::{Rows, TalkKey, talk_key},
@@ -62,6 +62,22 @@ impl InboxTables {
             copies: Rows::new(KIND, store, "copies"),
             queues: Named::new(KIND, store, "queues"),
         }
+    }
+
+    /// What the inbox of `user` knows of `talk`. If the entry does not decode, that is whether marks are
+    /// for them.
+    pub(super) fn entry(
+        &self,
+        entries: &impl ReadableTable<EntryKey, &'static [u8]>,
+        (user, talk): (UserId, ConversationId),
+        is_enrolled: impl FnOnce(EntryKey) -> Result<bool, Failure>,
+    ) -> Result<Option<InboxRow>, Failure> {
+        let key = entry_key(user, talk);
+        CorruptRow::make_up(self.entries.get(entries, key), || {
+            let mut row = InboxRow::new();
+            row.is_enrolled = is_enrolled(key)?;
+            Ok(Some(row))
+        })
     }
 }
 

@@ -1,12 +1,7 @@
 use std::sync::Arc;
 
 use backplane::ManualClock;
-use chat_core::conformance::{
-    Fresh, TestTime,
-    histories::{few_cases, inbox},
-};
-use proptest::prelude::*;
-use tokio::runtime::Builder;
+use chat_core::conformance::{Fresh, TestTime};
 
 use super::*;
 use crate::scratch::Scratch;
@@ -24,19 +19,3 @@ async fn fresh() -> Fresh<dyn Inbox> {
 }
 
 chat_core::inbox_conformance!(fresh());
-
-proptest! {
-    #![proptest_config(few_cases())]
-
-    /// They answer as inboxes in memory do, however often the file is opened again.
-    #[test]
-    fn answers_as_inboxes_in_memory_do(history in inbox::histories()) {
-        let runtime = Builder::new_current_thread().build().unwrap();
-        let scratch = Scratch::new();
-        let options = RedbInboxOptions::default()
-            .with_max_copies(inbox::MAX_COPIES)
-            .with_max_devices(inbox::MAX_DEVICES);
-        let open = async || Arc::new(open(&scratch.writer(), options.clone()).await);
-        runtime.block_on(inbox::play(&history, open));
-    }
-}

@@ -8,7 +8,7 @@ use chat_core::{
 };
 use redb::{ReadOnlyTable, ReadTransaction};
 
-use super::tables::{EntryKey, InboxTables, all_of, count, entries_of, entry_key};
+use super::tables::{EntryKey, InboxTables, all_of, count, entries_of};
 use crate::{
     CorruptRow, Failure,
     chat::rows::{TalkKey, talk_key, talk_of},
@@ -117,11 +117,10 @@ impl<'a> View<'a> {
     }
 
     fn row(&self, user: UserId, talk: ConversationId) -> Result<Option<InboxRow>, Failure> {
-        let found = self
-            .tables
-            .entries
-            .get(&self.entries, entry_key(user, talk));
-        CorruptRow::pass_over(found, None)
+        self.tables.entry(&self.entries, (user, talk), |key| {
+            let enrolled = self.tables.enrolled.read(self.txn)?;
+            Ok(enrolled.get(key)?.is_some())
+        })
     }
 
     pub(super) fn entry(

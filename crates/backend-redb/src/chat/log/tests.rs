@@ -1,12 +1,7 @@
 use std::sync::Arc;
 
 use backplane::ManualClock;
-use chat_core::conformance::{
-    Fresh, TestTime,
-    histories::{few_cases, log},
-};
-use proptest::prelude::*;
-use tokio::runtime::Builder;
+use chat_core::conformance::{Fresh, TestTime};
 
 use super::*;
 use crate::scratch::Scratch;
@@ -25,16 +20,3 @@ async fn fresh() -> Fresh<dyn MessageLog> {
 }
 
 chat_core::message_log_conformance!(fresh());
-
-proptest! {
-    #![proptest_config(few_cases())]
-
-    /// It answers as the log in memory does, however often the file is opened again.
-    #[test]
-    fn answers_as_the_log_in_memory_does(history in log::histories()) {
-        let runtime = Builder::new_current_thread().build().unwrap();
-        let scratch = Scratch::new();
-        let open = async || Arc::new(open(&scratch.writer()).await);
-        runtime.block_on(log::play(&history, open));
-    }
-}
