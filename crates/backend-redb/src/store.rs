@@ -58,10 +58,12 @@ impl<T: Tables> Store<T> {
         Ok(self.writer.database().begin_read()?)
     }
 
+    #[cfg(feature = "feed")]
     pub(crate) const fn writer(&self) -> &Writer {
         &self.writer
     }
 
+    #[cfg(feature = "feed")]
     pub(crate) const fn tables(&self) -> &Arc<T> {
         &self.tables
     }
@@ -91,6 +93,7 @@ impl<K: Key + 'static, V: Value + 'static> Named<K, V> {
         }
     }
 
+    #[cfg(feature = "feed")]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
