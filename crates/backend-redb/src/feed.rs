@@ -5,7 +5,6 @@ mod activity;
 mod graph;
 mod outbox;
 mod parts;
-mod store;
 
 pub use actions::{RedbActions, RedbActionsOptions};
 pub use activity::{RedbActivity, RedbActivityOptions};

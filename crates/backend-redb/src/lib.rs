@@ -21,7 +21,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! With the feature `feed`, [`feed_parts`] opens a whole feed in one file.
+//! With the feature `feed`, [`feed_parts`] opens a whole feed in one file; with `chat`, [`chat_parts`] opens
+//! a whole chat.
 //!
 //! # Rows and releases
 //!
@@ -41,9 +42,12 @@
 //!
 //! # Features
 //!
-//! `backplane`: the traits of the ground floor. `feed`: those of feed-core. Both are on by default.
+//! `backplane`: the traits of the ground floor. `feed`: those of feed-core. `chat`: those of chat-core. All
+//! are on by default.
 #[cfg(feature = "backplane")]
 mod backplane;
+#[cfg(feature = "chat")]
+mod chat;
 mod failure;
 #[cfg(feature = "feed")]
 mod feed;
@@ -54,12 +58,19 @@ mod format;
 mod row;
 #[cfg(test)]
 mod scratch;
+#[cfg(any(feature = "feed", feature = "chat"))]
+mod store;
 mod writer;
 
 pub use redb;
 
 #[cfg(feature = "backplane")]
 pub use self::backplane::{RedbHighWater, RedbIdCounter, RedbIds, RedbQueue};
+#[cfg(feature = "chat")]
+pub use self::chat::{
+    RedbChatOptions, RedbInbox, RedbInboxOptions, RedbMessageLog, RedbMessageLogOptions,
+    RedbSequenceMarks, chat_parts,
+};
 #[cfg(feature = "feed")]
 pub use self::feed::{
     RedbActions, RedbActionsOptions, RedbActivity, RedbActivityOptions, RedbFeedOptions, RedbGraph,

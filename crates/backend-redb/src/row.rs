@@ -44,7 +44,7 @@ impl CorruptRow {
     }
 
     /// What was `found` of a row; if it does not decode, what is `told` by other rows, loudly.
-    #[cfg(feature = "feed")]
+    #[cfg(any(feature = "feed", feature = "chat"))]
     pub(crate) fn make_up<R>(
         found: Result<R, Failure>,
         told: impl FnOnce() -> Result<R, Failure>,

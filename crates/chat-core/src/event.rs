@@ -282,6 +282,33 @@ impl NewEvent {
         self
     }
 
+    /// For stores: the event at `seq` that it is once it has happened, and nothing has since.
+    #[must_use]
+    pub fn into_event(self, seq: u64) -> Event {
+        let what = match self.act {
+            Act::Message(body) => What::Message(Message::new(body)),
+            Act::Edit { target, body } => What::Edit {
+                target,
+                body: Some(body),
+            },
+            Act::Delete { target } => What::Delete { target },
+            Act::React {
+                target,
+                reaction,
+                on,
+            } => What::React {
+                target,
+                reaction,
+                on,
+            },
+            Act::Join { user, role } => What::Join { user, role },
+            Act::Leave { user } => What::Leave { user },
+            Act::Appoint { user, role } => What::Appoint { user, role },
+            Act::Describe(about) => What::Describe(about),
+        };
+        Event::new(seq, self.id, self.at, self.from, self.key, what)
+    }
+
     /// For stores: fails on behalf of `op` if the event is longer than allowed.
     ///
     /// # Errors

@@ -1,12 +1,16 @@
 //! What a user's devices need to know of all conversations of the user: where something happened, and
 //! how far they have read.
 
+mod row;
+
 use std::fmt;
 
 use async_trait::async_trait;
 use backplane::Position;
 
 use crate::{ConversationId, Device, Event, Result, UserId};
+
+pub use row::{InboxMark, InboxRow};
 
 /// The conversations of each user: in which of them something happened, and how far it was received and
 /// read.

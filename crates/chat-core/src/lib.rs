@@ -100,7 +100,7 @@ pub use event::{
 };
 pub use events::{ChatEvents, News};
 pub use id::{ClientId, Device, DeviceId, MessageId, UserId};
-pub use inbox::{Advance, Advanced, Cursor, Inbox, InboxEntry, InboxPage};
+pub use inbox::{Advance, Advanced, Cursor, Inbox, InboxEntry, InboxMark, InboxPage, InboxRow};
 pub use log::{
     Answer, Appended, Founded, Group, LogRead, Member, MessageLog, Owed, Page, Receipt, Refusal,
     START, Seek, Stamp, Told, Unread, UnreadAsk, Viewer, check_events, rules,

@@ -11,10 +11,10 @@ use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use crate::{
     CorruptRow, Failure, Writer,
-    feed::{
-        actions::row::{Count, Done, DoneKey, DrawnKey, MadeKey, REPLY, decode, encode, number_of},
-        store::{Named, Store, Tables},
+    feed::actions::row::{
+        Count, Done, DoneKey, DrawnKey, MadeKey, REPLY, decode, encode, number_of,
     },
+    store::{Named, Store, Tables},
 };
 
 /// [`Actions`] and their [`Counters`] in a redb file.
@@ -184,7 +184,7 @@ struct ActionTables {
 
 impl ActionTables {
     fn new(store: &str) -> Self {
-        const KIND: &str = "actions";
+        const KIND: &str = "feed.actions";
         Self {
             done: Named::new(KIND, store, "done"),
             made: Named::new(KIND, store, "made"),
@@ -206,6 +206,8 @@ impl ActionTables {
 }
 
 impl Tables for ActionTables {
+    type Error = Error;
+
     fn create(&self, txn: &WriteTransaction) -> Result<(), Failure> {
         self.done.create(txn)?;
         self.made.create(txn)?;

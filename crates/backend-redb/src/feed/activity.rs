@@ -12,13 +12,11 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata};
 
 use crate::{
     Claim, CorruptRow, Failure, Permit, Writer,
-    feed::{
-        activity::{
-            record::{ActivityTables, Record},
-            unsaved::Unsaved,
-        },
-        store::Store,
+    feed::activity::{
+        record::{ActivityTables, Record},
+        unsaved::Unsaved,
     },
+    store::Store,
 };
 
 /// An [`Activity`] in a redb file.

@@ -18,13 +18,11 @@ use redb::{
 
 use crate::{
     CorruptRow, Failure, Writer,
-    feed::{
-        graph::{
-            rows::{BLOCK, EdgeRow, GraphTables, MUTE, number_of},
-            ties::{Change, Ties},
-        },
-        store::Store,
+    feed::graph::{
+        rows::{BLOCK, EdgeRow, GraphTables, MUTE, number_of},
+        ties::{Change, Ties},
     },
+    store::Store,
 };
 
 /// A [`Graph`] in a redb file.

@@ -11,10 +11,8 @@ use feed_core::{
 
 use crate::{
     CorruptRow, Writer,
-    feed::{
-        outbox::{merge::merge, rows::OutboxTables},
-        store::Store,
-    },
+    feed::outbox::{merge::merge, rows::OutboxTables},
+    store::Store,
 };
 
 /// An [`Outbox`] in a redb file.

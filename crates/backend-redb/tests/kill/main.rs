@@ -3,6 +3,8 @@
 //! The test starts itself as a child that works and reports each call before or after it, kills the
 //! child with a signal that cannot be caught, and compares the file with the report.
 
+#[cfg(feature = "chat")]
+mod chat;
 #[cfg(feature = "feed")]
 mod feed;
 mod id_counter;
@@ -34,6 +36,8 @@ fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     outlive(&runtime, "ids", &mut id_counter::Report::default())?;
     #[cfg(feature = "feed")]
     outlive(&runtime, "feed", &mut feed::Report::default())?;
+    #[cfg(feature = "chat")]
+    outlive(&runtime, "chat", &mut chat::Report::default())?;
     let out = &mut std::io::stdout();
     writeln!(out, "test a_killed_process_keeps_its_promises ... ok")?;
     Ok(())
@@ -46,6 +50,8 @@ async fn work(path: &Path, what: &str) -> Result<(), Box<dyn Error + Send + Sync
         "ids" => id_counter::work(path).await,
         #[cfg(feature = "feed")]
         "feed" => feed::work(path).await,
+        #[cfg(feature = "chat")]
+        "chat" => chat::work(path).await,
         _ => Err("no such work".into()),
     }
 }

@@ -4,8 +4,8 @@ use backplane::Position;
 
 use super::{Input, Wire};
 use crate::{
-    Act, ConversationId, Device, Event, Group, HistoryStart, Member, Message, MessageRef, NewEvent,
-    Pair, Reactions, Receipt, Result, Role, What, Windows,
+    Act, ConversationId, Device, Event, Group, HistoryStart, InboxMark, InboxRow, Member, Message,
+    MessageRef, NewEvent, Pair, Reactions, Receipt, Result, Role, What, Windows,
 };
 
 /// The fields of structs, in order.
@@ -62,6 +62,8 @@ fields! {
     Reactions { reaction, count, mine }
     Member { user, role, windows }
     Group { members, limit, history, about }
+    InboxRow { top, changed, is_enrolled, decided, read, queued, received }
+    InboxMark { top, changed }
 }
 
 variants! {

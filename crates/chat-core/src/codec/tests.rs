@@ -6,9 +6,9 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    Act, ClientId, ConversationId, Device, DeviceId, Event, Group, GroupId, HistoryStart, Member,
-    Message, MessageId, MessageRef, NewEvent, Reaction, Reactions, Receipt, Role, UserId, What,
-    Windows,
+    Act, ClientId, ConversationId, Device, DeviceId, Event, Group, GroupId, HistoryStart, InboxRow,
+    Member, Message, MessageId, MessageRef, NewEvent, Reaction, Reactions, Receipt, Role, UserId,
+    What, Windows,
 };
 
 fn number() -> impl Strategy<Value = u64> {
@@ -94,27 +94,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 fn what() -> impl Strategy<Value = What> {
-    let done = act().prop_map(|act| match act {
-        Act::Message(body) => What::Message(Message::new(body)),
-        Act::Edit { target, body } => What::Edit {
-            target,
-            body: Some(body),
-        },
-        Act::Delete { target } => What::Delete { target },
-        Act::React {
-            target,
-            reaction,
-            on,
-        } => What::React {
-            target,
-            reaction,
-            on,
-        },
-        Act::Join { user, role } => What::Join { user, role },
-        Act::Leave { user } => What::Leave { user },
-        Act::Appoint { user, role } => What::Appoint { user, role },
-        Act::Describe(about) => What::Describe(about),
-    });
+    let done = new_event().prop_map(|new| new.into_event(1).what).boxed();
     prop_oneof![
         8 => done,
         4 => message().prop_map(What::Message),
@@ -159,6 +139,22 @@ fn group() -> impl Strategy<Value = Group> {
     let history = select(vec![HistoryStart::Beginning, HistoryStart::Joining]);
     (any::<u32>(), any::<u32>(), history, body())
         .prop_map(|(members, limit, history, about)| Group::new(members, limit, history, about))
+}
+
+fn row() -> impl Strategy<Value = InboxRow> {
+    let received = vec((number().prop_map(DeviceId::new), position()), 0..4);
+    let places = (position(), position(), position(), position());
+    (places, number(), any::<bool>(), received).prop_map(
+        |((top, decided, read, queued), changed, is_enrolled, received)| InboxRow {
+            top,
+            changed,
+            is_enrolled,
+            decided,
+            read,
+            queued,
+            received,
+        },
+    )
 }
 
 fn receipt() -> impl Strategy<Value = Receipt> {
@@ -252,13 +248,14 @@ fn a_pair_is_in_order_and_windows_are_bounded() {
 proptest! {
     #[test]
     fn everything_reads_back(
-        event in event(), new in new_event(), member in member(), group in group(), receipt in receipt(),
+        event in event(), new in new_event(), member in member(), group in group(), receipt in receipt(), row in row(),
     ) {
         reads_back(&event);
         reads_back(&new);
         reads_back(&member);
         reads_back(&group);
         reads_back(&receipt);
+        reads_back(&row);
     }
 
     #[test]

@@ -8,6 +8,7 @@
     reason = "a test plays a history, and panics where stores differ"
 )]
 
+pub mod inbox;
 pub mod log;
 
 pub use backplane::conformance::few_cases;

@@ -13,10 +13,10 @@ use backplane::{
 use hashbrown::{HashMap, hash_map::Entry};
 use parking_lot::RwLock;
 
-use self::owner::{Delivery, Owner, Row};
+use self::owner::{Delivery, Owner};
 use crate::{
-    Advance, Advanced, ConversationId, Cursor, Device, Event, Inbox, InboxEntry, InboxPage, Result,
-    START, UserId, log::forward,
+    Advance, Advanced, ConversationId, Cursor, Device, Event, Inbox, InboxEntry, InboxMark,
+    InboxPage, InboxRow, Result, START, UserId,
 };
 
 /// An [`Inbox`] in process memory.
@@ -72,8 +72,7 @@ pub struct MemoryInboxOptions {
 /// What a mark is about, and for whom it is.
 #[derive(Debug)]
 struct Talk {
-    top: Position,
-    changed: u64,
+    mark: InboxMark,
     /// The slots of those who are enrolled.
     enrolled: Vec<usize>,
 }
@@ -120,8 +119,7 @@ impl MemoryInbox {
     ) -> Result<()> {
         let mut talks = self.talks.write(talk.mixed());
         let talked = talks.entry(talk).or_insert_with(|| Talk {
-            top: START,
-            changed: 0,
+            mark: InboxMark::new(),
             enrolled: Vec::new(),
         });
         for &user in users {
@@ -147,11 +145,11 @@ impl MemoryInbox {
             let Some(talked) = talks.get_mut(&talk) else {
                 continue;
             };
-            if forward(&mut talked.top, top) {
-                talked.changed = self.draw();
+            if talked.mark.reach(top) {
+                talked.mark.changed = self.draw();
                 let slots = self.marks.read();
                 for &slot in &talked.enrolled {
-                    slots[slot].fetch_max(talked.changed, Ordering::Relaxed);
+                    slots[slot].fetch_max(talked.mark.changed, Ordering::Relaxed);
                 }
             }
         }
@@ -175,7 +173,7 @@ impl MemoryInbox {
             let owner = self.owner(&mut owners, user);
             let row = self.row(owner, talk)?;
             let change = self.draw();
-            if forward(&mut row.top, top) {
+            if row.reach(top) {
                 (row.changed, owner.changed) = (change, change);
             }
             owner.put(talk, &deliveries, change, self.options.max_copies);
@@ -242,8 +240,8 @@ impl MemoryInbox {
         for (change, entry, _) in changed.iter_mut().filter(|(.., is_enrolled)| *is_enrolled) {
             let talks = self.talks.read(entry.conversation.mixed());
             if let Some(talk) = talks.get(&entry.conversation) {
-                forward(&mut entry.top, talk.top);
-                *change = talk.changed.max(*change);
+                talk.mark.show(entry);
+                *change = talk.mark.changed.max(*change);
             }
         }
     }
@@ -274,7 +272,7 @@ impl MemoryInbox {
     }
 
     fn advance_one(&self, advance: &Advance) -> Advanced {
-        let Device { user, id } = advance.device;
+        let user = advance.device.user;
         let mut owners = self.users.write(user.get());
         let Some(owner) = owners.get_mut(&user) else {
             return Advanced::Unknown;
@@ -282,12 +280,7 @@ impl MemoryInbox {
         let Some(row) = owner.rows.get_mut(&advance.conversation) else {
             return Advanced::Unknown;
         };
-        let received = row.receive(id, advance.to, self.options.max_devices);
-        let has_moved = match advance.cursor {
-            Cursor::Received => received,
-            Cursor::Read => forward(&mut row.read, advance.to),
-        };
-        if !has_moved {
+        if !row.advance(advance, self.options.max_devices) {
             return Advanced::Behind;
         }
         if advance.cursor == Cursor::Read {
@@ -313,10 +306,9 @@ impl MemoryInbox {
     /// See [`Inbox::forget`].
     pub fn forget(&self, device: Device) {
         if let Some(owner) = self.users.write(device.user.get()).get_mut(&device.user) {
-            owner
-                .rows
-                .values_mut()
-                .for_each(|row| row.forget(device.id));
+            for row in owner.rows.values_mut() {
+                row.forget(device.id);
+            }
         }
     }
 
@@ -328,12 +320,12 @@ impl MemoryInbox {
         })
     }
 
-    fn row<'a>(&self, owner: &'a mut Owner, talk: ConversationId) -> Result<&'a mut Row> {
+    fn row<'a>(&self, owner: &'a mut Owner, talk: ConversationId) -> Result<&'a mut InboxRow> {
         Ok(match owner.rows.entry(talk) {
             Entry::Occupied(row) => row.into_mut(),
             Entry::Vacant(slot) => {
                 self.rows.take(1, "enroll")?;
-                slot.insert(Row::new())
+                slot.insert(InboxRow::new())
             }
         })
     }

@@ -9,8 +9,8 @@ use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
     Failure,
-    feed::store::{Named, Tables},
     row::Reader,
+    store::{Named, Tables},
 };
 
 const VERSION: u8 = 1;
@@ -23,7 +23,7 @@ pub(super) struct ActivityTables {
 impl ActivityTables {
     pub(super) fn new(store: &str) -> Self {
         Self {
-            users: Named::new("activity", store, "users"),
+            users: Named::new("feed.activity", store, "users"),
         }
     }
 
@@ -41,6 +41,8 @@ impl ActivityTables {
 }
 
 impl Tables for ActivityTables {
+    type Error = feed_core::Error;
+
     fn create(&self, txn: &WriteTransaction) -> Result<(), Failure> {
         self.users.create(txn)
     }

@@ -19,8 +19,8 @@ use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
     CorruptRow, Failure,
-    feed::store::{Named, Tables},
     row::Reader,
+    store::{Named, Tables},
 };
 
 const VERSION: u8 = 1;
@@ -42,7 +42,7 @@ pub(super) struct GraphTables {
 
 impl GraphTables {
     pub(super) fn new(store: &str) -> Self {
-        const KIND: &str = "graph";
+        const KIND: &str = "feed.graph";
         Self {
             edges: Named::new(KIND, store, "edges"),
             followers: Named::new(KIND, store, "followers"),
@@ -107,6 +107,8 @@ impl GraphTables {
 }
 
 impl Tables for GraphTables {
+    type Error = feed_core::Error;
+
     fn create(&self, txn: &WriteTransaction) -> Result<(), Failure> {
         self.edges.create(txn)?;
         self.followers.create(txn)?;

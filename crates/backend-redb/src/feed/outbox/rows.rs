@@ -15,8 +15,8 @@ use redb::{ReadableTable, WriteTransaction};
 
 use crate::{
     Failure,
-    feed::store::{Named, Tables},
     row::Reader,
+    store::{Named, Tables},
 };
 
 const VERSION: u8 = 1;
@@ -37,7 +37,7 @@ pub(super) struct OutboxTables {
 
 impl OutboxTables {
     pub(super) fn new(store: &str) -> Self {
-        const KIND: &str = "outbox";
+        const KIND: &str = "feed.outbox";
         Self {
             posts: Named::new(KIND, store, "posts"),
             bodies: Named::new(KIND, store, "bodies"),
@@ -77,6 +77,8 @@ impl OutboxTables {
 }
 
 impl Tables for OutboxTables {
+    type Error = feed_core::Error;
+
     fn create(&self, txn: &WriteTransaction) -> Result<(), Failure> {
         self.posts.create(txn)?;
         self.bodies.create(txn)?;

@@ -1,8 +1,7 @@
-//! What the stores of a feed share: tables by name, reads by the caller, writes by the writer.
+//! What the stores of the cores share: tables by name, reads by the caller, writes by the writer.
 
 use std::{any, fmt, marker::PhantomData, sync::Arc};
 
-use feed_core::Result;
 use redb::{
     Key, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, Value, WriteTransaction,
 };
@@ -14,14 +13,14 @@ use crate::{CorruptRow, Failure, Writer, format};
 /// Reads run on the caller's thread, in a transaction of their own: they see what is on disk, all
 /// tables at one instant, and wait for nobody.
 #[derive(Debug)]
-pub(super) struct Store<T> {
+pub(crate) struct Store<T> {
     writer: Writer,
     tables: Arc<T>,
 }
 
 impl<T: Tables> Store<T> {
     /// Opens the tables, which are made if the file does not have them.
-    pub(super) async fn open(writer: &Writer, tables: T) -> Result<Self> {
+    pub(crate) async fn open(writer: &Writer, tables: T) -> Result<Self, T::Error> {
         let store = Self {
             writer: writer.clone(),
             tables: Arc::new(tables),
@@ -36,80 +35,86 @@ impl<T: Tables> Store<T> {
     }
 
     /// Does `work`, as [`Writer::run`] says. It is queued when the future is first polled.
-    pub(super) async fn write<R: Send + 'static>(
+    pub(crate) async fn write<R: Send + 'static>(
         &self,
         op: &'static str,
         mut work: impl FnMut(&WriteTransaction, &T) -> Result<R, Failure> + Send + 'static,
-    ) -> Result<R> {
+    ) -> Result<R, T::Error> {
         let tables = Arc::clone(&self.tables);
         let done = self.writer.run(move |txn| work(txn, &tables)).await;
         done.map_err(|failure| failure.of(op).into())
     }
 
-    pub(super) fn read<R>(
+    pub(crate) fn read<R>(
         &self,
         op: &'static str,
         look: impl FnOnce(&ReadTransaction, &T) -> Result<R, Failure>,
-    ) -> Result<R> {
+    ) -> Result<R, T::Error> {
         let found = self.begin_read().and_then(|txn| look(&txn, &self.tables));
         found.map_err(|failure| failure.of(op).into())
     }
 
-    pub(super) fn begin_read(&self) -> Result<ReadTransaction, Failure> {
+    pub(crate) fn begin_read(&self) -> Result<ReadTransaction, Failure> {
         Ok(self.writer.database().begin_read()?)
     }
 
-    pub(super) const fn writer(&self) -> &Writer {
+    #[cfg(feature = "feed")]
+    pub(crate) const fn writer(&self) -> &Writer {
         &self.writer
     }
 
-    pub(super) const fn tables(&self) -> &Arc<T> {
+    #[cfg(feature = "feed")]
+    pub(crate) const fn tables(&self) -> &Arc<T> {
         &self.tables
     }
 }
 
 /// The tables of one store.
-pub(super) trait Tables: fmt::Debug + Send + Sync + 'static {
+pub(crate) trait Tables: fmt::Debug + Send + Sync + 'static {
+    /// What the store's core fails with.
+    type Error: From<::backplane::Error>;
+
     /// Makes those that are not there.
     fn create(&self, txn: &WriteTransaction) -> Result<(), Failure>;
 }
 
 /// A table, by a name that is only known when its store is opened.
-pub(super) struct Named<K, V> {
+pub(crate) struct Named<K, V> {
     name: String,
     row: PhantomData<fn() -> (K, V)>,
 }
 
 impl<K: Key + 'static, V: Value + 'static> Named<K, V> {
-    /// The table `part` of the store called `store`, which is a `kind` of store.
-    pub(super) fn new(kind: &str, store: &str, part: &str) -> Self {
+    /// The table `part` of the store called `store`, which is a `kind` of store of a core.
+    pub(crate) fn new(kind: &str, store: &str, part: &str) -> Self {
         Self {
-            name: format!("feed.{kind}.{store}.{part}"),
+            name: format!("{kind}.{store}.{part}"),
             row: PhantomData,
         }
     }
 
-    pub(super) fn name(&self) -> &str {
+    #[cfg(feature = "feed")]
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn write<'txn>(
+    pub(crate) fn write<'txn>(
         &self,
         txn: &'txn WriteTransaction,
     ) -> Result<redb::Table<'txn, K, V>, Failure> {
         Ok(txn.open_table(self.definition())?)
     }
 
-    pub(super) fn read(&self, txn: &ReadTransaction) -> Result<ReadOnlyTable<K, V>, Failure> {
+    pub(crate) fn read(&self, txn: &ReadTransaction) -> Result<ReadOnlyTable<K, V>, Failure> {
         Ok(txn.open_table(self.definition())?)
     }
 
-    pub(super) fn create(&self, txn: &WriteTransaction) -> Result<(), Failure> {
+    pub(crate) fn create(&self, txn: &WriteTransaction) -> Result<(), Failure> {
         self.write(txn).map(drop)
     }
 
     /// What `decoded` holds, or word of the row that does not decode.
-    pub(super) fn intact<R>(&self, key: impl fmt::Debug, decoded: Option<R>) -> Result<R, Failure> {
+    pub(crate) fn intact<R>(&self, key: impl fmt::Debug, decoded: Option<R>) -> Result<R, Failure> {
         decoded.ok_or_else(|| CorruptRow::failure(&self.name, format!("{key:?}")))
     }
 
