@@ -76,6 +76,7 @@ mod coalesce;
 pub mod codec;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod content;
 mod locks;
 mod memory;
 pub mod offline;

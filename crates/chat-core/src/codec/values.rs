@@ -107,6 +107,17 @@ impl Wire for Bytes {
     }
 }
 
+impl Wire for String {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_text(self.as_bytes(), out);
+    }
+
+    fn take(input: &mut Input) -> Result<Self> {
+        let text = Bytes::take(input)?;
+        Self::from_utf8(text.into()).map_err(|_| Input::corrupt())
+    }
+}
+
 fn put_text(text: &[u8], out: &mut Vec<u8>) {
     (text.len() as u64).put(out);
     out.extend_from_slice(text);
