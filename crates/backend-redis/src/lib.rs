@@ -29,6 +29,7 @@
 //! | `RateLimiter` | [`RedisRateLimiter`] |
 //! | `Directory` | [`RedisDirectory`] |
 //! | `NodeLeases`, `IdGenerator` | [`RedisNodeLeases`], [`RedisIds`] |
+//! | `IdCounter` | [`RedisIdCounter`] |
 //!
 //! With the feature `feed`, which is on by default, those of `feed-core`: `feed_parts` makes all of them.
 //!
@@ -68,8 +69,8 @@ mod times;
 pub use redis;
 
 pub use self::backplane::{
-    RedisBus, RedisBusOptions, RedisDirectory, RedisIds, RedisNodeLeases, RedisQueue,
-    RedisRateLimiter,
+    RedisBus, RedisBusOptions, RedisDirectory, RedisIdCounter, RedisIds, RedisNodeLeases,
+    RedisQueue, RedisRateLimiter,
 };
 #[cfg(feature = "feed")]
 pub use self::feed::{

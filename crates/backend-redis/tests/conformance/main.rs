@@ -24,14 +24,14 @@ mod house {
 use std::sync::{Arc, LazyLock};
 
 use backend_redis::{
-    Redis, RedisDirectory, RedisIds, RedisNodeLeases, RedisOutbox, RedisOutboxOptions, RedisQueue,
-    RedisRateLimiter, RedisSharedCache,
+    Redis, RedisDirectory, RedisIdCounter, RedisIds, RedisNodeLeases, RedisOutbox,
+    RedisOutboxOptions, RedisQueue, RedisRateLimiter, RedisSharedCache,
 };
 use backplane::{
     SystemClock,
     conformance::{Fresh, TestTime, directory, node_leases::NODES, queue},
     directory::Directory,
-    id::{IdGenerator, KeeperOptions, Layout, NodeLeases},
+    id::{IdCounter, IdGenerator, KeeperOptions, Layout, NodeLeases},
     queue::TaskQueue,
     rate::RateLimiter,
 };
@@ -83,6 +83,10 @@ macro_rules! lists {
 
         backplane::node_leases_conformance!(async {
             fresh::<dyn NodeLeases>(Arc::new(RedisNodeLeases::new($redis.await, "ids", NODES)))
+        });
+
+        backplane::id_counter_conformance!(async {
+            fresh::<dyn IdCounter>(Arc::new(RedisIdCounter::new($redis.await, "ids")))
         });
 
         backplane::id_generator_conformance!(async {

@@ -7,6 +7,7 @@ mod feed;
 mod half_moved;
 mod halfway;
 mod histories;
+mod id_counter;
 mod outbox;
 mod queue;
 mod refusals;
