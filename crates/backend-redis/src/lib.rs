@@ -31,7 +31,8 @@
 //! | `NodeLeases`, `IdGenerator` | [`RedisNodeLeases`], [`RedisIds`] |
 //! | `IdCounter` | [`RedisIdCounter`] |
 //!
-//! With the feature `feed`, which is on by default, those of `feed-core`: `feed_parts` makes all of them.
+//! With the feature `feed`, which is on by default, those of `feed-core`: `feed_parts` makes all of them. With the
+//! feature `chat`, which is too, `RedisSequenceMarks` of `chat-core`.
 //!
 //! # Errors
 //!
@@ -56,6 +57,8 @@
 mod answer;
 mod backplane;
 mod batches;
+#[cfg(feature = "chat")]
+mod chat;
 mod connect;
 mod connection;
 mod failure;
@@ -72,6 +75,8 @@ pub use self::backplane::{
     RedisBus, RedisBusOptions, RedisDirectory, RedisIdCounter, RedisIds, RedisNodeLeases,
     RedisQueue, RedisRateLimiter,
 };
+#[cfg(feature = "chat")]
+pub use self::chat::RedisSequenceMarks;
 #[cfg(feature = "feed")]
 pub use self::feed::{
     RedisActions, RedisActivity, RedisFeedOptions, RedisGraph, RedisOutbox, RedisOutboxOptions,

@@ -9,6 +9,7 @@ mod directory;
 mod feed;
 mod graph;
 mod load;
+mod numbers;
 mod outbox;
 mod queue;
 mod reader;

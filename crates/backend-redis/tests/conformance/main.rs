@@ -2,6 +2,7 @@
 //! and of Valkey.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
+mod chat;
 mod feed;
 mod network;
 
@@ -108,6 +109,7 @@ macro_rules! lists {
 }
 
 lists!(REDIS.server());
+chat::lists!(REDIS.server());
 feed::lists!(REDIS.server());
 
 backplane::bus_conformance!(async { Network::of_a_server(Flavour::Redis) });
@@ -116,6 +118,7 @@ mod cluster {
     use super::*;
 
     lists!(REDIS.cluster());
+    chat::lists!(REDIS.cluster());
     feed::lists!(REDIS.cluster());
 
     backplane::bus_conformance!(async { Network::of_a_cluster(Flavour::Redis) });
@@ -125,6 +128,7 @@ mod on_redis_6_2 {
     use super::*;
 
     lists!(REDIS_6_2.server());
+    chat::lists!(REDIS_6_2.server());
     feed::lists!(REDIS_6_2.server());
 
     backplane::bus_conformance!(async { Network::of_a_server(Flavour::Redis62) });
@@ -145,6 +149,7 @@ mod on_valkey {
     use super::*;
 
     lists!(VALKEY.server());
+    chat::lists!(VALKEY.server());
     feed::lists!(VALKEY.server());
 
     backplane::bus_conformance!(async { Network::of_a_server(Flavour::Valkey) });
@@ -153,6 +158,7 @@ mod on_valkey {
         use super::*;
 
         lists!(VALKEY.cluster());
+        chat::lists!(VALKEY.cluster());
         feed::lists!(VALKEY.cluster());
 
         backplane::bus_conformance!(async { Network::of_a_cluster(Flavour::Valkey) });

@@ -12,6 +12,7 @@ mod outbox;
 mod queue;
 mod refusals;
 mod round_trips;
+mod sequence_marks;
 mod sizes;
 mod slots;
 mod timelines;
