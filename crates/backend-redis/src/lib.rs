@@ -32,7 +32,8 @@
 //! | `IdCounter` | [`RedisIdCounter`] |
 //!
 //! With the feature `feed`, which is on by default, those of `feed-core`: `feed_parts` makes all of them. With the
-//! feature `chat`, which is too, `RedisSequenceMarks` of `chat-core`.
+//! feature `chat`, which is too, those of `chat-core` that say who is there and number messages: `RedisPresence` and
+//! `RedisSequenceMarks`.
 //!
 //! # Errors
 //!
@@ -76,7 +77,7 @@ pub use self::backplane::{
     RedisQueue, RedisRateLimiter,
 };
 #[cfg(feature = "chat")]
-pub use self::chat::RedisSequenceMarks;
+pub use self::chat::{RedisPresence, RedisPresenceOptions, RedisSequenceMarks};
 #[cfg(feature = "feed")]
 pub use self::feed::{
     RedisActions, RedisActivity, RedisFeedOptions, RedisGraph, RedisOutbox, RedisOutboxOptions,

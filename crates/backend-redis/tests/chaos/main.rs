@@ -11,6 +11,7 @@ mod graph;
 mod load;
 mod numbers;
 mod outbox;
+mod presence;
 mod queue;
 mod reader;
 mod timelines;

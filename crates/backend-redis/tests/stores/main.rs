@@ -9,6 +9,7 @@ mod halfway;
 mod histories;
 mod id_counter;
 mod outbox;
+mod presence;
 mod queue;
 mod refusals;
 mod round_trips;
