@@ -46,7 +46,7 @@ use crate::Redis;
 /// | [`join`](Presence::join), [`renew`](Presence::renew), [`leave`](Presence::leave) | 1 | 1 |
 /// | [`states`](Presence::states), [`own`](Presence::own) | 1; 1 more where time has changed somebody | 1, and 1 for each part with some of the users |
 /// | [`report`](Presence::report), [`set`](Presence::set), [`erase`](Presence::erase) | 2, and 1 more for each time that another changed one of the users meanwhile | 1, and 2 for each part |
-/// | [`lapsed`](Presence::lapsed) | 2 if there are none; 1 more where a lease began or ended; 3 more for each step in which users are looked for | 1, and 1 for each part; in each step 2 more for each part that has some of them |
+/// | [`lapsed`](Presence::lapsed) | 2 if there are none; 1 more where a lease began or ended; 4 more for each time that users are looked for | 1, and 1 for each part; each time 2 more for each part that has some of them, and those anew |
 ///
 /// The first call of a new store makes three more, and so does the first after a server was replaced. A call about more
 /// than a thousand users of a part makes its round trips for each thousand.

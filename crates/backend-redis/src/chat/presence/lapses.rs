@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use backplane::FencingToken;
+use backplane::{Error, FencingToken};
 use chat_core::{Result, UserId, presence::Change};
 
 use super::{
@@ -13,14 +13,39 @@ use super::{
     view::View,
 };
 
-/// How many users are asked for in each part at least.
+/// How many users are asked for in each part at least, and at most.
 const FEW: usize = 32;
+const MANY: usize = 1_000;
 
 /// What is known of the parts: those whom time has changed, and where others may be.
 struct Survey {
     view: View,
     told: Vec<(Draft, Lapse)>,
     places: Vec<(u16, Vec<FencingToken>)>,
+    /// Why a part has not answered.
+    failure: Option<Error>,
+}
+
+impl Survey {
+    /// Takes in what is known of a part. Answers its turn if all leases under which somebody is there are held.
+    fn add(&mut self, part: u16, lapses: Lapses) -> Option<String> {
+        let told = lapses.told.into_iter();
+        let told = told.map(|(user, lapse, found)| (Draft::of(user, found, lapses.last), lapse));
+        self.told.extend(told);
+        let (mut ended, mut is_checked) = (Vec::new(), !lapses.unchecked.is_empty());
+        for lease in lapses.unchecked {
+            if self.view.is_before(lease) {
+                is_checked = false;
+            } else if self.view.ended(lease).is_some() {
+                ended.push(lease);
+            }
+        }
+        if lapses.is_due || !ended.is_empty() {
+            self.places.push((part, ended));
+            return None;
+        }
+        is_checked.then_some(lapses.turn)
+    }
 }
 
 impl RedisPresence {
@@ -30,18 +55,26 @@ impl RedisPresence {
         settled: &[Change],
         limit: usize,
     ) -> Result<Vec<Change>> {
-        let share = limit * 2 / self.parts.all().count();
-        let each = limit.clamp(1, share.max(FEW));
+        let share = limit.saturating_mul(2) / self.parts.all().count();
+        let each = limit.clamp(1, share.clamp(FEW, MANY));
         let mut settled = settled;
         for _ in 0..ROUNDS {
-            let Some(survey) = self.survey(settled, each).await? else {
+            let Some(mut survey) = self.survey(settled, each).await? else {
                 continue;
             };
             settled = &[];
-            if survey.told.len() >= limit || survey.places.is_empty() {
-                return self.tell(survey, limit).await;
+            let is_enough = survey.told.len() >= limit || survey.places.is_empty();
+            if !is_enough {
+                let looked = self.look_for(&survey, each).await;
+                survey.failure = survey.failure.or_else(|| looked.err());
             }
-            self.look_for(&survey, each).await?;
+            match survey.failure.take() {
+                // Where a server is away, others have somebody to tell of.
+                Some(failure) if survey.told.is_empty() => return Err(failure.into()),
+                Some(_) => return self.tell(survey, limit).await,
+                None if is_enough => return self.tell(survey, limit).await,
+                None => {}
+            }
         }
         // What was found stays so, and the next call goes on.
         Err(restless("lapsed").into())
@@ -51,41 +84,34 @@ impl RedisPresence {
     async fn survey(&self, settled: &[Change], limit: usize) -> backplane::Result<Option<Survey>> {
         let view = self.leases.view("lapsed").await?;
         let answers = self.parts.lapsed("lapsed", &view, settled, limit).await;
-        let answers: Vec<_> = answers.into_iter().collect::<Result<_, _>>()?;
-        if answers
+        let (mut found, mut failure) = (Vec::new(), None);
+        for answer in answers {
+            match answer {
+                Ok(answer) => found.push(answer),
+                Err(error) => failure = Some(error),
+            }
+        }
+        if found
             .iter()
             .any(|from| view.server(from.part) != from.server)
         {
             self.locate("lapsed", &view).await?;
             return Ok(None);
         }
-        let (mut told, mut places, mut checked) = (Vec::new(), Vec::new(), Vec::new());
-        for Found { part, answer, .. } in answers {
-            let Lapses {
-                last,
-                told: some,
-                is_due,
-                turn,
-                unchecked,
-            } = answer;
-            let some = some.into_iter();
-            told.extend(some.map(|(user, lapse, found)| (Draft::of(user, found, last), lapse)));
-            let (later, known): (Vec<_>, Vec<_>) = unchecked
-                .into_iter()
-                .partition(|&lease| view.is_before(lease));
-            let (ended, held): (Vec<_>, Vec<_>) = known
-                .into_iter()
-                .partition(|&lease| view.ended(lease).is_some());
-            if is_due || !ended.is_empty() {
-                places.push((part, ended));
-            } else if !held.is_empty() && later.is_empty() {
-                checked.push((part, turn));
-            }
-        }
+        let mut survey = Survey {
+            view,
+            told: Vec::new(),
+            places: Vec::new(),
+            failure,
+        };
+        let checked = found
+            .into_iter()
+            .filter_map(|from| Some((from.part, survey.add(from.part, from.answer)?)));
+        let checked: Vec<_> = checked.collect();
         if !checked.is_empty() {
-            self.parts.note_checked(&view, &checked).await;
+            self.parts.note_checked(&survey.view, &checked).await;
         }
-        Ok(Some(Survey { view, told, places }))
+        Ok(Some(survey))
     }
 
     /// Looks at users whom time may have changed, so that those whom it has are known.

@@ -200,7 +200,7 @@ impl Parts {
         let _ = self.redis.ask_all("lapsed", &calls, done).await;
     }
 
-    /// Whom time may have changed in parts where leases have ended, at most `limit` for each lease.
+    /// Whom time may have changed in parts where leases have ended, at most `limit` in each.
     pub(super) async fn candidates(
         &self,
         op: &'static str,

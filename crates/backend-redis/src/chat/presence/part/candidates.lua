@@ -1,5 +1,5 @@
 -- Whom time may have changed.
--- ARGV: the time, how many users are asked for of each kind, and leases that have ended.
+-- ARGV: the time, how many users are asked for, and leases that have ended.
 -- Answers the last version, and { user, lease, record, … }, where the lease is empty of those whose settings have
 -- ended, and the record if there is none.
 local now, limit = ARGV[1], tonumber(ARGV[2])
@@ -15,8 +15,12 @@ for _, user in ipairs(redis.call('ZRANGEBYSCORE', timed, '-inf', now, 'LIMIT', 0
   add(user, '')
 end
 for at = 3, #ARGV do
+  local left = limit - #found / 3
+  if left <= 0 then
+    break
+  end
   -- Some at random, so that those who look at the same time look at others.
-  local there = redis.call('SRANDMEMBER', base .. ':at:' .. ARGV[at], limit)
+  local there = redis.call('SRANDMEMBER', base .. ':at:' .. ARGV[at], left)
   if #there == 0 then
     redis.call('SREM', leases, ARGV[at])
   end
