@@ -2,6 +2,7 @@
 
 mod bus;
 mod directory;
+mod id_counter;
 mod ids;
 mod node_leases;
 mod queue;
@@ -9,6 +10,7 @@ mod rate;
 
 pub use bus::{RedisBus, RedisBusOptions};
 pub use directory::RedisDirectory;
+pub use id_counter::RedisIdCounter;
 pub use ids::RedisIds;
 pub use node_leases::RedisNodeLeases;
 pub use queue::RedisQueue;

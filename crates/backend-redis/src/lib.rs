@@ -29,8 +29,11 @@
 //! | `RateLimiter` | [`RedisRateLimiter`] |
 //! | `Directory` | [`RedisDirectory`] |
 //! | `NodeLeases`, `IdGenerator` | [`RedisNodeLeases`], [`RedisIds`] |
+//! | `IdCounter` | [`RedisIdCounter`] |
 //!
-//! With the feature `feed`, which is on by default, those of `feed-core`: `feed_parts` makes all of them.
+//! With the feature `feed`, which is on by default, those of `feed-core`: `feed_parts` makes all of them. With the
+//! feature `chat`, which is too, those of `chat-core` that say who is there and number messages: `RedisPresence` and
+//! `RedisSequenceMarks`.
 //!
 //! # Errors
 //!
@@ -55,6 +58,8 @@
 mod answer;
 mod backplane;
 mod batches;
+#[cfg(feature = "chat")]
+mod chat;
 mod connect;
 mod connection;
 mod failure;
@@ -68,9 +73,11 @@ mod times;
 pub use redis;
 
 pub use self::backplane::{
-    RedisBus, RedisBusOptions, RedisDirectory, RedisIds, RedisNodeLeases, RedisQueue,
-    RedisRateLimiter,
+    RedisBus, RedisBusOptions, RedisDirectory, RedisIdCounter, RedisIds, RedisNodeLeases,
+    RedisQueue, RedisRateLimiter,
 };
+#[cfg(feature = "chat")]
+pub use self::chat::{RedisPresence, RedisPresenceOptions, RedisSequenceMarks};
 #[cfg(feature = "feed")]
 pub use self::feed::{
     RedisActions, RedisActivity, RedisFeedOptions, RedisGraph, RedisOutbox, RedisOutboxOptions,

@@ -2,6 +2,7 @@
 //! and of Valkey.
 #![expect(clippy::unwrap_used, reason = "a test panics to fail")]
 
+mod chat;
 mod feed;
 mod network;
 
@@ -24,14 +25,14 @@ mod house {
 use std::sync::{Arc, LazyLock};
 
 use backend_redis::{
-    Redis, RedisDirectory, RedisIds, RedisNodeLeases, RedisOutbox, RedisOutboxOptions, RedisQueue,
-    RedisRateLimiter, RedisSharedCache,
+    Redis, RedisDirectory, RedisIdCounter, RedisIds, RedisNodeLeases, RedisOutbox,
+    RedisOutboxOptions, RedisQueue, RedisRateLimiter, RedisSharedCache,
 };
 use backplane::{
     SystemClock,
     conformance::{Fresh, TestTime, directory, node_leases::NODES, queue},
     directory::Directory,
-    id::{IdGenerator, KeeperOptions, Layout, NodeLeases},
+    id::{IdCounter, IdGenerator, KeeperOptions, Layout, NodeLeases},
     queue::TaskQueue,
     rate::RateLimiter,
 };
@@ -85,6 +86,10 @@ macro_rules! lists {
             fresh::<dyn NodeLeases>(Arc::new(RedisNodeLeases::new($redis.await, "ids", NODES)))
         });
 
+        backplane::id_counter_conformance!(async {
+            fresh::<dyn IdCounter>(Arc::new(RedisIdCounter::new($redis.await, "ids")))
+        });
+
         backplane::id_generator_conformance!(async {
             let (clock, options) = (Arc::new(SystemClock::new()), KeeperOptions::default());
             let ids = RedisIds::open($redis.await, Layout::TWITTER, clock, options).await;
@@ -104,6 +109,7 @@ macro_rules! lists {
 }
 
 lists!(REDIS.server());
+chat::lists!(REDIS.server());
 feed::lists!(REDIS.server());
 
 backplane::bus_conformance!(async { Network::of_a_server(Flavour::Redis) });
@@ -112,6 +118,7 @@ mod cluster {
     use super::*;
 
     lists!(REDIS.cluster());
+    chat::lists!(REDIS.cluster());
     feed::lists!(REDIS.cluster());
 
     backplane::bus_conformance!(async { Network::of_a_cluster(Flavour::Redis) });
@@ -121,6 +128,7 @@ mod on_redis_6_2 {
     use super::*;
 
     lists!(REDIS_6_2.server());
+    chat::lists!(REDIS_6_2.server());
     feed::lists!(REDIS_6_2.server());
 
     backplane::bus_conformance!(async { Network::of_a_server(Flavour::Redis62) });
@@ -141,6 +149,7 @@ mod on_valkey {
     use super::*;
 
     lists!(VALKEY.server());
+    chat::lists!(VALKEY.server());
     feed::lists!(VALKEY.server());
 
     backplane::bus_conformance!(async { Network::of_a_server(Flavour::Valkey) });
@@ -149,6 +158,7 @@ mod on_valkey {
         use super::*;
 
         lists!(VALKEY.cluster());
+        chat::lists!(VALKEY.cluster());
         feed::lists!(VALKEY.cluster());
 
         backplane::bus_conformance!(async { Network::of_a_cluster(Flavour::Valkey) });

@@ -1,5 +1,6 @@
 //! What each call costs is what docs/redis.md says, on a server and on a Cluster.
 
+mod chat;
 mod feed;
 mod ground;
 mod meter;
@@ -24,6 +25,7 @@ async fn calls_cost_what_the_page_says() {
             meter.empty().await;
             ground::calls(&mut meter).await;
             feed::calls(&mut meter).await;
+            chat::calls(&mut meter).await;
             differences = page::differences(meter.place(), meter.counted());
             if time > 1 && differences.is_empty() {
                 break;

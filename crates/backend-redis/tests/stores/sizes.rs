@@ -1,17 +1,22 @@
-//! What the keys of the ground floor take of a server's memory is what docs/redis.md says.
+//! What the keys of the ground floor, and of who is there, take of a server's memory is what docs/redis.md says.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use backend_redis::{
-    Redis, RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
+    Redis, RedisBus, RedisBusOptions, RedisDirectory, RedisIdCounter, RedisNodeLeases,
+    RedisPresence, RedisPresenceOptions, RedisQueue, RedisRateLimiter,
 };
 use backplane::{
     Timestamp, Topic,
     bus::{Bus, HistoryRead, IdempotencyKey, Outgoing},
     directory::{Directory, DirectoryOptions, Incarnation, Joined, Node},
-    id::NodeLeases,
+    id::{IdCounter, NodeLeases},
     queue::{NewTask, QueueOptions, Settlement, TaskQueue},
     rate::{Quota, RateLimiter},
+};
+use chat_core::{
+    UserId,
+    presence::{NodeJoined, Presence, PresenceState, Report, Status},
 };
 
 use crate::house::{Server, client};
@@ -70,9 +75,11 @@ impl Scale {
 async fn keys_take_what_the_page_says() {
     let mut scale = Scale::new().await;
     rate(&mut scale).await;
+    id_counter(&mut scale).await;
     for count in COUNTS {
         node_leases(&mut scale, count).await;
         directory(&mut scale, count).await;
+        presence(&mut scale, count).await;
     }
     queue(&mut scale).await;
     bus(&mut scale).await;
@@ -111,6 +118,31 @@ async fn node_leases(scale: &mut Scale, count: u64) {
         leases.acquire(MINUTE, Timestamp::EPOCH).await.unwrap();
     }
     let what = format!("a leased node, of {}", thousands(count));
+    scale.weigh(what, count, 0).await;
+}
+
+async fn id_counter(scale: &mut Scale) {
+    scale.empty().await;
+    let counter = RedisIdCounter::new(scale.redis(), "orders");
+    counter.take(1_000_000).await.unwrap();
+    scale.weigh("a counter of ids", 1, 0).await;
+}
+
+/// Users with ids of 64 bits, who are online at one node.
+async fn presence(scale: &mut Scale, count: u64) {
+    scale.empty().await;
+    let options = RedisPresenceOptions::default().with_parts(1);
+    let presence = RedisPresence::new(scale.redis(), options);
+    let joined = presence.join("a", Incarnation::new(1), MINUTE).await;
+    let NodeJoined::Held(lease) = joined.unwrap() else {
+        panic!("nobody else is there");
+    };
+    let now = Timestamp::from_millis(1_790_000_000_000);
+    let state = PresenceState::new(Status::Online, Some(now), true);
+    let report = |number| Report::new(UserId::new(number << 40), number, state);
+    let reports: Vec<_> = (1..=count).map(report).collect();
+    presence.report(&lease, &reports).await.unwrap();
+    let what = format!("a user who is there, of {} in a part", thousands(count));
     scale.weigh(what, count, 0).await;
 }
 

@@ -22,7 +22,8 @@ pub use report::*;
 pub use setting::*;
 
 /// One test per guarantee of [`Presence`](crate::presence::Presence), over the empty one that `$fresh` makes, with room for
-/// [`NODES`](crate::conformance::presence::NODES) nodes and [`USERS`](crate::conformance::presence::USERS) users.
+/// [`NODES`](crate::conformance::presence::NODES) nodes and for at most
+/// [`USERS`](crate::conformance::presence::USERS) users.
 #[macro_export]
 macro_rules! presence_conformance {
     ($fresh:expr) => {
@@ -94,7 +95,7 @@ use crate::{
 /// How many nodes the store of a case has room for.
 pub const NODES: usize = 8;
 
-/// How many users it has room for.
+/// How many users it has room for at most.
 pub const USERS: usize = 300;
 
 const ANN: UserId = UserId::new(1);

@@ -288,4 +288,17 @@ mod tests {
     }
 
     crate::presence_conformance!(async { fresh() });
+
+    #[test]
+    fn as_many_users_fit_as_the_options_say() {
+        let options = MemoryPresenceOptions::default().with_max_users(2);
+        let presence = MemoryPresence::new(Arc::new(ManualClock::default()), options);
+        let set = |user| presence.set(&[(UserId::new(user), Setting::AUTOMATIC)]);
+        set(1).unwrap();
+        set(2).unwrap();
+        assert_eq!(set(3).unwrap_err().kind(), ErrorKind::Full);
+        set(1).unwrap();
+        let _ = presence.erase(UserId::new(1));
+        set(3).unwrap();
+    }
 }

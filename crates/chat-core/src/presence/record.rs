@@ -1,3 +1,7 @@
+mod bytes;
+
+use std::mem;
+
 use backplane::{FencingToken, Timestamp};
 use smallvec::SmallVec;
 
@@ -9,7 +13,8 @@ use crate::UserId;
 /// What a store keeps of one user, and how it changes. For implementations of [`Presence`](super::Presence).
 ///
 /// Reports of several nodes may arrive in any order and any number of times: the record is the same. What others
-/// see changes with [`settle`](Self::settle) alone.
+/// see changes with [`settle`](Self::settle) alone. A store that cannot run this where the record lies keeps it
+/// as [bytes](Self::encode), and replaces those that it has changed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UserRecord {
     user: UserId,
@@ -26,6 +31,8 @@ pub struct UserRecord {
     visible_from: Timestamp,
     published: Published,
     own: OwnPresence,
+    /// Whether later versions may have been told than those here.
+    is_set_back: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,6 +64,7 @@ impl UserRecord {
             visible_from: Timestamp::EPOCH,
             published: Published::unknown(user),
             own: OwnPresence::unknown(user),
+            is_set_back: false,
         }
     }
 
@@ -144,14 +152,23 @@ impl UserRecord {
         self.end_setting(now);
         let before = (self.published.version, self.own.version);
         let shown = self.shown();
-        if self.published.state.should_notify(&shown) {
+        let is_set_back = mem::take(&mut self.is_set_back);
+        if self.published.state.should_notify(&shown) || is_set_back && self.is_visible() {
             self.published = Published::new(self.user, versions(), shown);
         }
         let (setting, state) = (self.setting(), self.own_state());
-        if self.own.setting != setting || self.own.state.should_notify(&state) {
+        let is_other = self.own.setting != setting || self.own.state.should_notify(&state);
+        if is_other || is_set_back {
             self.own = OwnPresence::new(self.user, versions(), setting, state);
         }
         Change::since(before, self.published, self.own)
+    }
+
+    /// Notes that a store has lost what this record was last, so that later versions may have been told: the next
+    /// [`settle`](Self::settle) gives others, and it, although nothing has changed. It leaves what others see
+    /// of who is invisible.
+    pub const fn doubt(&mut self) {
+        self.is_set_back = true;
     }
 
     /// What others see, as of the last [`settle`](Self::settle).
@@ -173,6 +190,12 @@ impl UserRecord {
             Some((mode, until)) => Setting::new(mode).until(until),
             None => Setting::new(self.mode),
         }
+    }
+
+    /// The leases under which something was said of the user, in order, and as what the user counts at each.
+    pub fn leases(&self) -> impl Iterator<Item = (FencingToken, Status)> {
+        let parts = self.parts.iter();
+        parts.map(|part| (part.lease, part.state.status))
     }
 
     fn is_visible(&self) -> bool {
@@ -230,5 +253,34 @@ impl UserRecord {
             self.visible_from = now;
             self.act(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_set_back_is_told_again_but_of_nobody_who_is_invisible() {
+        let (ann, now) = (UserId::new(1), Timestamp::from_millis(5));
+        let (mut record, mut last) = (UserRecord::new(ann), 0);
+        let mut next = || {
+            last += 1;
+            Version::new(last)
+        };
+        let here = PresenceState::new(Status::Online, Some(now), true);
+        let report = Report::new(ann, 1, here);
+        record.report(FencingToken::new(1), &report, now, &mut next);
+        record.doubt();
+        let again = record.settle(now, &mut next);
+        assert!(again.is_news && again.is_own_news);
+        assert_eq!(again.published.state, here);
+        let once = record.settle(now, &mut next);
+        assert!(!once.is_news && !once.is_own_news);
+        record.set(Setting::new(Mode::Invisible), now);
+        record.settle(now, &mut next);
+        record.doubt();
+        let unseen = record.settle(now, &mut next);
+        assert!(!unseen.is_news && unseen.is_own_news);
     }
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use backend_redis::{
-    RedisBus, RedisBusOptions, RedisDirectory, RedisNodeLeases, RedisQueue, RedisRateLimiter,
+    RedisBus, RedisBusOptions, RedisDirectory, RedisIdCounter, RedisNodeLeases, RedisQueue,
+    RedisRateLimiter,
 };
 use backplane::{
     Timestamp, Topic,
     bus::{Bus, HistoryRead, Outgoing},
     directory::{Directory, DirectoryOptions, Incarnation, Joined, Node, NodeChange, ViewEpoch},
-    id::{Acquired, NodeLeases},
+    id::{Acquired, IdCounter, NodeLeases},
     queue::{NewTask, QueueOptions, Settlement, TaskQueue},
     rate::{Quota, RateLimiter},
 };
@@ -32,6 +33,7 @@ pub(crate) async fn first_call(meter: &mut Meter) {
 pub(crate) async fn calls(meter: &mut Meter) {
     rate(meter).await;
     node_leases(meter).await;
+    id_counter(meter).await;
     directory(meter).await;
     queue(meter).await;
     bus(meter).await;
@@ -62,6 +64,11 @@ async fn node_leases(meter: &mut Meter) {
     meter
         .cost("`NodeLeases::release`", leases.release(&lease, until))
         .await;
+}
+
+async fn id_counter(meter: &mut Meter) {
+    let counter = RedisIdCounter::new(meter.redis(), "ids");
+    meter.cost("`IdCounter::take`", counter.take(1_000)).await;
 }
 
 async fn directory(meter: &mut Meter) {

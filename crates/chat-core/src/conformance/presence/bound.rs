@@ -42,24 +42,43 @@ pub async fn refuses_more_nodes_and_users_than_fit(fresh: &Fresh<dyn Presence>) 
     assert_eq!(full.unwrap_err().kind(), ErrorKind::Full);
     leases[0] = join_as(fresh, "0", 2, MINUTE).await;
 
-    let users = u64::try_from(USERS).unwrap();
-    for user in 0..users {
-        let here = Report::new(UserId::new(user), user + 1, at(Online, 5, true));
-        report(fresh, &leases[0], here).await;
-    }
-    let one_more = Report::new(BOB, users + 1, at(Online, 5, true));
-    let full = fresh.store.report(&leases[0], &[one_more]).await;
-    assert_eq!(full.unwrap_err().kind(), ErrorKind::Full);
-    let full = fresh.store.set(&[(BOB, Setting::AUTOMATIC)]).await;
+    // A store may keep users in several places, of which one is full before the others.
+    let mut sequence = 0;
+    let mut next = |user, state| {
+        sequence += 1;
+        Report::new(user, sequence, state)
+    };
+    let here = at(Online, 5, true);
+    let mut users = Vec::new();
+    let refused = loop {
+        let user = UserId::new(users.len() as u64);
+        match fresh.store.report(&leases[0], &[next(user, here)]).await {
+            Ok(_) => users.push(user),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Full);
+                break user;
+            }
+        }
+        assert!(users.len() <= USERS, "there is room for no more");
+    };
+    let full = fresh.store.set(&[(refused, Setting::AUTOMATIC)]).await;
     assert_eq!(full.unwrap_err().kind(), ErrorKind::Full);
     assert_eq!(
-        fresh.store.states(&[StateRead::new(BOB)]).await.unwrap(),
+        fresh
+            .store
+            .states(&[StateRead::new(refused)])
+            .await
+            .unwrap(),
         [None]
     );
-    let change = Report::new(UserId::new(0), users + 2, at(Away, 5, false));
-    assert_eq!(status(&report(fresh, &leases[0], change).await), Away);
-    fresh.store.erase(UserId::new(0)).await.unwrap();
-    report(fresh, &leases[0], one_more).await;
+    for &user in &users {
+        let change = next(user, at(Away, 5, false));
+        assert_eq!(status(&report(fresh, &leases[0], change).await), Away);
+    }
+    for user in users {
+        fresh.store.erase(user).await.unwrap();
+    }
+    report(fresh, &leases[0], next(refused, here)).await;
 }
 
 /// What breaks a limit is refused as invalid, and nothing happens.

@@ -1,0 +1,2 @@
+-- Answers the mark, empty for none.
+return mark
