@@ -9,6 +9,7 @@
 )]
 
 pub mod log;
+pub mod presence;
 
 pub use backplane::conformance::few_cases;
 
