@@ -3,8 +3,17 @@
 
 use std::{fmt::Debug, time::Duration};
 
-use backend_redis::{Redis, RedisActions, RedisGraph, RedisOutbox, RedisOutboxOptions, RedisQueue};
-use backplane::queue::{NewTask, QueueOptions, Settled, Settlement, TaskQueue};
+use backend_redis::{
+    Redis, RedisActions, RedisGraph, RedisOutbox, RedisOutboxOptions, RedisPresence,
+    RedisPresenceOptions, RedisQueue,
+};
+use backplane::{
+    directory::Incarnation,
+    queue::{NewTask, QueueOptions, Settled, Settlement, TaskQueue},
+};
+use chat_core::presence::{
+    NodeJoined, Presence, PresenceState, Report, Reported, StateRead, Status,
+};
 use engines::RedisCluster;
 use feed_core::{
     Action, ActionKind, Actions, Entry, ErrorKind, Graph, Outbox, PostId, Publication, UserId,
@@ -47,6 +56,39 @@ async fn a_queue() {
     assert_eq!(queue.stats().await.unwrap().leased, 1);
     assert_eq!(queue.settle(&acks).await.unwrap(), [Settled::Done]);
     assert_eq!(queue.stats().await.unwrap().ready, 0);
+}
+
+#[tokio::test]
+async fn a_part_of_presence() {
+    let (cluster, redis) = start().await;
+    let options = RedisPresenceOptions::default().with_parts(1);
+    let presence = RedisPresence::new(redis, options);
+    let ttl = Duration::from_secs(60);
+    let joined = presence.join("a", Incarnation::new(1), ttl).await.unwrap();
+    let NodeJoined::Held(lease) = joined else {
+        panic!("nobody else is there");
+    };
+    let ann = chat_core::UserId::new(1);
+    let report = async |sequence, status| {
+        let state = PresenceState::new(status, None, false);
+        let report = Report::new(ann, sequence, state);
+        presence.report(&lease, &[report]).await
+    };
+    report(1, Status::Online).await.unwrap();
+
+    let on_its_way = MovingSlot::begin(&cluster, "presence:0").await;
+    let refused = report(2, Status::Away).await.unwrap_err();
+    assert_eq!(refused.kind(), chat_core::ErrorKind::Unavailable);
+    assert_eq!(on_its_way.arrived().await, 0);
+    on_its_way.give_up().await;
+
+    let seen = presence.states(&[StateRead::new(ann)]).await.unwrap();
+    assert_eq!(seen[0].unwrap().state.status, Status::Online);
+    let again = report(2, Status::Away).await.unwrap();
+    let Reported::Held(changes) = again else {
+        panic!("nothing was lost");
+    };
+    assert_eq!(changes[0].published.state.status, Status::Away);
 }
 
 #[tokio::test]

@@ -3,8 +3,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use backend_redis::{Redis, RedisActions, RedisActivity, RedisGraph, RedisQueue};
+use backend_redis::{
+    Redis, RedisActions, RedisActivity, RedisGraph, RedisPresence, RedisPresenceOptions, RedisQueue,
+};
 use backplane::{ManualClock, conformance::histories::queue};
+use chat_core::conformance::histories::presence;
 use feed_core::conformance::{
     actions::Subject,
     histories::{actions, activity, few_cases, graph},
@@ -69,6 +72,15 @@ macro_rules! histories {
                 let part = Part::new($on_cluster);
                 RUNTIME.block_on(graph::play(&history, async || {
                     Arc::new(RedisGraph::new(part.open().await))
+                }));
+            }
+
+            #[test]
+            fn presence_answers_as_memory_does(history in presence::histories()) {
+                let part = Part::new($on_cluster);
+                RUNTIME.block_on(presence::play(&history, async || {
+                    let options = RedisPresenceOptions::default().with_parts(3);
+                    Arc::new(RedisPresence::new(part.open().await, options))
                 }));
             }
 

@@ -10,6 +10,7 @@
 
 pub mod inbox;
 pub mod log;
+pub mod presence;
 
 pub use backplane::conformance::few_cases;
 

@@ -89,10 +89,10 @@ impl Draft {
         leases.any(|(lease, _)| view.is_before(lease))
     }
 
-    /// Notes that the record may be older than what was told, if it is of a version before that.
+    /// Notes that the record may be older than what was told, if it has a version and that is before this one.
     pub(super) fn doubt_before(&mut self, version: u64) {
         if let Some(record) = &mut self.record
-            && last_version(record) < version
+            && (1..version).contains(&last_version(record))
         {
             record.doubt();
         }
