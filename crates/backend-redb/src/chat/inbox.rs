@@ -2,6 +2,8 @@ mod boxes;
 mod tables;
 mod view;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use backplane::{Epoch, Position};
 use chat_core::{
@@ -9,13 +11,18 @@ use chat_core::{
     InboxPage, Result, UserId,
 };
 
-use self::{boxes::Boxes, tables::InboxTables, view::View};
+use self::{
+    boxes::Boxes,
+    tables::{Copy, InboxTables},
+    view::View,
+};
 use crate::{Failure, Writer, store::Store};
 
 /// An [`Inbox`] in a redb file.
 ///
-/// What a call has answered is on disk, for all users whom it is for, or nothing of it. Reads see what is
-/// on disk, each at one instant, and run on the caller's thread: nothing but redb's cache is in memory.
+/// What a call has answered is on disk. One that fails has changed nothing, but for a
+/// [delivery](Inbox::deliver) of more than 4 MiB, of which some users may have their copies. Reads see what
+/// is on disk, each at one instant, and run on the caller's thread: nothing but redb's cache is in memory.
 /// Several inboxes under one name on one [`Writer`] are the same inboxes.
 ///
 /// # Costs
@@ -181,12 +188,23 @@ impl Inbox for RedbInbox {
         top: Position,
         events: &[Event],
     ) -> Result<()> {
-        let (most, events) = (self.options.max_copies, events.to_vec());
-        let deliver = self.change_entries("deliver", conversation, users, move |boxes, users| {
-            let mut users = users.iter();
-            users.try_for_each(|user| boxes.deliver(conversation, *user, top, &events, most))
-        });
-        deliver.await
+        let (most, epoch) = (self.options.max_copies, top.epoch);
+        let row = |event: &Event| {
+            let (talk, event) = (conversation, event.clone());
+            Copy { talk, epoch, event }.row()
+        };
+        let rows: Arc<[_]> = events.iter().map(row).collect();
+        let bytes: usize = rows.iter().map(|row| row.bytes.len()).sum();
+        for crowd in users.chunks((STEP / bytes.max(1)).max(1)) {
+            let rows = Arc::clone(&rows);
+            let deliver =
+                self.change_entries("deliver", conversation, crowd, move |boxes, users| {
+                    let mut users = users.iter();
+                    users.try_for_each(|user| boxes.deliver(conversation, *user, top, &rows, most))
+                });
+            deliver.await?;
+        }
+        Ok(())
     }
 
     async fn erase(
@@ -236,6 +254,9 @@ impl Inbox for RedbInbox {
             .await
     }
 }
+
+/// How many bytes of copies are written in one step, while others wait.
+const STEP: usize = 4 << 20;
 
 impl RedbInboxOptions {
     /// Room for `entries` conversations of all users together.

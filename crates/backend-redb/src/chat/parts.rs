@@ -88,7 +88,8 @@ pub struct RedbChatOptions {
     pub log: RedbMessageLogOptions,
     /// The bounds of the inboxes.
     pub inbox: RedbInboxOptions,
-    /// The bounds of the chat itself.
+    /// The bounds of the chat itself. Groups are told by marks by default, of whatever size: a copy costs the
+    /// file more than the read that it saves.
     pub chat: ChatOptions,
 }
 
@@ -144,7 +145,7 @@ impl Default for RedbChatOptions {
             ids: KeeperOptions::default(),
             log: RedbMessageLogOptions::default(),
             inbox: RedbInboxOptions::default(),
-            chat: ChatOptions::default(),
+            chat: ChatOptions::default().with_queue_limit(0),
         }
     }
 }

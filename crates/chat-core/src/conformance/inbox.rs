@@ -25,6 +25,7 @@ macro_rules! inbox_conformance {
             a_mark_is_for_everybody_who_is_enrolled,
             nobody_else_learns_of_it,
             changes_are_read_in_pages,
+            pages_miss_nothing_beside_marks,
             who_knows_everything_learns_nothing,
             a_position_of_another_epoch_knows_nothing,
             tops_only_move_forward,

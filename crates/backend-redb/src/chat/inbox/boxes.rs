@@ -1,12 +1,12 @@
 //! What changes inboxes, within the transaction that writes it.
 
 use backplane::Position;
-use chat_core::{
-    Advance, Advanced, ConversationId, Cursor, Device, Event, InboxMark, InboxRow, UserId,
-};
+use chat_core::{Advance, Advanced, ConversationId, Cursor, Device, InboxMark, InboxRow, UserId};
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
-use super::tables::{ChangeKey, Copy, EntryKey, InboxTables, all_of, count, entries_of, entry_key};
+use super::tables::{
+    ChangeKey, CopyRow, EntryKey, InboxTables, all_of, count, entries_of, entry_key,
+};
 use crate::{
     CorruptRow, Failure,
     chat::rows::{TalkKey, put, talk_key},
@@ -114,33 +114,28 @@ impl<'txn> Boxes<'txn> {
         Ok(())
     }
 
-    /// Puts copies of `events` into the queue of `user`, which holds at most `most`.
+    /// Puts `copies` into the queue of `user`, which holds at most `most`.
     pub(super) fn deliver(
         &mut self,
         talk: ConversationId,
         user: UserId,
         top: Position,
-        events: &[Event],
+        copies: &[CopyRow],
         most: usize,
     ) -> Result<(), Failure> {
         let found = self.entry(user, talk)?;
         let is_new = found.is_none();
         let mut row = found.unwrap_or_default();
-        let mut copies = self.tables.copies.write(self.txn)?;
+        let mut queue = self.tables.copies.write(self.txn)?;
         let mut added = 0;
-        for event in events {
-            if row.queue(Position::new(top.epoch, event.seq)) {
-                let copy = Copy {
-                    talk,
-                    epoch: top.epoch,
-                    event: event.clone(),
-                };
-                put(&mut copies, (user.get(), self.draw()), &copy)?;
+        for copy in copies {
+            if row.queue(Position::new(top.epoch, copy.seq)) {
+                queue.insert((user.get(), self.draw()), &*copy.bytes)?;
                 added += 1;
             }
         }
         if added > 0 {
-            self.bound(user, &mut copies, added, most)?;
+            self.bound(user, &mut queue, added, most)?;
         }
         if row.reach(top) {
             self.change(user, talk, &mut row)?;

@@ -3,7 +3,7 @@ use std::ops::RangeInclusive;
 use backplane::Epoch;
 use chat_core::{
     ConversationId, Event, InboxMark, InboxRow, Result, UserId, What,
-    codec::{Input, Wire},
+    codec::{self, Input, Wire},
 };
 use redb::{ReadableTable, WriteTransaction};
 
@@ -127,7 +127,23 @@ pub(super) struct Copy {
     pub(super) event: Event,
 }
 
+/// A copy as its row has it, which is the same for every user.
+pub(super) struct CopyRow {
+    /// Where the event is.
+    pub(super) seq: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
 impl Copy {
+    pub(super) fn row(&self) -> CopyRow {
+        let mut bytes = Vec::new();
+        codec::encode(self, &mut bytes);
+        CopyRow {
+            seq: self.event.seq,
+            bytes,
+        }
+    }
+
     /// The place of what it says: a message, or the one that it edits.
     pub(super) fn says(&self) -> u64 {
         match &self.event.what {

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use backplane::{ManualClock, Timestamp};
 use bytes::Bytes;
 use chat_core::{
@@ -173,4 +171,22 @@ async fn rows_lie_on_disk_as_they_always_have() {
     assert_eq!(mark, [1, 9, 3, 2]);
     let event = [4, 4, 0, 0, 0, 0, 5, b'h', b'e', b'l', b'l', b'o', 0, 0, 0];
     assert_eq!(copy, [&[1, 1, 7, 9][..], &event].concat());
+}
+
+/// However much there is to be copied, one step writes some of it, and all steps all of it.
+#[tokio::test]
+async fn a_delivery_of_many_bytes_reaches_everybody() {
+    let writer = Scratch::new().writer();
+    let inbox = open(&writer, RedbInboxOptions::default()).await;
+    let what = What::Message(Message::new(vec![0; 1 << 20].into()));
+    let long = Event::new(1, MessageId::new(1), Timestamp::EPOCH, None, None, what);
+    let events = [long, said(2)];
+    inbox
+        .deliver(TALK, &users(7), at(2), &events)
+        .await
+        .unwrap();
+    for user in users(7) {
+        let page = inbox.changes(user, START, 9).await.unwrap();
+        assert_eq!(page.entries[0].copies, events);
+    }
 }

@@ -19,9 +19,6 @@ pub(super) struct Reading<'a> {
     top: u64,
 }
 
-/// Events, and the place of the next if there are more.
-type Taken = (Vec<Event>, Option<u64>);
-
 impl<'a> Reading<'a> {
     /// A read by somebody who may read `windows`.
     pub(super) fn new(
@@ -104,12 +101,13 @@ impl<'a> Reading<'a> {
         self.windows.within(stretch).flatten()
     }
 
+    /// The events at `seqs`, and the place of the next if there are more.
     fn take(
         &self,
         mut seqs: impl Iterator<Item = u64>,
         limit: usize,
         bytes: usize,
-    ) -> Result<Taken, Failure> {
+    ) -> Result<(Vec<Event>, Option<u64>), Failure> {
         let LogRead {
             conversation,
             viewer,

@@ -78,8 +78,31 @@ macro_rules! fields {
     )*};
 }
 
+impl Wire for TalkRow {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.first.put(out);
+        self.top.put(out);
+        self.settled.put(out);
+        self.owed_since.put(out);
+        self.members.put(out);
+    }
+
+    fn take(input: &mut Input) -> Result<Self> {
+        let row = Self {
+            first: Wire::take(input)?,
+            top: Wire::take(input)?,
+            settled: Wire::take(input)?,
+            owed_since: Wire::take(input)?,
+            members: Wire::take(input)?,
+        };
+        // So whoever counts on from here never runs out of numbers.
+        let next = row.top.checked_add(1).ok_or_else(Input::corrupt)?;
+        let is_sound = (1..=next).contains(&row.first) && row.settled <= row.top;
+        is_sound.then_some(row).ok_or_else(Input::corrupt)
+    }
+}
+
 fields! {
-    TalkRow { first, top, settled, owed_since, members }
     GroupRow { limit, history, about }
     Standing { role, windows }
 }

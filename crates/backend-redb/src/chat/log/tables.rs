@@ -118,7 +118,7 @@ impl LogTables {
         events: &impl ReadableTable<EventKey, &'static [u8]>,
         members: u32,
     ) -> Result<Option<TalkRow>, Failure> {
-        let mut left = events.range(event_key(talk, 0)..=event_key(talk, u64::MAX))?;
+        let mut left = events.range(event_key(talk, 1)..event_key(talk, u64::MAX))?;
         let Some((key, row)) = left.next().transpose()? else {
             return Ok(None);
         };
@@ -128,7 +128,7 @@ impl LogTables {
         Ok(Some(TalkRow {
             first,
             top: last.map_or(first, |(key, _)| key.value().3),
-            settled: first.saturating_sub(1),
+            settled: first - 1,
             owed_since: Some(oldest.map_or(Timestamp::EPOCH, |event| event.at)),
             members,
         }))

@@ -7,8 +7,11 @@ use chat_core::{
 };
 use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::*;
-use crate::scratch::Scratch;
+use super::{rows::TalkRow, *};
+use crate::{
+    chat::rows::{put, talk_key},
+    scratch::Scratch,
+};
 
 async fn open(writer: &Writer) -> RedbMessageLog {
     RedbMessageLog::open(writer, "test", RedbMessageLogOptions::default())
@@ -193,4 +196,49 @@ async fn rows_lie_on_disk_as_they_always_have() {
     assert_eq!(group, [1, 9, 1, 1, b'x']);
     let open = [255, 255, 255, 255, 255, 255, 255, 255, 255, 1];
     assert_eq!(standing, [&[1, 1, 1, 1, 1][..], &open].concat());
+}
+
+/// A row that decodes, and tells what cannot be, is made up as one that does not.
+#[tokio::test]
+async fn a_conversation_that_cannot_be_is_counted_anew() {
+    let writer = Scratch::new().writer();
+    let log = open(&writer).await;
+    log.append(&[says(1), says(2)]).await.unwrap();
+    let sound = TalkRow {
+        top: 2,
+        ..TalkRow::of(2)
+    };
+    let unsound = [
+        TalkRow {
+            first: 0,
+            ..sound.clone()
+        },
+        TalkRow {
+            first: 4,
+            ..sound.clone()
+        },
+        TalkRow {
+            settled: 3,
+            ..sound.clone()
+        },
+        TalkRow {
+            top: u64::MAX,
+            ..sound
+        },
+    ];
+    for (row, seq) in unsound.into_iter().zip(3..) {
+        let damage = writer.run(move |txn| {
+            let mut talks = LogTables::new("test").talks.write(txn)?;
+            put(&mut talks, talk_key(talk()), &row)
+        });
+        damage.await.unwrap();
+        let middle = Seek::Around(Position::new(log.epoch, 1));
+        for seek in [Seek::Latest, middle] {
+            let read = LogRead::new(talk(), Viewer::User(BOB), seek, 9);
+            let answer = log.read(&[read]).await.unwrap().remove(0);
+            assert!(matches!(answer, Answer::Page(page) if page.top == seq - 1));
+        }
+        let next = log.append(&[says(seq)]).await.unwrap()[0];
+        assert_eq!(next.receipt().unwrap().position.offset, seq);
+    }
 }

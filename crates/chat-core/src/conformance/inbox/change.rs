@@ -72,6 +72,36 @@ pub async fn changes_are_read_in_pages(fresh: &Fresh<dyn Inbox>) {
     }
 }
 
+/// Pages miss none of the changes that lie beside marks of other conversations.
+pub async fn pages_miss_nothing_beside_marks(fresh: &Fresh<dyn Inbox>) {
+    let inbox = &*fresh.store;
+    let talk = |n| ConversationId::Group(GroupId::new(n));
+    for n in 0..6 {
+        enroll(inbox, talk(n), &[ANN], 1).await;
+    }
+    for n in [0, 1, 3] {
+        mark(inbox, talk(n), 2).await;
+    }
+    let tops = (0..).map(talk).zip([2, 2, 1, 2, 1, 1].map(at));
+    let expected: BTreeMap<_, _> = tops.collect();
+    for limit in 1..=7 {
+        let (mut read, mut since) = (BTreeMap::new(), START);
+        loop {
+            let page = inbox.changes(ANN, since, limit).await.unwrap();
+            let tops = page
+                .entries
+                .iter()
+                .map(|entry| (entry.conversation, entry.top));
+            read.extend(tops);
+            since = page.through;
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!(read, expected, "by {limit}");
+    }
+}
+
 /// A reader who knows all that was delivered is told nothing of it again.
 pub async fn who_knows_everything_learns_nothing(fresh: &Fresh<dyn Inbox>) {
     let inbox = &*fresh.store;
