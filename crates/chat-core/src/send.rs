@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     Act, Appended, Chat, ClientId, ConversationId, Device, Error, ErrorKind, Event, Founded,
-    Message, NewEvent, NewGroup, Receipt, Refusal, Result, Stamp, What,
+    NewEvent, NewGroup, Receipt, Refusal, Result, Stamp, What,
 };
 
 /// What became of something that a device or the application wants to happen.
@@ -155,7 +155,7 @@ impl Chat {
         Ok(match appended.first() {
             Some(Appended::Stored { receipt, members }) => {
                 let (receipt, members) = (*receipt, *members);
-                let event = happened(event, receipt);
+                let event = event.into_event(receipt.position.offset);
                 self.tell_soon(conversation, receipt, event, members).await;
                 Sent::Stored(receipt)
             }
@@ -194,30 +194,3 @@ impl Chat {
 
 /// What a keeper of ids may need to renew what it holds.
 const KEEPER: Duration = Duration::from_millis(250);
-
-/// The event that was just stored, as everybody reads it.
-fn happened(event: NewEvent, receipt: Receipt) -> Event {
-    let what = match event.act {
-        Act::Message(body) => What::Message(Message::new(body)),
-        Act::Edit { target, body } => What::Edit {
-            target,
-            body: Some(body),
-        },
-        Act::Delete { target } => What::Delete { target },
-        Act::React {
-            target,
-            reaction,
-            on,
-        } => What::React {
-            target,
-            reaction,
-            on,
-        },
-        Act::Join { user, role } => What::Join { user, role },
-        Act::Leave { user } => What::Leave { user },
-        Act::Appoint { user, role } => What::Appoint { user, role },
-        Act::Describe(about) => What::Describe(about),
-    };
-    let Receipt { id, position, at } = receipt;
-    Event::new(position.offset, id, at, event.from, event.key, what)
-}
