@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use backplane::{
-    Position,
+    Clock, Position,
     queue::{Enqueued, NewTask, TaskQueue},
 };
 
@@ -125,7 +125,7 @@ pub struct Offline {
 struct Shared {
     log: Arc<dyn MessageLog>,
     inbox: Arc<dyn Inbox>,
-    clock: Arc<dyn backplane::Clock>,
+    clock: Arc<dyn Clock>,
     presence: Arc<dyn Presence>,
     queue: Arc<dyn TaskQueue>,
     sink: Arc<dyn OfflineSink>,

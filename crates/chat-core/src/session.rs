@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backplane::{
-    Clock, Topic,
+    Clock, Position, Topic,
     bus::{self, Bus, Relay, RelayOptions},
     hub::{self, Hub, HubOptions, Interest},
 };
@@ -38,8 +38,8 @@ pub use self::{
     token::ResumeToken,
 };
 use crate::{
-    Advance, Chat, ChatEvents, ChatParts, ConversationId, Cursor, Device, Error, ErrorKind, News,
-    Refusal, Result, UserId, What,
+    Advance, Chat, ChatEvents, ChatParts, ConversationId, Cursor, Device, Error, ErrorKind, Event,
+    News, Refusal, Result, UserId, What,
 };
 
 /// Brings what happens in a chat to the devices that are connected. Clones share one hub.
@@ -249,7 +249,7 @@ impl Sessions {
     }
 
     /// An event, or that there is one, if it reads differently for some, or is too long for the bus.
-    fn word(&self, news: &News<'_>, event: &crate::Event) -> Bytes {
+    fn word(&self, news: &News<'_>, event: &Event) -> Bytes {
         if event.is_fresh() {
             let word = Word::event(news.conversation, news.epoch, event);
             let limit = self.nodes.as_ref().map(|nodes| nodes.bus.limits().payload);
@@ -257,7 +257,7 @@ impl Sessions {
                 return word;
             }
         }
-        let at = backplane::Position::new(news.epoch, event.seq);
+        let at = Position::new(news.epoch, event.seq);
         Word::reached(news.conversation, at)
     }
 }

@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use backplane::hub::{Connection, Overflow, SubscribeOptions};
+use backplane::{
+    Topic,
+    hub::{Connection, Overflow, SubscribeOptions},
+};
 use hashbrown::HashSet;
 
 use super::{
@@ -186,7 +189,7 @@ pub(super) async fn listen(
 impl Sessions {
     /// Waits until what other nodes say on a topic arrives here. A topic that the bus cannot serve now is
     /// heard of as a gap once it can.
-    pub(super) async fn joined(&self, topic: &backplane::Topic) -> Result<()> {
+    pub(super) async fn joined(&self, topic: &Topic) -> Result<()> {
         let Some(nodes) = &self.nodes else {
             return Ok(());
         };
